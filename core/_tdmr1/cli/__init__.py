@@ -1,0 +1,69 @@
+"""The command line: `tdmr1 COMMAND`. Importing it imports neither torch nor any plugin."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from typer.core import TyperGroup
+
+import tdmr1
+from tdmr1.cli.lazy import LazyCommand, installed_commands
+from tdmr1.errors import UserError
+
+COMMANDS = {
+    "rewards": ("tdmr1.cli.rewards:app", "Show the installed rewards."),
+    "train": ("tdmr1.cli.train:train", "Train a few-step generator on rewards (TDM-R1)."),
+    "distill": ("tdmr1.cli.distill:distill", "Distil a teacher into a few-step student (TDM)."),
+    "eval": ("tdmr1.cli.eval:evaluate", "Score a run's generator on held-out prompts."),
+    "generate": ("tdmr1.cli.generate:generate", "Write a picture of a prompt."),
+    "bench": ("tdmr1.cli.bench:bench", "Time a training iteration against its parts."),
+    "reproduce": ("tdmr1.cli.reproduce:reproduce", "Repeat a published figure."),
+}
+"""Command -> where it is, one line about it."""
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tdmr1 {tdmr1.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks; or set TDMR1_DEBUG=1."),
+    version: bool = typer.Option(
+        False, "--version", help="Show the version.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    """Reinforcement learning of few-step text-to-image generators on black-box rewards."""
+    if debug:
+        # In the environment, so that the processes we start show theirs too.
+        os.environ["TDMR1_DEBUG"] = "1"
+
+
+def build() -> TyperGroup:
+    """The whole command line: our own commands, and those of the installed packages."""
+    group = typer.main.get_group(app)
+    for name, (target, help) in COMMANDS.items():
+        group.add_command(LazyCommand(name, target, help, remedy="pip install 'tdmr1[train]'"))
+    for command in installed_commands():
+        if command.name not in COMMANDS:
+            group.add_command(command)
+    return group
+
+
+def main() -> None:
+    """The console script. An error of the user's is one line, not a traceback."""
+    try:
+        build()(prog_name="tdmr1")
+    except UserError as error:
+        if os.environ.get("TDMR1_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,72 @@
+"""Commands that are imported when they are invoked, so that `tdmr1 --help` starts at once."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from tdmr1.errors import UserError
+
+ENTRY_POINT_GROUP = "tdmr1.commands"
+
+
+class LazyCommand(TyperCommand):
+    """Stands in `--help` for a command whose module is not imported yet.
+
+    Args:
+        name: of the command.
+        target: "module:attribute" of a `typer.Typer` (a command with sub-commands) or of a
+            function (a single command).
+        help: one line.
+        remedy: what to type when the module, or one that it needs, is missing.
+
+    Raises:
+        UserError: on invocation, when the module cannot be imported; says the remedy.
+    """
+
+    def __init__(self, name: str, target: str, help: str, remedy: str) -> None:
+        super().__init__(name, help=help)
+        self.target = target
+        self.remedy = remedy
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        # The first thing that a group asks of a command it is going to run. The context belongs
+        # to the real command, so from here on nobody sees this one again.
+        target = self._import()
+        host = typer.Typer(rich_markup_mode=None)
+        if isinstance(target, typer.Typer):
+            host.add_typer(target, name=self.name)
+        else:
+            host.command(self.name)(target)
+        command = typer.main.get_group(host).commands[str(self.name)]
+        return command.make_context(*args, **kwargs)
+
+    def _import(self) -> Any:  # noqa: ANN401
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise UserError(
+                f"`tdmr1 {self.name}` cannot start: {error}\ntry: {self.remedy}"
+            ) from error
+
+
+def installed_commands() -> list[LazyCommand]:
+    """The commands that other packages add, by name; reads their metadata and imports none."""
+    commands = []
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
+        assert entry.dist is not None, "entry_points() always says where one comes from"
+        metadata = entry.dist.metadata
+        commands.append(
+            LazyCommand(
+                name=entry.name,
+                target=entry.value,
+                help="".join(metadata.get_all("Summary", [])),
+                remedy=f"pip install --force-reinstall {entry.dist.name}",
+            )
+        )
+    return commands

@@ -1,0 +1,65 @@
+"""One role with its optimiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tdmr1.core.roles import Role
+from tdmr1.errors import UserError
+
+
+class Diverged(UserError):
+    """A loss or a gradient stopped being a number."""
+
+
+class Learner:
+    """Adam on the parameters of one role.
+
+    Args:
+        role: what learns.
+        lr: learning rate.
+        beta1: Adam's first decay; 0 for the adversaries, student and fake.
+        max_grad_norm: gradients are scaled down to this norm.
+        accelerator: runs the backward pass and averages gradients over processes.
+    """
+
+    def __init__(
+        self, role: Role, lr: float, beta1: float, max_grad_norm: float, accelerator: Accelerator
+    ) -> None:
+        self.role = role
+        self._parameters = list(role.parameters().values())
+        self._max_grad_norm = max_grad_norm
+        self._accelerator = accelerator
+        self._optimizer = torch.optim.Adam(
+            self._parameters, lr=lr, betas=(beta1, 0.999), foreach=True
+        )
+
+    def minimize(self, loss: Tensor) -> Tensor:
+        """One step down the gradient of `loss` (); returns the gradient's norm ().
+
+        Raises:
+            Diverged: the loss or a gradient is not finite; nothing was changed.
+        """
+        self._optimizer.zero_grad()
+        self._accelerator.backward(loss)
+        if self._accelerator.num_processes > 1:
+            for parameter in self._parameters:
+                parameter.grad = self._accelerator.reduce(parameter.grad, "mean")
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
+        if not (loss.isfinite() and norm.isfinite()):
+            raise Diverged(
+                f"the {self.role.name}'s loss is {loss.item()}, its gradient's norm {norm.item()}; "
+                f"lower the {self.role.name}'s learning rate, or train in float32"
+            )
+        self._optimizer.step()
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._optimizer.load_state_dict(state)

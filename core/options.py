@@ -1,0 +1,62 @@
+"""Every option of the method, stated once. Frozen; unknown keys and impossible values raise."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TDMOptions(Options):
+    """TDM, arXiv 2503.06674: a few-step student from a many-step teacher."""
+
+    steps: int = Field(4, ge=1, description="K, network evaluations of the student")
+    boundaries: int = Field(2, ge=1, description="boundaries k trained per iteration")
+    batch: int = Field(64, ge=1, description="samples per update of fake and student")
+    student_lr: float = Field(1e-4, gt=0)
+    fake_lr: float = Field(4e-4, gt=0)
+    rank: int = Field(32, ge=1, description="LoRA rank of every role")
+    alpha: float = Field(64.0, gt=0, description="LoRA alpha")
+    guidance: float | None = Field(
+        None, ge=1, description="CFG weight w of the teacher; by default the generator's own"
+    )
+    fake_regularizer: float = Field(0.02, ge=0, description="weight of |v_fake - v_teacher|^2")
+    tau_margin: float = Field(0.02, gt=0, lt=1, description="kept above sigma, in unshifted time")
+    ema: float = Field(0.99, ge=0, lt=1, description="decay of the student that is exported")
+    max_grad_norm: float = Field(1.0, gt=0)
+
+
+class TDMR1Options(TDMOptions):
+    """TDM-R1, arXiv 2603.07700, Algorithm 1."""
+
+    group_size: int = Field(16, ge=2, description="G, samples of one prompt")
+    groups: int = Field(6, ge=1, description="prompts per iteration")
+    rollout: Literal["ode", "sde"] = Field("ode", description="deterministic or stochastic")
+    advantage_std: Literal["batch", "group"] = "batch"
+
+    surrogate_lr: float = Field(4e-4, gt=0)
+    surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration")
+    beta: float = Field(30.0, gt=0, description="scale of the implicit reward")
+    reference: Literal["ema", "frozen"] = Field(
+        "frozen", description="EMA of the surrogate (the paper), or the teacher (the public code)"
+    )
+    reference_decay: float = Field(0.3, ge=0, lt=1, description="where the EMA's decay ends")
+    reference_decay_step: float = Field(0.001, gt=0, description="its start, and rise an iteration")
+    anchor_decay: float = Field(0.9, ge=0, lt=1, description="of the trust region's slow copy")
+    clip: float | None = Field(1e-3, gt=0, description="trust region c; none switches it off")
+    guard: float | None = Field(0.05, gt=0, description="drift that wakes the runaway guard")
+    surrogate_regularizer: float = Field(1e-3, ge=0, description="of |v_surrogate - v_teacher|^2")
+    group_noise: bool = Field(True, description="one noise for all samples of a group")
+    t_min: float = Field(0.25, ge=0, lt=1, description="lowest tau of surrogate and reward")
+
+    rl_cfg: float = Field(2.5, ge=1, description="CFG weight of the surrogate's direction")
+    trunc_steps: int = Field(4, ge=0, description="boundaries k below it take the reward term")
+    reward_weight: float = Field(0.7, ge=0)
+    cfg_weight: float = Field(0.3, ge=0)
+    reward_baseline: Literal["teacher", "reference"] = Field(
+        "teacher", description="what the reward direction is measured against (Eq. 11: p_ref)"
+    )

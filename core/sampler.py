@@ -1,0 +1,115 @@
+"""Trajectories: from noise to images in the few steps of the student or the many of the teacher."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from tdmr1.core import flow
+from tdmr1.core.generator import Condition
+from tdmr1.core.roles import Role
+
+Velocity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(x (B, ...), sigma ()) -> v (B, ...)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """N trajectories of K steps, G of them for each prompt.
+
+    Attributes:
+        x: boundary samples x_0 (noise) ... x_K (clean), (K + 1, N, *latent_shape).
+        sigma: their noise levels, (K + 1,), 1 = sigma_0 > ... > sigma_K = 0.
+        condition: of the N samples.
+        group: int64 (N,), which prompt each sample belongs to.
+    """
+
+    x: Tensor
+    sigma: Tensor
+    condition: Condition
+    group: Tensor
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigma) - 1
+
+    @property
+    def latents(self) -> Tensor:
+        """The clean end of the trajectories, (N, *latent_shape)."""
+        return self.x[-1]
+
+
+class TrajectorySampler(abc.ABC):
+    """K steps down the shifted uniform schedule. A subclass overrides `step`.
+
+    Args:
+        steps: K.
+        shift: the timestep shift s.
+    """
+
+    def __init__(self, steps: int, shift: float) -> None:
+        self.sigma = flow.boundaries(steps, shift)
+
+    @abc.abstractmethod
+    def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        """x_{k+1} from x_k (B, ...) and its velocity, between two levels ()."""
+
+    @torch.no_grad()
+    def trajectory(self, velocity: Velocity, noise: Tensor) -> Tensor:
+        """All boundary samples x_0 ... x_K from x_0 = `noise` (B, ...), (K + 1, B, ...)."""
+        sigma = self.sigma.to(noise.device)
+        x = [noise]
+        for level, level_next in zip(sigma, sigma[1:], strict=False):
+            x.append(self.step(x[-1], velocity(x[-1], level), level, level_next))
+        return torch.stack(x)
+
+    def rollout(self, student: Role, condition: Condition, group: Tensor, noise: Tensor) -> Rollout:
+        """The student's trajectories for N samples, without gradient.
+
+        Args:
+            student: the few-step generator.
+            condition: of the N samples.
+            group: int64 (N,), the prompt each belongs to.
+            noise: (N, *latent_shape).
+        """
+        x = self.trajectory(lambda x, sigma: student.velocity(x, sigma, condition), noise)
+        return Rollout(x, self.sigma.to(noise.device), condition, group)
+
+
+class OdeSampler(TrajectorySampler):
+    """Deterministic Euler: p(x_0 | x_k) is a point, so the reward of the final image is an
+    unbiased, zero-variance estimate of the reward of every x_k (TDM-R1, Eq. 6)."""
+
+    def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        return flow.euler(x, v, sigma, sigma_next)
+
+
+class SdeSampler(TrajectorySampler):
+    """Stochastic: the predicted clean sample is re-noised with fresh noise at every step.
+
+    This is the paper's ablation; it converges slower and lower than the deterministic rollout.
+    """
+
+    def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        x0 = flow.clean(x, v, sigma)
+        return flow.interpolate(x0, torch.randn_like(x), sigma_next)
+
+
+def guided(role: Role, condition: Condition, unconditional: Condition, weight: float) -> Velocity:
+    """Classifier-free guidance (arXiv 2207.12598): v_uncond + w (v_cond - v_uncond).
+
+    Two network evaluations a call; one where `weight` is 1.
+    """
+    if weight == 1:
+        return lambda x, sigma: role.velocity(x, sigma, condition)
+
+    def velocity(x: Tensor, sigma: Tensor) -> Tensor:
+        v_uncond = role.velocity(x, sigma, unconditional)
+        return torch.lerp(v_uncond, role.velocity(x, sigma, condition), weight)
+
+    return velocity

@@ -1,0 +1,163 @@
+"""Stage 0, TDM: trajectory distribution matching (Luo et al. 2025, arXiv 2503.06674)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tdmr1.core import flow, losses
+from tdmr1.core.draws import Draws
+from tdmr1.core.generator import Condition
+from tdmr1.core.learner import Learner
+from tdmr1.core.options import TDMOptions
+from tdmr1.core.roles import Role, Roles
+from tdmr1.core.sampler import Rollout
+from tdmr1.core.surrogate import Metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """B samples at boundary k, what the student makes of them, and that re-noised to tau.
+
+    The student's forward pass and the teacher's prediction serve both the fake's update and the
+    student's own.
+
+    Attributes:
+        k: the boundary.
+        x0: the student's clean prediction (B, ...), the only tensor with gradient.
+        x_next: x_{k+1} (B, ...) at `sigma_next` (), by Euler.
+        x_tau: x_next bridged to `tau` ().
+        v_teacher: the teacher's velocity at x_tau.
+        condition, unconditional: of the B samples.
+        group: int64 (B,).
+    """
+
+    k: int
+    x0: Tensor
+    x_next: Tensor
+    sigma_next: Tensor
+    x_tau: Tensor
+    tau: Tensor
+    v_teacher: Tensor
+    condition: Condition
+    unconditional: Condition
+    group: Tensor
+
+
+class TDM:
+    """Distils the many-step teacher into the K-step student.
+
+    Two players: `fake` learns the score of what the student makes, and the student moves its
+    predictions from the fake's towards the teacher's (reverse KL).
+    """
+
+    def __init__(
+        self, roles: Roles, options: TDMOptions, draws: Draws, accelerator: Accelerator
+    ) -> None:
+        self.roles, self.options, self._draws = roles, options, draws
+        self.generator = roles.generator
+        self.guidance = options.guidance or self.generator.teacher_guidance
+        self.teacher = roles.teacher
+        self.student = roles.add("student", trainable=True)
+        self.fake = roles.add("fake", trainable=True)
+        self.student_ema = roles.add("student_ema", trainable=False, like=self.student)
+        self._fake_learner = Learner(
+            self.fake, options.fake_lr, 0.0, options.max_grad_norm, accelerator
+        )
+        self._student_learner = Learner(
+            self.student, options.student_lr, 0.0, options.max_grad_norm, accelerator
+        )
+        self._empty = self.generator.encode([""])
+
+    def iteration(self, rollout: Rollout) -> Metrics:
+        """One iteration on a fresh rollout: fake, then student, at some boundaries."""
+        metrics: Metrics = {}
+        for k in self._draws.distinct(self.options.boundaries, rollout.steps):
+            query = self.query(rollout, k)
+            metrics |= self.update_fake(query)
+            metrics |= self.update_student(query)
+        return metrics
+
+    def query(self, rollout: Rollout, k: int) -> Query:
+        """The student at boundary k of some samples, and the teacher at tau >= sigma_{k+1}."""
+        index = self._subset(rollout.group)
+        x, condition = rollout.x[k][index], rollout.condition[index]
+        sigma, sigma_next = rollout.sigma[k], rollout.sigma[k + 1]
+        v = self.student.velocity(x, sigma, condition)
+        with torch.no_grad():
+            x_next = flow.euler(x, v, sigma, sigma_next)
+            tau = self._draws.tau(sigma_next, self.generator.shift, self.options.tau_margin)
+            x_tau = flow.bridge(x_next, self._draws.noise(x_next), sigma_next, tau)
+            v_teacher = self.teacher.velocity(x_tau, tau, condition)
+        return Query(
+            k=k,
+            x0=flow.clean(x, v, sigma),
+            x_next=x_next,
+            sigma_next=sigma_next,
+            x_tau=x_tau,
+            tau=tau,
+            v_teacher=v_teacher,
+            condition=condition,
+            unconditional=self._empty.repeat(len(x)),
+            group=rollout.group[index],
+        )
+
+    def _subset(self, group: Tensor) -> Tensor:
+        index = self._draws.distinct(self.options.batch, len(group))
+        return torch.tensor(index, device=group.device)
+
+    def update_fake(self, query: Query) -> Metrics:
+        """target v = (x_tau - x0_hat) / tau; |v_fake - target|^2 + 0.02 |v_fake - v_teacher|^2."""
+        v_fake = self.fake.velocity(query.x_tau, query.tau, query.condition)
+        target = (query.x_tau - query.x0.detach()) / query.tau
+        loss = losses.fake_loss(v_fake, target, query.v_teacher, self.options.fake_regularizer)
+        self._fake_learner.minimize(loss)
+        return {"fake/loss": loss.item()}
+
+    def update_student(self, query: Query) -> Metrics:
+        """One step of the student; then its average follows."""
+        loss, metrics = self.student_loss(query)
+        norm = self._student_learner.minimize(loss)
+        self.student_ema.copy_from(self.student, 1 - self.options.ema)
+        return {"student/loss": loss.item(), "student/grad_norm": norm.item(), **metrics}
+
+    def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
+        """|x0_hat - sg(x0_hat + x0_teacher,cfg - x0_fake)|^2 / mean |x0_hat - x0_teacher,cfg|."""
+        x0_teacher, x0_uncond, x0_fake = self.predictions(query)
+        x0_cfg = x0_uncond + self.guidance * (x0_teacher - x0_uncond)
+        return losses.direction_loss(query.x0, x0_cfg - x0_fake, query.x0 - x0_cfg), {}
+
+    @torch.no_grad()
+    def predictions(self, query: Query) -> tuple[Tensor, Tensor, Tensor]:
+        """x0 at (x_tau, tau) as seen by teacher, unconditional teacher and fake, (B, ...) each."""
+        x, tau = query.x_tau, query.tau
+        v_uncond = self.teacher.velocity(x, tau, query.unconditional)
+        v_fake = self.fake.velocity(x, tau, query.condition)
+        x0 = [flow.clean(x, v, tau) for v in (query.v_teacher, v_uncond, v_fake)]
+        return x0[0], x0[1], x0[2]
+
+    def learners(self) -> list[Learner]:
+        return [self._student_learner, self._fake_learner]
+
+    def all_roles(self) -> list[Role]:
+        """Every role with weights of its own."""
+        return [self.student, self.fake, self.student_ema]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next iteration depends on."""
+        return {
+            "roles": {role.name: role.state_dict() for role in self.all_roles()},
+            "optimizers": {x.role.name: x.state_dict() for x in self.learners()},
+            "draws": self._draws.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for role in self.all_roles():
+            role.load_state_dict(state["roles"][role.name])
+        for learner in self.learners():
+            learner.load_state_dict(state["optimizers"][learner.role.name])
+        self._draws.load_state_dict(state["draws"])

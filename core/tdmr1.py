@@ -1,0 +1,80 @@
+"""Stage 1, TDM-R1: a few-step student climbs a reward without gradient (arXiv 2603.07700).
+
+Algorithm 1 of the paper. What is not here, on purpose: any denoising loss on the student, which
+blurs few-step generators (the authors' main lesson).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from tdmr1.core import flow, losses
+from tdmr1.core.advantage import Feedback, combined_advantage, groups_without_signal
+from tdmr1.core.draws import Draws
+from tdmr1.core.learner import Learner
+from tdmr1.core.options import TDMR1Options
+from tdmr1.core.roles import Role, Roles
+from tdmr1.core.sampler import Rollout
+from tdmr1.core.surrogate import DiffusionSurrogate, Metrics
+from tdmr1.core.tdm import TDM, Query
+
+
+class TDMR1(TDM):
+    """TDM's two players and a third, the surrogate, which learns the reward from groups."""
+
+    options: TDMR1Options
+
+    def __init__(
+        self, roles: Roles, options: TDMR1Options, draws: Draws, accelerator: Accelerator
+    ) -> None:
+        super().__init__(roles, options, draws, accelerator)
+        self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
+
+    def reinforce(self, rollout: Rollout, feedback: Sequence[Feedback]) -> Metrics:
+        """One iteration of Algorithm 1 on a fresh rollout and the rewards of its images."""
+        advantage = combined_advantage(feedback, rollout.group, self.options.advantage_std)
+        metrics = {"groups_without_signal": groups_without_signal(advantage, rollout.group).item()}
+        for _ in range(self.options.surrogate_draws):
+            learnt = self.surrogate.learn(rollout, advantage)
+            metrics = {**learnt, **metrics}
+        return metrics | self.iteration(rollout)
+
+    def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
+        """Eq. 10-11: reverse KL, guidance as a reward, and the surrogate's direction."""
+        options = self.options
+        x0_teacher, x0_uncond, x0_fake = self.predictions(query)
+        to_cfg = (self.guidance - 1) * (x0_teacher - x0_uncond)
+        distance = query.x0 - (x0_teacher + to_cfg)
+        kl = losses.direction_loss(query.x0, x0_teacher - x0_fake, distance)
+        cfg = losses.direction_loss(query.x0, to_cfg, distance)
+        metrics = {"student/kl": kl.item(), "student/cfg": cfg.item()}
+        if query.k >= options.trunc_steps:
+            return options.cfg_weight * (cfg + kl), metrics
+
+        lowest = query.sigma_next.clamp_min(options.t_min)
+        tau = self._draws.tau(lowest, self.generator.shift, options.tau_margin)
+        eps = self._draws.noise(query.x_next, query.group if options.group_noise else None)
+        x_tau = flow.bridge(query.x_next, eps, query.sigma_next, tau)
+        x0_surrogate, to_reward = self.surrogate.direction(
+            x_tau, tau, query.condition, query.unconditional
+        )
+        reward = losses.direction_loss(query.x0, to_reward, query.x0 - x0_surrogate)
+        metrics["student/reward"] = reward.item()
+        return options.cfg_weight * cfg + options.reward_weight * reward + kl, metrics
+
+    def learners(self) -> list[Learner]:
+        return [*super().learners(), self.surrogate.learner]
+
+    def all_roles(self) -> list[Role]:
+        return [*super().all_roles(), self.surrogate.surrogate, *self.surrogate.averages]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "surrogate_updates": self.surrogate.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.surrogate.updates = state["surrogate_updates"]

@@ -1,0 +1,57 @@
+"""What an object detector has to offer to be GenEval's eyes."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tdmr1.rewards import Image
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""(x0, y0, x1, y1) in pixels; x1 and y1 lie just past the object."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """One object in an image.
+
+    Attributes:
+        label: its class, one of the detector's `labels`.
+        confidence: in [0, 1]; GenEval looks at objects above 0.3, and counts those above 0.9.
+        box: around the object.
+        mask: the object's pixels, bool (height, width) of the whole image, where the detector
+            segments; `color` may look at it.
+    """
+
+    label: str
+    confidence: float
+    box: Box
+    mask: NDArray[np.bool_] | None = dataclasses.field(default=None, compare=False, repr=False)
+
+
+class Detector(abc.ABC):
+    """Finds objects, and names their colours.
+
+    Attributes:
+        labels: every class it can find.
+        colors: every colour it can name.
+    """
+
+    labels: tuple[str, ...]
+    colors: tuple[str, ...]
+
+    @abc.abstractmethod
+    def detect(self, image: Image) -> list[Detection]:
+        """All objects of all classes, in any order, also those of low confidence.
+
+        Args:
+            image: RGB, uint8 (height, width, 3); not to be changed.
+        """
+
+    @abc.abstractmethod
+    def color(self, image: Image, detection: Detection) -> str:
+        """The colour, one of `colors`, of an object that `detect` found in the same image."""

@@ -1,0 +1,203 @@
+"""Make the teacher from nothing: rendered images whose captions are wrong a third of the time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from tdmr1.core import flow
+from tdmr1.core.ema import Ema
+from tdmr1.core.files import write_torch
+from tdmr1_shapes import prompts
+from tdmr1_shapes.model import Architecture, Teacher
+from tdmr1_shapes.render import render
+from tdmr1_shapes.scenes import sample_scene
+from tdmr1_shapes.world import TAGS
+
+SHIFT = 3.0
+TAG_SHARE = {
+    "single_object": 0.07,
+    "two_object": 0.12,
+    "counting": 0.15,
+    "colors": 0.08,
+    "position": 0.14,
+    "color_attr": 0.14,
+    "sign": 0.30,
+}
+"""Share of the training images by tag; letters need the most practice."""
+
+FIT_IMAGES = 2000
+"""Renders that the latents' principal components are taken over."""
+
+STATE = "pretrain.pt"
+PROVENANCE = "provenance.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainOptions:
+    """What `tdmr1 shapes pretrain` takes.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: images a step.
+        lr: AdamW's peak; 100 steps of warm-up, linear decay to 0 over the last half.
+        ema: decay of the weights that are kept.
+        wrong: probability that an image contradicts its caption.
+        unconditional: probability of an empty caption, for classifier-free guidance.
+        save_every: steps between checkpoints.
+        seed: of weights, images and noise.
+    """
+
+    steps: int = 6000
+    batch: int = 96
+    lr: float = 1.5e-3
+    ema: float = 0.999
+    wrong: float = 1 / 3
+    unconditional: float = 0.1
+    save_every: int = 250
+    seed: int = 0
+
+
+class Renders(IterableDataset[tuple[NDArray[np.uint8], list[str]]]):
+    """Endless batches: images uint8 (B, 64, 64, 3) and captions; batch `i` depends on `i` alone."""
+
+    def __init__(self, options: PretrainOptions, first: int = 0) -> None:
+        self.options, self.first = options, first
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], list[str]]]:
+        index = self.first
+        while True:
+            yield self.batch(index)
+            index += 1
+
+    def batch(self, index: int) -> tuple[NDArray[np.uint8], list[str]]:
+        options, rng = self.options, np.random.default_rng([self.options.seed, index])
+        images, captions = [], []
+        for _ in range(options.batch):
+            prompt = random_prompt(rng)
+            images.append(render(sample_scene(prompt, rng, options.wrong), rng))
+            captions.append("" if rng.random() < options.unconditional else prompt.text)
+        return np.stack(images), captions
+
+
+def sample_images(count: int, seed: int) -> NDArray[np.uint8]:
+    """Renders of random prompts, uint8 (count, 64, 64, 3)."""
+    rng = np.random.default_rng(seed)
+    return np.stack([render(sample_scene(random_prompt(rng), rng), rng) for _ in range(count)])
+
+
+def random_prompt(rng: np.random.Generator) -> prompts.Prompt:
+    """A prompt of the whole world; signs say any two to four capitals."""
+    tag = TAGS[rng.choice(len(TAGS), p=[TAG_SHARE[tag] for tag in TAGS])]
+    if tag == "sign":
+        return prompts.sign(prompts.random_word(rng))
+    choices = prompts.every(tag)
+    return choices[rng.integers(len(choices))]
+
+
+def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None = None) -> Teacher:
+    """Train a teacher in `folder`, continuing from its last checkpoint if there is one.
+
+    Returns:
+        The averaged teacher, which is also written to `folder` in float16 with its provenance.
+    """
+    size = size or Architecture()
+    torch.manual_seed(options.seed)
+    teacher = Teacher.new(size)
+    teacher.latents.fit(_as_tensor(sample_images(FIT_IMAGES, options.seed)))
+    parameters = teacher.trainable()
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in parameters.values() if p.ndim >= 2], "weight_decay": 0.01},
+            {"params": [p for p in parameters.values() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=options.lr,
+        betas=(0.9, 0.95),
+    )
+    average = Ema(parameters, options.ema)
+    step, seconds = 0, 0.0
+    state_file = folder / STATE
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        step, seconds = state["step"], state["seconds"]
+        _copy(state["parameters"], parameters)
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        teacher.latents.load_state_dict(state["latents"])
+    loader = iter(DataLoader(Renders(options, step), batch_size=None, num_workers=1))
+    started, losses = time.perf_counter() - seconds, []
+    while step < options.steps:
+        images, captions = next(loader)
+        for group in optimizer.param_groups:
+            group["lr"] = options.lr * schedule(step, options.steps)
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+        loss = flow_matching_loss(teacher, _as_tensor(images), captions, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        optimizer.step()
+        average.update()
+        losses.append(loss.item())
+        step += 1
+        if step % 50 == 0:
+            seconds = time.perf_counter() - started
+            print(f"step {step} loss {np.mean(losses[-50:]):.4f} {seconds:.0f} s", flush=True)
+        if step % options.save_every == 0 or step == options.steps:
+            state = {
+                "step": step,
+                "seconds": time.perf_counter() - started,
+                "parameters": {name: p.detach() for name, p in parameters.items()},
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "latents": teacher.latents.state_dict(),
+            }
+            write_torch(state, state_file)
+    with average.applied():
+        teacher.save(folder, torch.float16)
+    provenance = {
+        "command": "tdmr1 shapes pretrain",
+        "options": dataclasses.asdict(options),
+        "architecture": dataclasses.asdict(size),
+        "images": options.steps * options.batch,
+        "seconds": round(time.perf_counter() - started),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+    }
+    (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
+    return Teacher.load(folder)
+
+
+def flow_matching_loss(
+    teacher: Teacher, images: Tensor, captions: list[str], generator: torch.Generator
+) -> Tensor:
+    """|v - (eps - x0)|^2 at logit-normal, shifted noise levels (SD3, arXiv 2403.03206)."""
+    x0 = teacher.latents.encode(images)
+    eps = torch.randn(x0.shape, generator=generator)
+    sigma = flow.shift_sigma(torch.randn(len(x0), generator=generator).sigmoid(), SHIFT)
+    v = teacher.velocity(flow.interpolate(x0, eps, sigma), sigma, captions)
+    return (v - (eps - x0)).square().mean()
+
+
+def schedule(step: int, steps: int) -> float:
+    """Learning-rate factor: 100 steps up, level, then linearly to 0 over the last half."""
+    return min((step + 1) / 100, 1.0, 2 * (steps - step) / steps)
+
+
+def _as_tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]."""
+    return torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _copy(source: dict[str, Tensor], target: dict[str, torch.nn.Parameter]) -> None:
+    with torch.no_grad():
+        for name, parameter in target.items():
+            parameter.copy_(source[name])

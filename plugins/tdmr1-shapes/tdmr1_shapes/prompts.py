@@ -1,0 +1,135 @@
+"""Prompts in GenEval's grammar, with its metadata, and signs; train and held-out sets.
+
+GenEval (Ghosh et al. 2023, arXiv 2310.11513) asks six questions: one object, two objects, a
+count, a colour, a relative position, two colours at once. Signs ask for a word of capitals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import string
+from typing import Literal
+
+import numpy as np
+
+from tdmr1_shapes.world import COLORS, NUMBERS, RELATIONS, SHAPES, TAGS, Metadata, Tag
+
+HELD_OUT_EVERY = 4
+"""Within each tag every fourth prompt, in a fixed shuffled order, is held out."""
+
+SIGN_WORDS = 480
+"""How many words the two sets share out between them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """A prompt and what its image should show."""
+
+    text: str
+    metadata: Metadata
+
+    @property
+    def tag(self) -> Tag:
+        tag: Tag = self.metadata["tag"]
+        return tag
+
+
+def single_object(shape: str) -> Prompt:
+    return _prompt("single_object", f"a photo of a {shape}", _clause(shape))
+
+
+def two_object(first: str, second: str) -> Prompt:
+    text = f"a photo of a {first} and a {second}"
+    return _prompt("two_object", text, _clause(first), _clause(second))
+
+
+def counting(shape: str, count: int) -> Prompt:
+    text = f"a photo of {NUMBERS[count]} {shape}s"
+    exclude = {"class": shape, "count": count + 1}
+    return _prompt("counting", text, _clause(shape, count), exclude=[exclude])
+
+
+def colors(shape: str, color: str) -> Prompt:
+    return _prompt("colors", f"a photo of {_article(color)} {color} {shape}", _clause(shape, color=color))
+
+
+def position(first: str, relation: str, second: str) -> Prompt:
+    """`first` stands in `relation` to `second`; the clause with the relation comes last."""
+    text = f"a photo of a {first} {relation} a {second}"
+    placed = {**_clause(first), "position": [relation, 0]}
+    return _prompt("position", text, _clause(second), placed)
+
+
+def color_attr(first: str, first_color: str, second: str, second_color: str) -> Prompt:
+    text = (
+        f"a photo of {_article(first_color)} {first_color} {first}"
+        f" and {_article(second_color)} {second_color} {second}"
+    )
+    clauses = _clause(first, color=first_color), _clause(second, color=second_color)
+    return _prompt("color_attr", text, *clauses)
+
+
+def sign(word: str) -> Prompt:
+    return Prompt(f'a sign that says "{word}"', {"tag": "sign", "word": word})
+
+
+def every(tag: Tag) -> list[Prompt]:
+    """All prompts of one tag; for signs a fixed random choice of SIGN_WORDS words."""
+    pairs = list(itertools.permutations(SHAPES, 2))
+    color_pairs = list(itertools.permutations(COLORS, 2))
+    match tag:
+        case "single_object":
+            return [single_object(shape) for shape in SHAPES]
+        case "two_object":
+            return [two_object(a, b) for a, b in pairs]
+        case "counting":
+            return [counting(shape, count) for shape in SHAPES for count in NUMBERS]
+        case "colors":
+            return [colors(shape, color) for shape in SHAPES for color in COLORS]
+        case "position":
+            return [position(a, relation, b) for a, b in pairs for relation in RELATIONS]
+        case "color_attr":
+            return [color_attr(a, x, b, y) for a, b in pairs for x, y in color_pairs]
+        case "sign":
+            rng = np.random.default_rng(0)
+            words: dict[str, None] = {}
+            while len(words) < SIGN_WORDS:
+                words[random_word(rng)] = None
+            return [sign(word) for word in words]
+
+
+def random_word(rng: np.random.Generator) -> str:
+    """Two to four random capitals."""
+    return "".join(rng.choice(list(string.ascii_uppercase), size=rng.integers(2, 5)))
+
+
+def split(name: Literal["train", "heldout"]) -> list[Prompt]:
+    """The prompts that rewards may train on, or the ones that only evaluation sees.
+
+    The two are disjoint. The teacher is pretrained on captions of the whole world.
+    """
+    chosen: list[Prompt] = []
+    for tag in TAGS:
+        prompts = every(tag)
+        order = np.random.default_rng(1).permutation(len(prompts))
+        for rank, index in enumerate(order):
+            held_out = rank % HELD_OUT_EVERY == 0
+            if held_out == (name == "heldout"):
+                chosen.append(prompts[index])
+    return chosen
+
+
+def _clause(shape: str, count: int = 1, color: str | None = None) -> Metadata:
+    clause: Metadata = {"class": shape, "count": count}
+    return clause if color is None else {**clause, "color": color}
+
+
+def _prompt(
+    tag: Tag, text: str, *include: Metadata, exclude: list[Metadata] | None = None
+) -> Prompt:
+    return Prompt(text, {"tag": tag, "include": list(include), "exclude": exclude or []})
+
+
+def _article(color: str) -> str:
+    return "an" if color[0] in "aeiou" else "a"

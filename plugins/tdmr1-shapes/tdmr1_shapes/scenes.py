@@ -1,0 +1,119 @@
+"""From what a caption asks for to a scene that shows it, or that shows something else."""
+
+from __future__ import annotations
+
+import math
+import string
+from typing import Any
+
+import numpy as np
+
+from tdmr1_shapes.prompts import Prompt
+from tdmr1_shapes.world import COLORS, RELATIONS, SHAPES, SIZE, Metadata, Scene, Sign, Thing
+
+RADII = {1: (9.0, 14.0), 2: (8.0, 11.5), 3: (7.0, 9.5), 4: (6.5, 8.5), 5: (6.0, 7.5)}
+"""Range of radii in pixels by the number of things in the scene."""
+
+GAP = 2.5
+"""Smallest distance in pixels between two things, and to the border."""
+
+BOARDS = ("white", "yellow", "red", "green", "blue")
+SIGN_ROWS = (24.0, 32.0, 40.0)
+
+
+def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -> Scene:
+    """A random scene of the prompt; with probability `wrong` it contradicts the prompt."""
+    metadata = prompt.metadata
+    if rng.random() < wrong:
+        metadata = contradict(metadata, rng)
+    shade = rng.integers(226, 256)
+    background = tuple(int(v) for v in np.clip(shade + rng.integers(-12, 13, 3), 214, 255))
+    if metadata["tag"] == "sign":
+        return Scene(background, sign=_sign(metadata["word"], rng))
+    return Scene(background, things=_things(metadata["include"], rng))
+
+
+def contradict(metadata: Metadata, rng: np.random.Generator) -> Metadata:
+    """What a wrong caption's image shows: a wrong count, relation, colour, object or letter."""
+    tag = metadata["tag"]
+    if tag == "sign":
+        return {**metadata, "word": _misspell(metadata["word"], rng)}
+    clauses = [dict(clause) for clause in metadata["include"]]
+    shapes = [clause["class"] for clause in clauses]
+    match tag:
+        case "single_object":
+            clauses[0]["class"] = _other(SHAPES, shapes, rng)
+        case "two_object":
+            if rng.random() < 0.5:
+                del clauses[rng.integers(2)]
+            else:
+                clauses[rng.integers(2)]["class"] = _other(SHAPES, shapes, rng)
+        case "counting":
+            count = clauses[0]["count"]
+            clauses[0]["count"] = _other(range(max(1, count - 2), min(5, count + 2) + 1), [count], rng)
+        case "colors":
+            clauses[0]["color"] = _other(COLORS, [clauses[0]["color"]], rng)
+        case "position":
+            relation, index = clauses[1]["position"]
+            clauses[1]["position"] = [_other(RELATIONS, [relation], rng), index]
+        case "color_attr":
+            pair = [clause["color"] for clause in clauses]
+            if rng.random() < 0.5:
+                clauses[0]["color"], clauses[1]["color"] = pair[1], pair[0]
+            else:
+                clauses[rng.integers(2)]["color"] = _other(COLORS, pair, rng)
+    return {**metadata, "include": clauses}
+
+
+def _things(include: list[Metadata], rng: np.random.Generator) -> tuple[Thing, ...]:
+    """Rejection sampling: nothing overlaps, and every relation holds with some margin."""
+    low, high = RADII[sum(clause["count"] for clause in include)]
+    while True:
+        things: list[Thing] = []
+        for clause in include:
+            for _ in range(clause["count"]):
+                radius = rng.uniform(low, high)
+                x, y = rng.uniform(radius + GAP, SIZE - radius - GAP, 2)
+                color = clause.get("color") or str(rng.choice(list(COLORS)))
+                angle = rng.uniform(-0.25, 0.25)
+                things.append(Thing(clause["class"], color, x, y, radius, angle))
+        if _apart(things) and _related(include, things):
+            return tuple(things)
+
+
+def _apart(things: list[Thing]) -> bool:
+    return all(
+        math.hypot(a.x - b.x, a.y - b.y) > a.radius + b.radius + GAP
+        for i, a in enumerate(things)
+        for b in things[:i]
+    )
+
+
+def _related(include: list[Metadata], things: list[Thing]) -> bool:
+    """Position clauses have one thing each, so a clause's index is its thing's index."""
+    return all(
+        _holds(clause["position"][0], thing, things[clause["position"][1]])
+        for clause, thing in zip(include, things, strict=False)
+        if "position" in clause
+    )
+
+
+def _holds(relation: str, thing: Thing, other: Thing) -> bool:
+    dx, dy = thing.x - other.x, thing.y - other.y
+    along = {"left of": -dx, "right of": dx, "above": -dy, "below": dy}[relation]
+    across = dy if relation in ("left of", "right of") else dx
+    return along > 2 * abs(across)
+
+
+def _sign(word: str, rng: np.random.Generator) -> Sign:
+    return Sign(word, str(rng.choice(BOARDS)), float(rng.choice(SIGN_ROWS)))
+
+
+def _misspell(word: str, rng: np.random.Generator) -> str:
+    index = rng.integers(len(word))
+    return word[:index] + _other(string.ascii_uppercase, [word[index]], rng) + word[index + 1 :]
+
+
+def _other(choices: Any, taken: list[Any], rng: np.random.Generator) -> Any:
+    free = [choice for choice in choices if choice not in taken]
+    return free[rng.integers(len(free))]

@@ -1,0 +1,91 @@
+"""What a reward author sees: a `Sample` goes in, a `Score` or an abstention comes out.
+
+A reward is a black box. It has no gradient, it may be slow, and it may have no opinion about a
+sample. Every sample therefore ends in one of three outcomes, which are never mixed up:
+
+- **score**: a finite number, `Score(0.75, reason="expected circle = 4, found 3")`;
+- **abstain**: `None`, "this prompt is not mine"; such a sample is masked out of its group;
+- **error**: an exception. It is counted and reported, and never becomes a zero.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
+    import numpy as np
+    from numpy.typing import NDArray
+
+CONTRACT_VERSION = 1
+"""Raised when a plugin written for an older contract would no longer work."""
+
+Image: TypeAlias = "NDArray[np.uint8]"
+"""One RGB image, uint8 (height, width, 3) in [0, 255]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One generated image with the prompt it was generated for.
+
+    Attributes:
+        image: RGB, uint8 (height, width, 3) in [0, 255]; read-only for the reward.
+        prompt: the text that the generator saw.
+        metadata: the other keys of the prompt's line in the prompt file, e.g. GenEval's `tag`,
+            `include` and `exclude`; empty when the prompt came without any.
+    """
+
+    image: Image
+    prompt: str
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A reward's opinion of one sample.
+
+    Attributes:
+        value: finite, inside the reward's `range`.
+        reason: why, in a few words for a person, e.g. "expected circle >= 3, found 2".
+        passed: the verdict where the reward has one beside its graded value (GenEval's "correct").
+    """
+
+    value: float
+    reason: str = ""
+    passed: bool | None = None
+
+
+class Reward(abc.ABC):
+    """A black-box reward.
+
+    Subclasses override `score` and state the class attributes. Load weights in `__init__`: a
+    reward is constructed only by the run that selects it.
+
+    Attributes:
+        name: the name on the command line, `--reward NAME`.
+        summary: one line.
+        range: the smallest and the largest value that `score` can return.
+        repeatable: whether the same samples always get the same scores.
+    """
+
+    name: str
+    summary: str
+    range: tuple[float, float] = (0.0, 1.0)
+    repeatable: bool = True
+
+    @abc.abstractmethod
+    def score(self, samples: Sequence[Sample]) -> Sequence[Score | float | None]:
+        """Score a batch.
+
+        Args:
+            samples: any number, also none; images may differ in size.
+
+        Returns:
+            One outcome per sample, in the same order: a `Score`, a plain number, or None to
+            abstain.
+
+        Raises:
+            Exception: anything that keeps the reward from judging; never return a number instead.
+        """

@@ -1,0 +1,56 @@
+"""What can go wrong with a reward. Each text says what to type next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from tdmr1.errors import UserError
+
+
+class RewardError(UserError):
+    """A reward cannot be used."""
+
+
+class RewardSpecInvalid(RewardError):
+    """`--reward` was given something that is not `NAME[=WEIGHT]`."""
+
+
+class RewardNotFound(RewardError):
+    """No such reward, file, module or function."""
+
+
+class RewardBroken(RewardError):
+    """The reward is there, but its code cannot be imported, or is not what the contract asks."""
+
+
+class RewardFailed(RewardError):
+    """`Reward.score` raised; the original exception is the `__cause__`."""
+
+
+class RewardTimeout(RewardError):
+    """`Reward.score` did not return within the time limit."""
+
+
+class RewardAnswerInvalid(RewardError):
+    """`Reward.score` returned something else than one finite score in range per sample."""
+
+
+class RewardsAllAbstain(RewardError):
+    """No reward has an opinion about any prompt."""
+
+
+@contextlib.contextmanager
+def blaming(what: str, remedy: str = "") -> Iterator[None]:
+    """Turn whatever a reward's own code raises into "`what`: ValueError: ...", and a remedy.
+
+    Raises:
+        RewardBroken: chained from the original exception; a `UserError` passes as it is.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        text = f"{what}: {type(error).__name__}: {error}"
+        raise RewardBroken(f"{text}\ntry: {remedy}" if remedy else text) from error

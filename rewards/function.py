@@ -1,0 +1,99 @@
+"""A reward without a package: a function in a file, `--reward ./my.py:score`, or in a module."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
+
+from tdmr1.rewards.contract import Reward, Sample, Score
+from tdmr1.rewards.errors import RewardBroken, RewardNotFound, blaming
+
+ScoreFunction: TypeAlias = Callable[[Sequence[Sample]], Sequence[Score | float | None]]
+
+
+class FunctionReward(Reward):
+    """Makes a reward of a function that does what `Reward.score` does.
+
+    Args:
+        name: what the user typed, `./my.py:score`.
+        function: takes a list of samples and returns as many scores, numbers or None.
+    """
+
+    range = (-math.inf, math.inf)
+
+    def __init__(self, name: str, function: ScoreFunction) -> None:
+        self.name = name
+        self.summary = (inspect.getdoc(function) or "").partition("\n")[0]
+        self.function = function
+
+    def score(self, samples: Sequence[Sample]) -> Sequence[Score | float | None]:
+        return self.function(samples)
+
+
+def load_function(source: str, attribute: str) -> Reward:
+    """Import a reward from a file or a module.
+
+    Args:
+        source: `./my.py` or `package.module`.
+        attribute: a function, a `Reward` subclass or a `Reward`.
+
+    Raises:
+        RewardNotFound: no such file, module or attribute.
+        RewardBroken: its code raised, or the attribute cannot be a reward.
+    """
+    name = f"{source}:{attribute}"
+    module = _import_file(source) if source.endswith(".py") else _import_module(source)
+    try:
+        value = getattr(module, attribute)
+    except AttributeError:
+        functions = sorted(k for k, v in vars(module).items() if inspect.isfunction(v))
+        raise RewardNotFound(
+            f"{source} has no {attribute!r}; its functions are: {', '.join(functions) or 'none'}"
+        ) from None
+    if isinstance(value, Reward):
+        return value
+    if inspect.isclass(value) and issubclass(value, Reward):
+        with blaming(f"{name} cannot be constructed"):
+            return value()
+    if callable(value):
+        return FunctionReward(name, value)
+    raise RewardBroken(
+        f"{name} is a {type(value).__name__}; write a function `def {attribute}(samples)` "
+        "that returns one number, Score or None per sample"
+    )
+
+
+def _import_file(source: str) -> ModuleType:
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise RewardNotFound(f"there is no file {source!r} (looked in {path.resolve().parent})")
+    spec = importlib.util.spec_from_file_location(f"tdmr1_file_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, "a .py file always has a loader"
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their own module up while they are being defined.
+    sys.modules[spec.name] = module
+    with blaming(f"{source} cannot be imported"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _import_module(source: str) -> ModuleType:
+    with blaming(f"module {source!r} cannot be imported"):
+        try:
+            module = importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            # A module that is there but misses another one is broken, not absent.
+            if error.name is None or not f"{source}.".startswith(f"{error.name}."):
+                raise
+            raise RewardNotFound(
+                f"there is no module {source!r} in this environment; for a file, write "
+                f"--reward ./{source.replace('.', '/')}.py:FUNCTION"
+            ) from None
+    return module
