@@ -1,4 +1,4 @@
-"""From rewards to group-relative advantages (GRPO, arXiv 2402.03300), and how well they are learnt."""
+"""Rewards to group-relative advantages (GRPO, arXiv 2402.03300); how well they are learnt."""
 
 from __future__ import annotations
 
@@ -45,15 +45,17 @@ def group_advantage(
         (N,). A group whose samples all score alike gets zeros: it carries no signal.
     """
     mask = scored.to(values.dtype)
-    values = torch.where(scored, values, 0)
-    centered = (values - (_per_group(values, group) / _per_group(mask, group).clamp_min(1))) * mask
+    count = _per_group(mask, group).clamp_min(1)
+    # From the group's lowest up, so that equal rewards give exact zeros in spite of rounding.
+    lowest = _lowest_per_group(values.masked_fill(~scored, torch.inf), group)
+    above = (values - lowest).masked_fill(~scored, 0)
+    centered = (above - _per_group(above, group) / count) * mask
     if std == "batch":
         total = mask.sum().clamp_min(1)
-        mean = values.sum() / total
-        deviation = ((values - mean).square() * mask).sum().div(total).sqrt()
+        values = values.masked_fill(~scored, 0)
+        deviation = ((values - values.sum() / total).square() * mask).sum().div(total).sqrt()
     else:
-        squares = _per_group(centered.square(), group)
-        deviation = (squares / _per_group(mask, group).clamp_min(1)).sqrt()
+        deviation = (_per_group(centered.square(), group) / count).sqrt()
     return (centered / (deviation + EPSILON)).clamp(-CLIP, CLIP)
 
 
@@ -67,8 +69,8 @@ def combined_advantage(
 
 def groups_without_signal(advantage: Tensor, group: Tensor) -> Tensor:
     """Share of the groups in [0, 1] whose advantages are all zero: ()."""
-    largest = torch.zeros(int(group.max()) + 1).scatter_reduce(0, group, advantage.abs(), "amax")
-    return (largest == 0).float().mean()
+    zeros = advantage.new_zeros(int(group.max()) + 1)
+    return (zeros.scatter_reduce(0, group, advantage.abs(), "amax") == 0).float().mean()
 
 
 def rank_agreement(estimate: Tensor, truth: Tensor, group: Tensor) -> Tensor:
@@ -76,21 +78,27 @@ def rank_agreement(estimate: Tensor, truth: Tensor, group: Tensor) -> Tensor:
 
     Groups in which either side is constant carry no ranking and are left out; NaN if all are.
     """
-    same = group[:, None] == group[None, :]
-    a, b = (_ranks(values, same) for values in (estimate, truth))
-    correlations = [
-        torch.corrcoef(torch.stack([a[group == g], b[group == g]]))[0, 1] for g in group.unique()
-    ]
-    finite = torch.stack(correlations)
-    return finite[finite.isfinite()].mean()
+    a, b = _centered_ranks(estimate, group), _centered_ranks(truth, group)
+    products = torch.stack([a * b, a.square(), b.square()])
+    covariance, a_variance, b_variance = products.new_zeros(3, int(group.max()) + 1).index_add(
+        1, group, products
+    )
+    scale = (a_variance * b_variance).sqrt()
+    agreement: Tensor = covariance / scale
+    return agreement[scale > 0].mean()
 
 
-def _ranks(values: Tensor, same: Tensor) -> Tensor:
-    difference = values[:, None] - values[None, :]
-    return ((difference > 0) + 0.5 * (difference == 0)).mul(same).sum(1)
+def _centered_ranks(values: Tensor, group: Tensor) -> Tensor:
+    """Rank of each sample within its group minus the group's mean rank, (N,)."""
+    return torch.sign(values[:, None] - values).mul(group[:, None] == group).sum(1) / 2
 
 
 def _per_group(values: Tensor, group: Tensor) -> Tensor:
     """For each sample the sum of `values` over its group, (N,)."""
-    sums = values.new_zeros(int(group.max()) + 1).index_add(0, group, values)
-    return sums[group]
+    return values.new_zeros(int(group.max()) + 1).index_add(0, group, values)[group]
+
+
+def _lowest_per_group(values: Tensor, group: Tensor) -> Tensor:
+    """For each sample the smallest of `values` in its group, (N,)."""
+    highest = values.new_full((int(group.max()) + 1,), torch.inf)
+    return highest.scatter_reduce(0, group, values, "amin")[group]

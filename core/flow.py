@@ -51,7 +51,7 @@ def unshift_sigma(sigma: Tensor, shift: float) -> Tensor:
 
 
 def boundaries(steps: int, shift: float) -> Tensor:
-    """The K + 1 boundaries 1 = sigma_0 > ... > sigma_K = 0 of a K-step schedule, float32 (K + 1,)."""
+    """The boundaries 1 = sigma_0 > ... > sigma_K = 0 of a K-step schedule, float32 (K + 1,)."""
     return shift_sigma(torch.linspace(1, 0, steps + 1), shift)
 
 
@@ -83,11 +83,13 @@ def draw_tau(lowest: Tensor, shift: float, margin: float, u: Tensor) -> Tensor:
     Args:
         lowest: smallest admissible level, () in [0, 1).
         shift: the timestep shift s.
-        margin: kept from the lower bound, in unshifted time; b > 0 needs it above 0.
+        margin: kept from the lower bound, in unshifted time; b > 0 needs it above 0. It is at most
+            half of the time that is left.
         u: uniform random numbers in [0, 1), any shape.
 
     Returns:
         tau, the shape of `u`, in (lowest, 1).
     """
-    low = (unshift_sigma(lowest, shift) + margin).clamp_max(1 - margin)
+    time = unshift_sigma(lowest, shift)
+    low = torch.minimum(time + margin, (time + 1) / 2)
     return shift_sigma(low + (1 - low) * u, shift)

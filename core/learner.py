@@ -52,8 +52,8 @@ class Learner:
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         if not (loss.isfinite() and norm.isfinite()):
             raise Diverged(
-                f"the {self.role.name}'s loss is {loss.item()}, its gradient's norm {norm.item()}; "
-                f"lower the {self.role.name}'s learning rate, or train in float32"
+                f"the {self.role.name}'s loss is {loss.item()}, its gradient's norm is "
+                f"{norm.item()}; lower the {self.role.name}'s learning rate, or train in float32"
             )
         self._optimizer.step()
         return norm

@@ -1,4 +1,4 @@
-"""The losses, as pure functions of tensors. B samples, latents (B, ...), one value or mask each (B,)."""
+"""The losses, as pure functions of tensors: latents (B, ...), a value or mask a sample (B,)."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def outside_trust_region(d: Tensor, d_anchor: Tensor, advantage: Tensor, clip: f
     exp(d_anchor - d) left [1 - clip, 1 + clip] on the side to which the advantage pushes it.
     """
     ratio = (d_anchor - d.detach()).exp()
-    return torch.where(advantage > 0, ratio > 1 + clip, ratio < 1 - clip)
+    return ((advantage > 0) & (ratio > 1 + clip)) | ((advantage < 0) & (ratio < 1 - clip))
 
 
 def running_away(
     d: Tensor, d_teacher: Tensor, advantage: Tensor, drift: Tensor, limit: float
 ) -> Tensor:
     """While `drift` () exceeds `limit`: samples pushed past the teacher in their own direction."""
-    past = torch.where(advantage > 0, d.detach() < d_teacher, d.detach() > d_teacher)
+    past = (d_teacher - d.detach()) * advantage.sign() > 0
     return past & (drift > limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Options(BaseModel):
@@ -29,6 +29,15 @@ class TDMOptions(Options):
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the student that is exported")
     max_grad_norm: float = Field(1.0, gt=0)
 
+    @model_validator(mode="after")
+    def _boundaries_exist(self) -> TDMOptions:
+        if self.boundaries > self.steps:
+            raise ValueError(
+                f"boundaries = {self.boundaries}, but a trajectory of steps = {self.steps} has "
+                f"only {self.steps} to train; lower boundaries or raise steps"
+            )
+        return self
+
 
 class TDMR1Options(TDMOptions):
     """TDM-R1, arXiv 2603.07700, Algorithm 1."""
@@ -45,7 +54,9 @@ class TDMR1Options(TDMOptions):
         "frozen", description="EMA of the surrogate (the paper), or the teacher (the public code)"
     )
     reference_decay: float = Field(0.3, ge=0, lt=1, description="where the EMA's decay ends")
-    reference_decay_step: float = Field(0.001, gt=0, description="its start, and rise an iteration")
+    reference_decay_step: float = Field(
+        0.001, gt=0, description="its start, and its rise an update"
+    )
     anchor_decay: float = Field(0.9, ge=0, lt=1, description="of the trust region's slow copy")
     clip: float | None = Field(1e-3, gt=0, description="trust region c; none switches it off")
     guard: float | None = Field(0.05, gt=0, description="drift that wakes the runaway guard")

@@ -9,15 +9,15 @@ LoRA: Hu et al. 2021, arXiv 2106.09685; adapters are peft's, files are diffusers
 from __future__ import annotations
 
 import json
-import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tdmr1.core.files import replacing
@@ -26,6 +26,7 @@ from tdmr1.errors import UserError
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _PREFIX = "transformer."
+_METADATA = "lora_adapter_metadata"
 
 
 class Role:
@@ -74,10 +75,10 @@ class Roles:
     """Creates the roles of one generator and keeps exactly one adapter active at a time."""
 
     def __init__(self, generator: Generator, rank: int, alpha: float) -> None:
-        self.generator = generator
-        self.config = LoraConfig(
+        self.generator, self.rank, self.alpha = generator, rank, alpha
+        self._config = LoraConfig(
             r=rank,
-            lora_alpha=alpha,
+            lora_alpha=alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
             init_lora_weights="gaussian",
             target_modules=list(generator.lora_targets),
         )
@@ -86,20 +87,25 @@ class Roles:
         self.teacher = Role(self, "teacher", None)
 
     def add(self, name: str, *, trainable: bool, like: Role | None = None) -> Role:
-        """A role with an adapter of its own.
+        """A role with an adapter of its own, in float32 whatever the network's dtype.
 
         Args:
             name: also the adapter's name.
             trainable: whether its parameters take gradients; an average of another role does not.
             like: where the parameters start. By default the role starts equal to the teacher.
         """
-        inject_adapter_in_model(self.config, self.generator.network, adapter_name=name)
         network = self.generator.network
+        required = {p: p.requires_grad for p in network.parameters()}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            inject_adapter_in_model(self._config, network, adapter_name=name)
         self._layers = [module for module in network.modules() if isinstance(module, LoraLayer)]
         role = Role(self, name, name)
-        for existing, parameter in network.named_parameters():
-            if f".{name}." in existing:
-                parameter.requires_grad_(trainable)
+        # Some versions of peft freeze or thaw the other adapters when one is added.
+        for parameter in network.parameters():
+            parameter.requires_grad_(required.get(parameter, trainable))
+        for parameter in role.parameters().values():
+            parameter.data = parameter.data.float()
         if like is not None:
             role.copy_from(like)
         return role
@@ -117,24 +123,21 @@ class Roles:
 
     def save(self, role: Role, folder: Path) -> None:
         """Write `role` as a LoRA folder that `pipe.load_lora_weights(folder)` takes."""
-        state = get_peft_model_state_dict(
-            self.generator.network, adapter_name=role.adapter, state_dict=None
-        )
-        config = self.config.to_dict()
         described = {
-            f"{_PREFIX}{key}": sorted(value) if isinstance(value, set) else value
-            for key, value in config.items()
-            if key in ("r", "lora_alpha", "target_modules")
+            f"{_PREFIX}r": self.rank,
+            f"{_PREFIX}lora_alpha": self.alpha,
+            f"{_PREFIX}target_modules": sorted(self.generator.lora_targets),
         }
-        metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(described)}
-        tensors = {f"{_PREFIX}{name}": tensor.contiguous() for name, tensor in state.items()}
+        metadata = {"format": "pt", _METADATA: json.dumps(described)}
+        tensors = {f"{_PREFIX}{name}": p.contiguous() for name, p in role.state_dict().items()}
         with replacing(folder / LORA_FILE) as beside:
             save_file(tensors, beside, metadata)
 
+    @torch.no_grad()
     def load(self, role: Role, folder: Path) -> None:
-        """Read a LoRA folder into `role`.
+        """Read a LoRA folder into `role`; nothing is changed if it does not fit.
 
-        A LoRA of a smaller rank is padded with zeros, which leaves its function unchanged.
+        A LoRA of a smaller rank keeps its function: the columns that its B lacks are zero.
 
         Raises:
             UserError: no such file, a file cut short, or a LoRA of another network.
@@ -143,20 +146,42 @@ class Roles:
         if not path.is_file():
             raise UserError(f"no LoRA in {folder}: {LORA_FILE} is missing")
         try:
-            state = load_file(path)
+            with safe_open(path, "pt") as file:
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                described = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
         except SafetensorError as error:
             raise UserError(f"{path} is damaged or cut short ({error}); make it again") from error
-        for name, parameter in role.parameters().items():
-            key = f"{_PREFIX}{name}"
-            if key not in state:
-                raise UserError(f"{path} is a LoRA of another network: it has no {key}")
-            parameter.data.copy_(_fitted(state[key].float(), parameter, path, key))
+        parameters = {f"{_PREFIX}{name}": p for name, p in role.parameters().items()}
+        strange = sorted(parameters.keys() ^ state.keys())
+        if strange:
+            verb = "lacks" if strange[0] in parameters else "has"
+            raise UserError(f"{path} is a LoRA of another network: it {verb} {strange[0]}")
+        # Without a description alpha equals the rank, as in diffusers.
+        scale = described.get(f"{_PREFIX}lora_alpha", 1) / described.get(f"{_PREFIX}r", 1)
+        scale /= self.alpha / self.rank
+        fitted = {key: _fitted(state[key], p, scale, path, key) for key, p in parameters.items()}
+        for key, parameter in parameters.items():
+            parameter.copy_(fitted[key])
 
 
-def _fitted(tensor: Tensor, parameter: Tensor, path: Path, key: str) -> Tensor:
-    missing = [want - have for want, have in zip(parameter.shape, tensor.shape, strict=True)]
-    if min(missing) < 0 or math.prod(missing) != 0:
+def _fitted(tensor: Tensor, parameter: Tensor, scale: float, path: Path, key: str) -> Tensor:
+    """A LoRA's A (r, in) or scale * B (out, r) at the rank of `parameter`.
+
+    The rows that A lacks keep their values, so that the ranks above the file's can learn.
+    """
+    is_a = ".lora_A." in key
+    rank = 0 if is_a else 1
+    missing = [want - have for want, have in zip(parameter.shape, tensor.shape, strict=False)]
+    if tensor.ndim != parameter.ndim or any(missing[:rank] + missing[rank + 1 :]):
         raise UserError(
-            f"{path}: {key} has shape {tuple(tensor.shape)}, expected {tuple(parameter.shape)}"
+            f"{path} is a LoRA of another network: {key} has shape {tuple(tensor.shape)}, "
+            f"expected {tuple(parameter.shape)}"
         )
-    return nn.functional.pad(tensor, (0, missing[1], 0, missing[0]))
+    if missing[rank] < 0:
+        raise UserError(
+            f"{path} has rank {tensor.shape[rank]}, more than the {parameter.shape[rank]} of this "
+            f"run; set rank = {tensor.shape[rank]} or more"
+        )
+    fitted = parameter.detach().clone() if is_a else torch.zeros_like(parameter)
+    fitted.narrow(rank, 0, tensor.shape[rank]).copy_(tensor if is_a else tensor * scale)
+    return fitted

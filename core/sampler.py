@@ -1,9 +1,10 @@
-"""Trajectories: from noise to images in the few steps of the student or the many of the teacher."""
+"""Trajectories from noise to images: the few steps of the student, the many of the teacher."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -64,11 +65,13 @@ class TrajectorySampler(abc.ABC):
         """All boundary samples x_0 ... x_K from x_0 = `noise` (B, ...), (K + 1, B, ...)."""
         sigma = self.sigma.to(noise.device)
         x = [noise]
-        for level, level_next in zip(sigma, sigma[1:], strict=False):
+        for level, level_next in itertools.pairwise(sigma):
             x.append(self.step(x[-1], velocity(x[-1], level), level, level_next))
         return torch.stack(x)
 
-    def rollout(self, student: Role, condition: Condition, group: Tensor, noise: Tensor) -> Rollout:
+    def rollout(
+        self, student: Role, condition: Condition, group: Tensor, noise: Tensor
+    ) -> Rollout:
         """The student's trajectories for N samples, without gradient.
 
         Args:
@@ -93,11 +96,20 @@ class SdeSampler(TrajectorySampler):
     """Stochastic: the predicted clean sample is re-noised with fresh noise at every step.
 
     This is the paper's ablation; it converges slower and lower than the deterministic rollout.
+
+    Args:
+        noise: draws noise like (B, ...); `Draws.noise` does so from a state that is kept.
     """
+
+    def __init__(
+        self, steps: int, shift: float, noise: Callable[[Tensor], Tensor] = torch.randn_like
+    ) -> None:
+        super().__init__(steps, shift)
+        self._noise = noise
 
     def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         x0 = flow.clean(x, v, sigma)
-        return flow.interpolate(x0, torch.randn_like(x), sigma_next)
+        return flow.interpolate(x0, self._noise(x), sigma_next)
 
 
 def guided(role: Role, condition: Condition, unconditional: Condition, weight: float) -> Velocity:

@@ -74,7 +74,10 @@ class DiffusionSurrogate(SurrogateReward):
         return self.averages[-1]
 
     def learn(self, rollout: Rollout, advantage: Tensor) -> Metrics:
-        """Eq. 7-9 at one boundary j, one tau and one noise per group."""
+        """Eq. 7-9 at one boundary j, one tau and one noise per group.
+
+        With several processes each holds as many samples of every group, in the same order.
+        """
         options, K = self.options, rollout.steps
         j = self._draws.weighted([float(j + 1) for j in range(K)])
         x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
@@ -97,7 +100,8 @@ class DiffusionSurrogate(SurrogateReward):
             )
         d = losses.squared_error(target, v)
         drift = losses.squared_error(v, v_teacher)
-        frozen = self._frozen(d, d_anchor, d_teacher, advantage, drift.detach().mean())
+        mean_drift = self._accelerator.reduce(drift.detach().mean(), "mean")
+        frozen = self._frozen(d, d_anchor, d_teacher, advantage, mean_drift)
         preference = losses.group_preference_loss(
             torch.where(frozen, d.detach(), d),
             d_reference,
@@ -106,7 +110,9 @@ class DiffusionSurrogate(SurrogateReward):
             options.beta,
             lambda sums: self._accelerator.reduce(sums, "sum"),
         )
-        loss = preference * (j + 1) / K + options.surrogate_regularizer * drift.mean()
+        # The learner averages gradients over processes; those of a group split over them add up.
+        preference_sum = preference * self._accelerator.num_processes
+        loss = preference_sum * (j + 1) / K + options.surrogate_regularizer * drift.mean()
         norm = self.learner.minimize(loss)
         self._move_averages()
         return {

@@ -53,12 +53,15 @@ class TDM:
 
     Two players: `fake` learns the score of what the student makes, and the student moves its
     predictions from the fake's towards the teacher's (reverse KL).
+
+    Network evaluations per boundary and sample: student 1, teacher 2, fake 2.
     """
 
     def __init__(
         self, roles: Roles, options: TDMOptions, draws: Draws, accelerator: Accelerator
     ) -> None:
-        self.roles, self.options, self._draws = roles, options, draws
+        self.roles, self.options = roles, options
+        self._draws, self._accelerator = draws, accelerator
         self.generator = roles.generator
         self.guidance = options.guidance or self.generator.teacher_guidance
         self.teacher = roles.teacher

@@ -6,6 +6,7 @@ blurs few-step generators (the authors' main lesson).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,12 @@ from tdmr1.core.tdm import TDM, Query
 
 
 class TDMR1(TDM):
-    """TDM's two players and a third, the surrogate, which learns the reward from groups."""
+    """TDM's two players and a third, the surrogate, which learns the reward from groups.
+
+    Network evaluations beside TDM's: per draw and sample surrogate 1, teacher 1, anchor 1 (unless
+    `clip` is off), reference 1 (if "ema"); per boundary k < `trunc_steps` and sample surrogate 2
+    (1 at rl_cfg = 1), baseline 1.
+    """
 
     options: TDMR1Options
 
@@ -36,12 +42,30 @@ class TDMR1(TDM):
 
     def reinforce(self, rollout: Rollout, feedback: Sequence[Feedback]) -> Metrics:
         """One iteration of Algorithm 1 on a fresh rollout and the rewards of its images."""
-        advantage = combined_advantage(feedback, rollout.group, self.options.advantage_std)
-        metrics = {"groups_without_signal": groups_without_signal(advantage, rollout.group).item()}
+        advantage, without_signal = self._advantage(feedback, rollout.group)
+        metrics: Metrics = {"groups_without_signal": without_signal.item()}
         for _ in range(self.options.surrogate_draws):
-            learnt = self.surrogate.learn(rollout, advantage)
-            metrics = {**learnt, **metrics}
+            # The first draw's metrics stay: its samples were new to the surrogate.
+            metrics = self.surrogate.learn(rollout, advantage) | metrics
         return metrics | self.iteration(rollout)
+
+    def _advantage(self, feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
+        """A (N,) of this process's samples, from the groups of all processes; and the share of
+        groups without signal, ()."""
+
+        def gathered(values: Tensor) -> Tensor:
+            everywhere: Tensor = self._accelerator.gather(values.to(group.device))
+            return everywhere
+
+        feedback = [
+            dataclasses.replace(f, values=gathered(f.values.float()), scored=gathered(f.scored))
+            for f in feedback
+        ]
+        groups = gathered(group)
+        advantage = combined_advantage(feedback, groups, self.options.advantage_std)
+        first = self._accelerator.process_index * len(group)
+        own = advantage[first : first + len(group)]
+        return own, groups_without_signal(advantage, groups)
 
     def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
         """Eq. 10-11: reverse KL, guidance as a reward, and the surrogate's direction."""

@@ -15,7 +15,7 @@ from tdmr1.errors import UserError
 COMMANDS = {
     "rewards": ("tdmr1.cli.rewards:app", "Show the installed rewards."),
     "train": ("tdmr1.cli.train:train", "Train a few-step generator on rewards (TDM-R1)."),
-    "distill": ("tdmr1.cli.distill:distill", "Distil a teacher into a few-step student (TDM)."),
+    "distill": ("tdmr1.cli.train:distill", "Distil a teacher into a few-step student (TDM)."),
     "eval": ("tdmr1.cli.eval:evaluate", "Score a run's generator on held-out prompts."),
     "generate": ("tdmr1.cli.generate:generate", "Write a picture of a prompt."),
     "bench": ("tdmr1.cli.bench:bench", "Time a training iteration against its parts."),

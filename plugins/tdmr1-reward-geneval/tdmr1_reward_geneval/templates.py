@@ -1,4 +1,4 @@
-"""How well a blob fits an ideal circle, square, triangle or star: intersection over union.
+"""How far a blob is from an ideal circle, square, triangle or star.
 
 A blob is seen in polar coordinates around its centroid, at the scale where its area is that of
 the unit disc. Only its angle is left to search, and a turn is a shift of the rays. The ideal
@@ -8,6 +8,7 @@ tips, and so has its template.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 
 RAYS = 120
 RINGS = 32
-REACH = 2.0
-"""Radius of the polar view over that of the disc of the blob's area; a star's tips are at 1.54."""
+REACH = RINGS / 17.5
+"""Radius of the polar view over that of the disc of the blob's area.
+
+A star's tips are at 1.54. A circle's edge lies half way between two rings, not on one.
+"""
 
 CORNERS = {"circle": 60, "square": 4, "triangle": 3, "star": 5}
 STAR_WAIST = 0.45
@@ -27,8 +31,8 @@ STAR_WAIST = 0.45
 STEP = 2
 """Rays from one turn of a template to the next: 6 degrees."""
 
-SIZES = (3, 24)
-"""Smallest and largest template: the radius in pixels of the disc of the same area."""
+SMALLEST, LARGEST = 3, 24
+"""Size of the templates: the radius in pixels of the disc of the same area."""
 
 OVERSAMPLING = 8
 
@@ -37,17 +41,22 @@ _WEIGHTS = np.tile(np.arange(RINGS, dtype=np.float32) + 0.5, RAYS)
 
 
 def best_fit(coverage: NDArray[np.float32]) -> tuple[str, float]:
-    """The shape that fits best, and its intersection over union with the blob, in [0, 1].
+    """The nearest shape, and the mean error of the blob's outline.
+
+    The error is (1 - IoU) x area / perimeter, in radii of the disc of the blob's area. It is the
+    distance between the two outlines, so it means the same for a circle and for a star, which
+    has twice the outline and loses twice the overlap for it.
 
     Args:
         coverage: share of each pixel that the blob covers, float32 (H, W) in [0, 1], not all 0.
     """
     blob, radius = _polar(coverage)
-    names, templates, areas = _templates(int(np.clip(round(radius), *SIZES)))
-    shared = templates @ blob
-    fits = shared / (areas + _WEIGHTS @ blob - shared)
-    best = int(fits.argmax())
-    return names[best], float(fits[best])
+    templates = _templates(min(max(round(radius), SMALLEST), LARGEST))
+    shared = templates.cells @ blob
+    iou = shared / (templates.areas + _WEIGHTS @ blob - shared)
+    errors = (1 - iou) * templates.thickness
+    best = int(errors.argmin())
+    return templates.names[best], float(errors[best])
 
 
 def _polar(coverage: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -61,32 +70,54 @@ def _polar(coverage: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     return (view.ravel() > 0.5).astype(np.float32), radius
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Templates:
+    """All shapes at one size, turned: T templates.
+
+    Attributes:
+        names: T shapes.
+        cells: area of each cell inside the shape, float32 (T, RAYS * RINGS).
+        areas: their sums, (T,).
+        thickness: area over perimeter, (T,), where the area is that of the unit disc.
+    """
+
+    names: list[str]
+    cells: NDArray[np.float32]
+    areas: NDArray[np.float32]
+    thickness: NDArray[np.float32]
+
+
 @functools.cache
-def _templates(size: int) -> tuple[list[str], NDArray[np.float32], NDArray[np.float32]]:
-    """Names (T), cell areas inside each shape (T, RAYS * RINGS), and their sums (T,)."""
-    names, rows = [], []
+def _templates(size: int) -> Templates:
+    """The templates for blobs with the area of a disc of radius `size` pixels."""
+    names, rows, thickness = [], [], []
     for shape, corners in CORNERS.items():
-        view = _polar(_draw(shape, size))[0].reshape(RAYS, RINGS)
+        outline = _outline(shape)
+        view = _polar(_draw(outline, size))[0].reshape(RAYS, RINGS)
         # A shape of n corners repeats after RAYS / n rays; a circle after one step.
         turns = 1 if shape == "circle" else RAYS // corners // STEP
         for turn in range(turns):
             names.append(shape)
             rows.append(np.roll(view, turn * STEP, axis=0).ravel() * _WEIGHTS)
-    templates = np.stack(rows)
-    return names, templates, templates.sum(axis=1)
+            thickness.append(math.pi / cv2.arcLength(outline, closed=True))
+    cells = np.stack(rows)
+    return Templates(names, cells, cells.sum(axis=1), np.array(thickness, np.float32))
 
 
-def _draw(shape: str, size: int) -> NDArray[np.float32]:
-    """Coverage in [0, 1] of the shape with the area of a disc of radius `size` pixels."""
-    corners = CORNERS[shape]
-    radii = np.array([1.0, STAR_WAIST]) if shape == "star" else np.array([1.0])
-    points = corners * len(radii)
+def _outline(shape: str) -> NDArray[np.float32]:
+    """Corners (n, 2) around the origin, with the area of the unit disc."""
+    radii = (1.0, STAR_WAIST) if shape == "star" else (1.0,)
+    points = CORNERS[shape] * len(radii)
     angles = np.arange(points) * (2 * math.pi / points)
-    outline = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    outline *= np.resize(radii, points)[:, None]
-    unit_area = cv2.contourArea(outline.astype(np.float32))
-    outline *= size * math.sqrt(math.pi / unit_area)
+    corners = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    corners *= np.resize(radii, points)[:, None].astype(np.float32)
+    return corners * np.float32(math.sqrt(math.pi / cv2.contourArea(corners)))
+
+
+def _draw(outline: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Coverage in [0, 1] of pixels by the outline, `size` pixels to its unit."""
     width = 4 * size + 1
     fine = np.zeros((width * OVERSAMPLING, width * OVERSAMPLING), np.float32)
-    cv2.fillPoly(fine, [np.round((outline + width / 2) * OVERSAMPLING).astype(np.int32)], 1.0)
-    return cv2.resize(fine, (width, width), interpolation=cv2.INTER_AREA)
+    corners = np.round((outline * size + width / 2) * OVERSAMPLING).astype(np.int32)
+    cv2.fillPoly(fine, [corners], 1.0)
+    return np.asarray(cv2.resize(fine, (width, width), interpolation=cv2.INTER_AREA), np.float32)

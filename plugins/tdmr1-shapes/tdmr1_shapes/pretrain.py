@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import platform
 import time
@@ -101,8 +102,11 @@ def random_prompt(rng: np.random.Generator) -> prompts.Prompt:
     tag = TAGS[rng.choice(len(TAGS), p=[TAG_SHARE[tag] for tag in TAGS])]
     if tag == "sign":
         return prompts.sign(prompts.random_word(rng))
-    choices = prompts.every(tag)
+    choices = _every(tag)
     return choices[rng.integers(len(choices))]
+
+
+_every = functools.cache(prompts.every)
 
 
 def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None = None) -> Teacher:

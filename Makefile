@@ -1,0 +1,37 @@
+# `make train` and `make test` need Python >= 3.10 and pip, and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-reward-geneval plugins/tdmr1-reward-ocr
+ARGS ?=
+
+.PHONY: install test lint types train clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[train,dev]' $(addprefix -e ,$(PLUGINS))
+	touch $@
+
+test: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+lint: install types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p tdmr1
+	for plugin in $(PLUGINS); do $(BIN)/mypy $$plugin/$$(basename $$plugin | tr - _) || exit 1; done
+
+# Type checkers do not follow `package-dir`; they read this link farm instead.
+types:
+	mkdir -p build/types/tdmr1
+	for folder in core rewards trainers; do ln -sfn ../../../$$folder build/types/tdmr1/$$folder; done
+	for entry in core/_tdmr1/*; do ln -sfn ../../../$$entry build/types/tdmr1/$$(basename $$entry); done
+
+train: install
+	$(BIN)/tdmr1 train $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info plugins/*/*.egg-info

@@ -1,0 +1,35 @@
+"""`tdmr1 bench`: an iteration's time beside that of its networks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tdmr1.cli.train import ConfigFile, Preset, Rewards, Settings, kind_preset
+from tdmr1.trainers import jobs
+from tdmr1.trainers.bench import bench as measure
+from tdmr1.trainers.config import TrainConfig, build_config
+
+
+def bench(
+    reward: Rewards = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    set: Settings = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Measured iterations.")] = 5,
+) -> None:
+    """Time a training iteration against its networks' forwards and backwards alone."""
+    overrides = {"rewards": reward or None}
+    options = build_config(TrainConfig, preset or kind_preset("train"), config, set or (), overrides)
+    timing = measure(jobs.reinforcement(options), repeats)
+    table = Table("what", "figure", box=None)
+    table.add_row("one iteration", f"{timing.iteration:.2f} s")
+    table.add_row("of which rewards", f"{timing.rewards:.2f} s")
+    table.add_row("its networks, timed alone", f"{timing.networks:.2f} s")
+    table.add_row("(iteration - rewards) / networks", f"{timing.ratio:.3f}")
+    table.add_row("network evaluations, per sample", str(timing.evaluations))
+    table.add_row("peak memory", f"{timing.peak_bytes / 2**30:.2f} GiB")
+    Console().print(table)

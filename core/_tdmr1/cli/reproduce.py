@@ -1,0 +1,43 @@
+"""`tdmr1 reproduce CLAIM`: the runs behind a figure of the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tdmr1.errors import UserError
+from tdmr1.trainers import jobs
+from tdmr1.trainers.config import TrainConfig, build_config
+from tdmr1.trainers.observe import read_reports
+from tdmr1.trainers.reproduce import CLAIMS, summarize
+from tdmr1.trainers.run import EVALUATION, RunFolder
+
+
+def reproduce(
+    claim: Annotated[str, typer.Argument(help="Which figure; `main` is the README's table.")],
+    out: Annotated[Path, typer.Option(help="One run folder per seed goes here.")] = Path("runs"),
+) -> None:
+    """Train once per seed of a published claim and print mean, smallest and largest figure.
+
+    Runs that have ended in OUT are not repeated; one that was stopped is continued.
+    """
+    if claim not in CLAIMS:
+        raise UserError(f"unknown claim {claim!r}; there are: {', '.join(CLAIMS)}")
+    console, chosen, finished = Console(), CLAIMS[claim], []
+    for seed in chosen.seeds:
+        config = build_config(TrainConfig, chosen.preset, overrides={"seed": seed})
+        folder = out / f"{claim}-seed{seed}"
+        run = RunFolder(folder) if folder.exists() else RunFolder.create(folder, config, "train")
+        if not (run.path / EVALUATION).exists() or "teacher" not in read_reports(run):
+            jobs.train(config, run, console)
+        finished.append(read_reports(run))
+    table = Table("figure", *finished[0], box=None)
+    spreads = summarize(finished)
+    for figure in next(iter(spreads.values())):
+        table.add_row(figure, *(str(spreads[who][figure]) for who in spreads))
+    console.print(f"{chosen.about}: mean (smallest-largest) of {len(finished)} seeds")
+    console.print(table)

@@ -1,0 +1,46 @@
+"""The reward `geneval`: the dense reward as its value, GenEval's verdict beside it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from tdmr1.rewards import Reward, Sample, Score
+from tdmr1_reward_geneval.detector import Detector
+from tdmr1_reward_geneval.shapes import ShapesDetector
+from tdmr1_reward_geneval.task import parse
+from tdmr1_reward_geneval.verdict import MAX_OBJECTS, countable, dense_reward, verdict
+
+
+class GenEval(Reward):
+    """GenEval's questions to an image, answered by an object detector.
+
+    Abstains on prompts whose metadata has no `include`.
+
+    Args:
+        detector: finds the objects; by default flat coloured shapes.
+    """
+
+    name = "geneval"
+    summary = "GenEval: are the right objects there, as many, in the right colours and places?"
+    range = (2.0 - MAX_OBJECTS, 1.0)
+
+    def __init__(self, detector: Detector | None = None) -> None:
+        self.detector = detector or ShapesDetector()
+
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        """One score a sample: the dense reward, the verdict, and the reason for it.
+
+        Raises:
+            MetadataInvalid: the metadata has an `include`, but is not GenEval's, or asks for
+                something that the detector does not know.
+        """
+        return [self._score(s) if "include" in s.metadata else None for s in samples]
+
+    def _score(self, sample: Sample) -> Score:
+        detector = self.detector
+        task = parse(sample.metadata, sample.prompt, detector.labels, detector.colors)
+        objects = countable(detector.detect(sample.image), task.tag)
+        color_of = functools.cache(functools.partial(detector.color, sample.image))
+        answer = verdict(objects, task, color_of)
+        return Score(dense_reward(objects, task, color_of), answer.reason, answer.correct)

@@ -1,0 +1,102 @@
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tdmr1.rewards import Sample
+from tdmr1.rewards.discovery import load
+from tdmr1.rewards.scoring import Scorer
+from tdmr1.rewards.spec import RewardSpec
+from tdmr1_reward_geneval.detector import Detection, Detector
+from tdmr1_reward_geneval.reward import GenEval
+from tdmr1_reward_geneval.task import MetadataInvalid
+
+CIRCLE = {"class": "circle", "count": 1, "color": "red"}
+TWO_STARS = {"class": "star", "count": 2}
+
+
+def sample(image, include=(CIRCLE,), tag="colors"):
+    return Sample(image, "a prompt", {"tag": tag, "include": include, "exclude": []})
+
+
+def circle(x=30, y=30, color=(220, 40, 40), size=(64, 64)):
+    image = np.full((*size, 3), 240, np.uint8)
+    cv2.circle(image, (x, y), 10, color, -1, cv2.LINE_AA)
+    return image
+
+
+def test_value_reason_and_verdict():
+    right, wrong = GenEval().score([sample(circle()), sample(circle(color=(45, 80, 220)))])
+    assert (right.value, right.reason, right.passed) == (1, "as asked", True)
+    assert (wrong.value, wrong.passed) == (0.5, False)
+    assert wrong.reason == "expected red circle, found blue"
+
+
+def test_abstains_without_include():
+    reward = GenEval()
+    assert reward.score([Sample(circle(), "a sign", {"tag": "sign", "word": "A"})]) == [None]
+    assert reward.score([Sample(circle(), "a sign")]) == [None]
+    assert reward.score([]) == []
+
+
+def test_malformed_metadata_is_an_error():
+    with pytest.raises(MetadataInvalid, match='"a prompt": tag is'):
+        GenEval().score([sample(circle(), tag="sign")])
+
+
+def test_a_batch_scores_as_one_by_one_in_any_order():
+    images = [circle(x, y) for x, y in ((12, 30), (40, 20), (60, 60))]
+    samples = [sample(i, include) for i in images for include in ([CIRCLE], [TWO_STARS])]
+    reward = GenEval()
+    scores = reward.score(samples)
+    assert scores == [reward.score([s])[0] for s in samples]
+    assert scores[::-1] == reward.score(samples[::-1])
+
+
+def test_a_shift_of_whole_pixels_changes_nothing():
+    scores = GenEval().score([sample(circle(x, y)) for x in range(12, 52, 8) for y in (12, 51)])
+    assert len(set(scores)) == 1
+
+
+def test_the_input_is_only_read():
+    image = circle()
+    before = image.copy()
+    assert Scorer(GenEval())([sample(image)]).passed == [True]
+    assert (image == before).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (3, 5), (37, 91), (256, 200)])
+@pytest.mark.parametrize("color", [(0, 0, 0), (128, 128, 128), (255, 255, 255), (220, 40, 40)])
+def test_a_plain_image_of_any_size_shows_nothing(size, color):
+    image = np.full((*size, 3), color, np.uint8)
+    (score,) = GenEval().score([sample(image)])
+    assert (score.value, score.passed) == (0, False)
+
+
+def test_odd_sizes_and_strided_images():
+    assert GenEval().score([sample(circle(size=(51, 83)))])[0].passed
+    assert GenEval().score([sample(circle()[::-1, ::-1])])[0].passed
+
+
+def test_any_detector_will_do():
+    class Dogs(Detector):
+        labels, colors = ("dog",), ("brown",)
+
+        def detect(self, image):
+            return [Detection("dog", 0.8, (0, 0, 5, 5))]
+
+        def color(self, image, detection):
+            return "brown"
+
+    dog = {"class": "dog", "count": 1, "color": "brown"}
+    assert GenEval(Dogs()).score([sample(circle(), [dog])])[0].passed
+    with pytest.raises(MetadataInvalid, match="class is 'circle'; expected one of dog"):
+        GenEval(Dogs()).score([sample(circle())])
+
+
+def test_it_is_installed_and_loads_opencv_only_on_use():
+    assert isinstance(load(RewardSpec("geneval")), GenEval)
+    code = "import sys, tdmr1_reward_geneval; sys.exit('cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,41 @@
+"""The reward `ocr`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tdmr1.rewards import Reward, Sample, Score
+from tdmr1_reward_ocr.definition import legibility, normalise, quoted
+from tdmr1_reward_ocr.engine import Engine, RapidOcrEngine
+
+
+class Ocr(Reward):
+    """How much of the prompt's quoted text an OCR engine reads in the image, in [0, 1].
+
+    Abstains where the prompt quotes nothing. A failing engine is an error, never a zero; an image
+    without text is a zero.
+
+    Args:
+        engine: reads the images; RapidOCR unless given.
+
+    Raises:
+        EngineError: RapidOCR cannot be loaded.
+    """
+
+    name = "ocr"
+    summary = "Can the text that the prompt quotes be read in the image?"
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self.engine = engine if engine is not None else RapidOcrEngine()
+
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        """One score per sample, or None; raises EngineError where the engine cannot read."""
+        return [self._score(sample) for sample in samples]
+
+    def _score(self, sample: Sample) -> Score | None:
+        target = normalise(quoted(sample.prompt) or "")
+        if not target:
+            return None
+        read = normalise(self.engine.read(sample.image))
+        value = legibility(read, target)
+        return Score(value, f'read "{read}", expected "{target}"', passed=value == 1.0)

@@ -1,0 +1,50 @@
+import itertools
+
+import pytest
+
+from tdmr1_reward_ocr.definition import legibility, normalise, quoted
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target"),
+    [
+        ('a sign that says "OPEN"', "OPEN"),
+        ('"one" above "two"', "one"),
+        ('a sign that says ""', ""),
+        ('a sign that says "OPEN', None),
+        ("a sign that says 'OPEN'", None),
+        ("", None),
+    ],
+)
+def test_the_target_is_between_the_first_pair_of_quotes(prompt, target):
+    assert quoted(prompt) == target
+
+
+@pytest.mark.parametrize(
+    "text", ["Grand Opening", "grandopening", " GRAND\nopen ing ", "Ｇｒａｎｄ　ＯＰＥＮＩＮＧ"]
+)
+def test_case_space_and_width_do_not_count(text):
+    assert normalise(text) == "grandopening"
+
+
+def test_look_alikes_are_not_folded():
+    assert legibility(normalise("x₀"), normalise("XO")) == 0.5
+
+
+def test_the_reward_is_in_range_and_one_exactly_where_the_target_is_contained():
+    texts = ["".join(letters) for n in range(4) for letters in itertools.product("ab", repeat=n)]
+    for read, target in itertools.product(texts, texts[1:]):
+        value = legibility(read, target)
+        assert 0 <= value <= 1
+        assert (value == 1) == (target in read)
+
+
+def test_what_stands_around_the_target_costs_nothing():
+    assert legibility("theshopisopentoday", "open") == 1
+
+
+@pytest.mark.parametrize(
+    ("read", "value"), [("", 0.0), ("o", 0.25), ("opne", 0.5), ("oper", 0.75), ("tremendous", 0.0)]
+)
+def test_each_edit_costs_one_letter_of_the_target(read, value):
+    assert legibility(read, "open") == value

@@ -1,0 +1,103 @@
+import pytest
+import torch
+
+from tdmr1.core.advantage import (
+    Feedback,
+    combined_advantage,
+    group_advantage,
+    groups_without_signal,
+    rank_agreement,
+)
+
+GROUP = torch.arange(3).repeat_interleave(5)
+ALL = torch.ones(15, dtype=torch.bool)
+
+
+@pytest.fixture
+def values():
+    return torch.rand(15)
+
+
+@pytest.mark.parametrize("std", ["batch", "group"])
+def test_advantages_sum_to_zero_in_every_group_and_keep_its_order(values, std):
+    advantage = group_advantage(values, ALL, GROUP, std).view(3, 5)
+    torch.testing.assert_close(advantage.sum(1), torch.zeros(3), atol=1e-5, rtol=0)
+    assert torch.equal(advantage.argsort(1), values.view(3, 5).argsort(1))
+
+
+def test_deviation_is_the_batch_or_the_group(values):
+    values[:5] *= 1e3
+    centered = values.view(3, 5) - values.view(3, 5).mean(1, keepdim=True)
+    by_batch = (centered / (values.std(correction=0) + 1e-4)).clamp(-5, 5).flatten()
+    torch.testing.assert_close(group_advantage(values, ALL, GROUP, "batch"), by_batch)
+    std = values.view(3, 5).std(1, keepdim=True, correction=0)
+    by_group = (centered / (std + 1e-4)).flatten()
+    torch.testing.assert_close(group_advantage(values, ALL, GROUP, "group"), by_group)
+
+
+@pytest.mark.parametrize("std", ["batch", "group"])
+@pytest.mark.parametrize("nothing", [0.0, 1e9, float("nan"), float("inf")])
+def test_a_sample_without_a_score_takes_no_part(values, std, nothing):
+    scored = ALL.clone()
+    scored[[0, 7, 10, 11, 12, 13, 14]] = False
+    values[~scored] = nothing
+    advantage = group_advantage(values, scored, GROUP, std)
+    assert (advantage[~scored] == 0).all()
+    alone = group_advantage(values[scored], ALL[scored], GROUP[scored], std)
+    torch.testing.assert_close(advantage[scored], alone)
+
+
+@pytest.mark.parametrize("std", ["batch", "group"])
+def test_a_constant_group_gets_exact_zeros(values, std):
+    values[:5] = 0.1
+    advantage = group_advantage(values, ALL, GROUP, std)
+    assert (advantage[:5] == 0).all()
+    assert groups_without_signal(advantage, GROUP) == pytest.approx(1 / 3)
+    assert (group_advantage(torch.full((15,), 0.7), ALL, GROUP, std) == 0).all()
+
+
+def test_advantages_are_clipped():
+    values, group = torch.zeros(200), torch.zeros(200, dtype=torch.int64)
+    values[0] = 1
+    advantage = group_advantage(values, torch.ones(200, dtype=torch.bool), group)
+    assert advantage.max() == 5
+    assert (group_advantage(-values, torch.ones(200, dtype=torch.bool), group).min()) == -5
+
+
+def test_rewards_are_weighted_and_each_masked_on_its_own(values):
+    scored = ALL.clone()
+    scored[:5] = False
+    first = Feedback("first", values, ALL, weight=2.0)
+    second = Feedback("second", torch.rand(15), scored, weight=0.5)
+    combined = combined_advantage([first, second], GROUP)
+    parts = [group_advantage(f.values, f.scored, GROUP) for f in (first, second)]
+    torch.testing.assert_close(combined, 2 * parts[0] + 0.5 * parts[1])
+    torch.testing.assert_close(combined[:5], 2 * parts[0][:5])
+
+
+def test_rank_agreement_is_spearman_with_ties():
+    stats = pytest.importorskip("scipy.stats")
+    estimate, truth = torch.rand(15), torch.randint(0, 3, (15,)).float()
+    truth[[0, 5, 10]] = 7.0
+    expected = [
+        stats.spearmanr(a.numpy(), b.numpy()).statistic
+        for a, b in zip(estimate.view(3, 5), truth.view(3, 5), strict=True)
+    ]
+    assert rank_agreement(estimate, truth, GROUP).item() == pytest.approx(sum(expected) / 3)
+
+
+def test_rank_agreement_by_hand():
+    two = torch.tensor([0, 0, 0, 1, 1, 1])
+    truth = torch.tensor([1.0, 2.0, 3.0, 5.0, 5.0, 9.0])
+    assert rank_agreement(truth.exp(), truth, two) == 1
+    assert rank_agreement(-truth, truth, two) == -1
+    # Ranks (1, 2, 3) against (1.5, 1.5, 3): covariance 1.5 / sqrt(2 * 1.5).
+    estimate = torch.tensor([0.0, 0.0, 0.0, 1.0, 2.0, 3.0])
+    assert rank_agreement(estimate, truth, two).item() == pytest.approx(1.5 / 3**0.5)
+
+
+def test_rank_agreement_leaves_out_groups_that_rank_nothing():
+    group = torch.tensor([0, 0, 1, 1, 2])
+    truth = torch.tensor([1.0, 2.0, 3.0, 3.0, 4.0])
+    assert rank_agreement(truth, truth, group) == 1
+    assert rank_agreement(torch.zeros(5), truth, group).isnan()

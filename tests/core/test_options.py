@@ -1,0 +1,20 @@
+import pydantic
+import pytest
+
+from tdmr1.core.options import TDMOptions, TDMR1Options
+
+
+@pytest.mark.parametrize("kind", [TDMOptions, TDMR1Options])
+def test_defaults_are_possible_and_frozen(kind):
+    options = kind()
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        options.rank = 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("student_Ir", 1e-4), ("steps", 0), ("ema", 1.0), ("guidance", 0.5), ("boundaries", 5)],
+)
+def test_unknown_keys_and_impossible_values_raise_and_name_the_key(key, value):
+    with pytest.raises(pydantic.ValidationError, match=key):
+        TDMOptions(**{key: value})

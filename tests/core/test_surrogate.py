@@ -1,0 +1,144 @@
+import threading
+
+import pytest
+import torch
+
+from tdmr1.core.advantage import Feedback
+from tdmr1.core.sampler import Rollout
+
+
+@pytest.fixture
+def advantage():
+    return torch.tensor([1.0, -1.0, 0.5, -0.5] * 2)
+
+
+def test_learning_touches_the_surrogate_and_its_averages_alone(
+    new_tdmr1, new_rollout, advantage, changes
+):
+    algorithm = new_tdmr1(reference="ema")
+    with changes(algorithm.all_roles()) as changed:
+        algorithm.surrogate.learn(new_rollout(algorithm.student, algorithm.generator), advantage)
+    assert changed == {"surrogate", "reference", "anchor"}
+
+
+@pytest.mark.parametrize("reference", ["ema", "frozen"])
+def test_the_surrogate_learns_to_rank_what_the_reward_ranks(new_tdmr1, new_rollout, reference):
+    algorithm = new_tdmr1(
+        surrogate_lr=1e-2, reference=reference, beta=100.0, clip=None, guard=None
+    )
+    rollout = new_rollout(algorithm.student, algorithm.generator, groups=3, size=8)
+    values = rollout.latents[:, 0].mean((1, 2))
+    everything = torch.ones(24, dtype=torch.bool)
+    advantage, _ = algorithm._advantage([Feedback("r", values, everything)], rollout.group)
+    learnt = [algorithm.surrogate.learn(rollout, advantage) for _ in range(60)]
+    agreement = torch.tensor([metrics["surrogate/agreement"] for metrics in learnt])
+    assert agreement[0].isnan()  # it starts as the teacher, which ranks nothing
+    assert agreement[-10:].mean() > 0.5
+
+
+def test_the_frozen_reference_is_the_teacher_and_the_other_follows(
+    new_tdmr1, new_rollout, advantage
+):
+    frozen = new_tdmr1(reference="frozen").surrogate
+    assert frozen.reference is frozen.teacher
+    assert [role.name for role in frozen.averages] == ["anchor"]
+    algorithm = new_tdmr1(reference="ema", reference_decay=0.002)
+    surrogate, rollout = algorithm.surrogate, new_rollout(algorithm.student, algorithm.generator)
+    for decay in (0.001, 0.002, 0.002):
+        old = {name: p.clone() for name, p in surrogate.reference.state_dict().items()}
+        surrogate.learn(rollout, advantage)
+        new = surrogate.surrogate.state_dict()
+        for name, p in surrogate.reference.state_dict().items():
+            torch.testing.assert_close(p, decay * old[name] + (1 - decay) * new[name])
+
+
+def test_without_a_trust_region_there_is_no_anchor(new_tdmr1):
+    assert new_tdmr1(clip=None).surrogate.averages == []
+
+
+def test_outside_the_trust_region_the_preference_gives_no_gradient(
+    new_tdmr1, new_rollout, advantage, perturb
+):
+    """With a tiny clip, samples that moved the way they are pushed are held back."""
+    algorithm = new_tdmr1(clip=1e-9, guard=None, surrogate_regularizer=0.0)
+    rollout = new_rollout(algorithm.student, algorithm.generator)
+    surrogate = algorithm.surrogate
+    held = [surrogate.learn(rollout, advantage)["surrogate/frozen"] for _ in range(5)]
+    assert held[0] == 0
+    assert max(held[1:]) > 0
+
+
+@pytest.mark.parametrize("baseline", ["teacher", "reference"])
+def test_the_direction_is_from_the_baseline_to_the_guided_surrogate(
+    new_tdmr1, new_rollout, perturb, baseline
+):
+    algorithm = new_tdmr1(reference="ema", reward_baseline=baseline, rl_cfg=2.0)
+    surrogate = algorithm.surrogate
+    perturb(surrogate.surrogate), perturb(surrogate.reference, seed=2)
+    x, tau = torch.randn(3, 4, 4, 4), torch.tensor(0.6)
+    condition = algorithm.generator.encode(["a", "b", "c"])
+    empty = algorithm.generator.encode([""] * 3)
+    x0, direction = surrogate.direction(x, tau, condition, empty)
+    assert not x0.requires_grad and not direction.requires_grad
+    with torch.no_grad():
+        v = surrogate.surrogate.velocity(x, tau, condition)
+        v_uncond = surrogate.surrogate.velocity(x, tau, empty)
+        role = {"teacher": surrogate.teacher, "reference": surrogate.reference}[baseline]
+        v_baseline = role.velocity(x, tau, condition)
+    torch.testing.assert_close(x0, x - tau * (v_uncond + 2 * (v - v_uncond)))
+    torch.testing.assert_close(direction, x0 - (x - tau * v_baseline))
+
+
+class Process:
+    """One of several processes, as threads: what the algorithm asks of an accelerator."""
+
+    def __init__(self, process_index, slots, barrier):
+        self.process_index, self.num_processes = process_index, len(slots)
+        self._slots, self._barrier = slots, barrier
+
+    def gather(self, tensor):
+        self._slots[self.process_index] = tensor.clone()
+        self._barrier.wait()
+        everything = [slot.clone() for slot in self._slots]
+        self._barrier.wait()
+        return torch.cat(everything) if tensor.ndim else torch.stack(everything)
+
+    def reduce(self, tensor, reduction):
+        total = self.gather(tensor[None]).sum(0)
+        return total / self.num_processes if reduction == "mean" else total
+
+    def backward(self, loss):
+        loss.backward()
+
+
+def test_groups_split_over_processes_learn_as_if_they_were_whole(new_tdmr1, new_rollout):
+    options = {"max_grad_norm": 1e9, "clip": None, "beta": 50.0}
+    whole = new_tdmr1(**options)
+    rollout = new_rollout(whole.student, whole.generator)
+    feedback = Feedback("r", torch.rand(8), torch.tensor([True] * 6 + [False, True]))
+    advantage, _ = whole._advantage([feedback], rollout.group)
+    whole.surrogate.learn(rollout, advantage)
+
+    slots, barrier = [None, None], threading.Barrier(2, timeout=20)
+    parts = [new_tdmr1(accelerator=Process(rank, slots, barrier), **options) for rank in (0, 1)]
+    advantages = [None, None]
+
+    def learn(rank):
+        index = torch.tensor([0, 1, 4, 5]) + 2 * rank
+        part = Rollout(
+            rollout.x[:, index], rollout.sigma, rollout.condition[index], rollout.group[index]
+        )
+        own = Feedback("r", feedback.values[index], feedback.scored[index])
+        advantages[rank], _ = parts[rank]._advantage([own], part.group)
+        torch.testing.assert_close(advantages[rank], advantage[index])
+        parts[rank].surrogate.learn(part, advantages[rank])
+
+    threads = [threading.Thread(target=learn, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = {k: p.grad for k, p in whole.surrogate.surrogate.parameters().items()}
+    for part in parts:
+        gradient = {k: p.grad for k, p in part.surrogate.surrogate.parameters().items()}
+        torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-4)

@@ -1,0 +1,168 @@
+import copy
+
+import pytest
+import torch
+
+from tdmr1.core.advantage import Feedback
+from tdmr1.core.roles import Role
+
+
+@pytest.fixture
+def evaluations(monkeypatch):
+    """Names of the roles whose network ran, once for each of the batch's samples."""
+    names, velocity = [], Role.velocity
+
+    def counted(self, x, sigma, condition):
+        names.extend([self.name] * len(x))
+        return velocity(self, x, sigma, condition)
+
+    monkeypatch.setattr(Role, "velocity", counted)
+    return names
+
+
+@pytest.fixture
+def rewarded(new_rollout):
+    """A rollout of the student, and the mean of its first latent channel as a reward."""
+
+    def rewarded(algorithm, seed=0):
+        rollout = new_rollout(algorithm.student, algorithm.generator, seed=seed)
+        values = rollout.latents[:, 0].mean((1, 2))
+        return rollout, [Feedback("mean", values, torch.ones(8, dtype=torch.bool))]
+
+    return rewarded
+
+
+@pytest.fixture
+def moved(new_tdmr1, perturb):
+    """An algorithm whose roles all differ."""
+
+    def moved(**options):
+        algorithm = new_tdmr1(reference="ema", **options)
+        for seed, role in enumerate(algorithm.all_roles()):
+            perturb(role, seed)
+        return algorithm
+
+    return moved
+
+
+def test_an_iteration_moves_every_role_and_reports_finite_numbers(new_tdmr1, rewarded, changes):
+    algorithm = new_tdmr1(reference="ema")
+    rollout, feedback = rewarded(algorithm)
+    with changes(algorithm.all_roles()) as changed:
+        metrics = algorithm.reinforce(rollout, feedback)
+    names = {"student", "fake", "student_ema", "surrogate", "reference", "anchor"}
+    assert changed == names == {role.name for role in algorithm.all_roles()}
+    del metrics["surrogate/agreement"]  # the surrogate starts as the teacher: nothing to rank
+    assert all(value == value and abs(value) < 1e6 for value in metrics.values())
+    assert metrics["groups_without_signal"] == 0
+
+
+def test_the_students_update_touches_the_student_and_its_average_alone(moved, rewarded, changes):
+    algorithm = moved()
+    query = algorithm.query(rewarded(algorithm)[0], 1)
+    with changes(algorithm.all_roles()) as changed:
+        algorithm.update_student(query)
+    assert changed == {"student", "student_ema"}
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_the_students_loss_gives_the_student_alone_a_gradient(moved, rewarded, k):
+    algorithm = moved(trunc_steps=2)
+    loss, _ = algorithm.student_loss(algorithm.query(rewarded(algorithm)[0], k))
+    loss.backward()
+    for role in algorithm.all_roles():
+        has_gradient = {p.grad is not None for p in role.parameters().values()}
+        assert has_gradient == {role is algorithm.student}, role.name
+
+
+def test_the_terms_are_weighted_as_the_boundary_says(moved, rewarded):
+    algorithm = moved(trunc_steps=2, cfg_weight=0.3, reward_weight=0.7)
+    rollout, _ = rewarded(algorithm)
+    loss, m = algorithm.student_loss(algorithm.query(rollout, 1))
+    expected = 0.3 * m["student/cfg"] + 0.7 * m["student/reward"] + m["student/kl"]
+    assert loss.item() == pytest.approx(expected)
+    loss, m = algorithm.student_loss(algorithm.query(rollout, 2))
+    assert loss.item() == pytest.approx(0.3 * (m["student/cfg"] + m["student/kl"]))
+
+
+def test_kl_and_guidance_together_are_the_direction_of_tdm(moved, rewarded):
+    algorithm = moved(trunc_steps=0, cfg_weight=1.0)
+    query = algorithm.query(rewarded(algorithm)[0], 1)
+    gradients = [
+        torch.autograd.grad(loss(query)[0], query.x0)[0]
+        for loss in (algorithm.student_loss, super(type(algorithm), algorithm).student_loss)
+    ]
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_surrogate_that_learnt_nothing_gives_no_reward_direction(new_tdmr1, rewarded):
+    algorithm = new_tdmr1(rl_cfg=1.0)
+    _, metrics = algorithm.student_loss(algorithm.query(rewarded(algorithm)[0], 1))
+    assert metrics["student/reward"] == 0
+
+
+def test_rewards_without_signal_leave_the_surrogate_at_the_teacher(new_tdmr1, rewarded):
+    """Every sample scored alike, or none scored."""
+    for scored in (True, False):
+        algorithm = new_tdmr1(surrogate_regularizer=0.0)
+        rollout, _ = rewarded(algorithm)
+        nothing = Feedback("none", torch.full((8,), 0.3), torch.full((8,), scored))
+        metrics = algorithm.reinforce(rollout, [nothing])
+        assert metrics["groups_without_signal"] == 1
+        assert metrics["surrogate/grad_norm"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "surrogate", "baseline"),
+    [
+        ({}, {"surrogate": 1, "teacher": 1, "anchor": 1}, {"surrogate": 2, "teacher": 1}),
+        (
+            {"reference": "ema", "clip": None, "rl_cfg": 1.0, "reward_baseline": "reference"},
+            {"surrogate": 1, "teacher": 1, "reference": 1},
+            {"surrogate": 1, "reference": 1},
+        ),
+        ({"trunc_steps": 0}, {"surrogate": 1, "teacher": 1, "anchor": 1}, {}),
+    ],
+)
+def test_network_evaluations_are_those_of_the_docstring(
+    new_tdmr1, rewarded, evaluations, options, surrogate, baseline
+):
+    algorithm = new_tdmr1(surrogate_draws=3, boundaries=2, **options)
+    rollout, feedback = rewarded(algorithm)
+    evaluations.clear()
+    algorithm.reinforce(rollout, feedback)
+    expected = {"student": 2 * 4 * 1, "teacher": 2 * 4 * 2, "fake": 2 * 4 * 2}
+    for name, count in surrogate.items():
+        expected[name] = expected.get(name, 0) + 3 * 8 * count
+    for name, count in baseline.items():
+        expected[name] = expected.get(name, 0) + 2 * 4 * count
+    assert {name: evaluations.count(name) for name in set(evaluations)} == expected
+
+
+def test_a_restored_state_continues_bit_identically(new_tdmr1, rewarded):
+    first = new_tdmr1(reference="ema")
+    first.reinforce(*rewarded(first))
+    state = copy.deepcopy(first.state_dict())
+    following = rewarded(first, seed=1)
+    metrics = first.reinforce(*following)
+    other = new_tdmr1(reference="ema")
+    other.reinforce(*rewarded(other, seed=5))
+    other.load_state_dict(state)
+    assert other.reinforce(*following) == metrics
+    torch.testing.assert_close(other.state_dict(), first.state_dict(), rtol=0, atol=0)
+
+
+def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
+    """A few dozen iterations on a tiny network lift the mean reward by about one."""
+    algorithm = new_tdmr1(
+        student_lr=1e-3, surrogate_lr=1e-2, fake_lr=1e-2, beta=100.0, clip=None, guard=None
+    )
+
+    def mean_reward():
+        values = torch.stack([rewarded(algorithm, seed)[1][0].values for seed in range(100, 110)])
+        return values.mean()
+
+    before = mean_reward()
+    for seed in range(40):
+        algorithm.reinforce(*rewarded(algorithm, seed))
+    assert mean_reward() > before + 0.5

@@ -1,0 +1,102 @@
+"""What an iteration costs beyond its network evaluations."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from tdmr1.core.generator import Condition
+from tdmr1.core.roles import Role
+from tdmr1.trainers.stages import Reinforcement
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One network evaluation: by whom, on how many samples, and whether a backward followed."""
+
+    role: Role
+    samples: int
+    backward: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Medians over the measured iterations, in seconds.
+
+    Attributes:
+        iteration: all of it.
+        rewards: scoring alone.
+        networks: the iteration's forwards and backwards, each timed alone at the same shapes.
+        ratio: (iteration - rewards) / networks, pair by pair.
+        evaluations: how many network evaluations, of one sample each.
+        peak_bytes: the largest resident memory of the process so far.
+    """
+
+    iteration: float
+    rewards: float
+    networks: float
+    ratio: float
+    evaluations: int
+    peak_bytes: int
+
+
+def bench(stage: Reinforcement, repeats: int) -> Timing:
+    """Time `repeats` iterations, each beside its own networks, after one that warms up."""
+    rows: list[tuple[float, float, float]] = []
+    calls: list[Call] = []
+    for repeat in range(repeats + 1):
+        started = time.perf_counter()
+        with _recorded() as calls:
+            scoring = stage.collect()["seconds/reward"]
+            stage.update()
+        iteration = time.perf_counter() - started
+        networks = sum(_alone(stage, call) for call in calls)
+        if repeat > 0:
+            rows.append((iteration, scoring, networks))
+    iterations, rewards, alone = zip(*rows, strict=True)
+    scale = 1 if sys.platform == "darwin" else 1024
+    return Timing(
+        iteration=statistics.median(iterations),
+        rewards=statistics.median(rewards),
+        networks=statistics.median(alone),
+        ratio=statistics.median((i - r) / n for i, r, n in rows),
+        evaluations=sum(call.samples for call in calls),
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
+    )
+
+
+@contextlib.contextmanager
+def _recorded() -> Iterator[list[Call]]:
+    """Inside the block every network evaluation is written down."""
+    calls: list[Call] = []
+    original = Role.velocity
+
+    def velocity(self: Role, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        v = original(self, x, sigma, condition)
+        calls.append(Call(self, len(x), v.requires_grad))
+        return v
+
+    with mock.patch.object(Role, "velocity", velocity):
+        yield calls
+
+
+def _alone(stage: Reinforcement, call: Call) -> float:
+    """Seconds of one evaluation and its backward, on noise."""
+    generator = stage.generator
+    x = torch.randn(call.samples, *generator.latent_shape)
+    condition = generator.encode([""]).repeat(call.samples)
+    with torch.set_grad_enabled(call.backward):
+        started = time.perf_counter()
+        v = call.role.velocity(x, torch.tensor(0.5), condition)
+        if call.backward:
+            v.square().mean().backward()
+        return time.perf_counter() - started

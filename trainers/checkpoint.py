@@ -1,0 +1,95 @@
+"""Checkpoints: a tree of tensors and plain values in one safetensors file. No pickle."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tdmr1.core.files import replacing
+from tdmr1.errors import UserError
+
+_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
+_TREE = "tree"
+
+
+def write_tree(tree: dict[str, Any], path: Path) -> None:
+    """Write nested dicts and lists of tensors, numbers, texts, None; atomically.
+
+    Raises:
+        UserError: the file cannot be written, e.g. because the disk is full. What was there
+            before stays.
+    """
+    tensors: dict[str, Tensor] = {}
+    described = json.dumps(_describe(tree, tensors))
+    try:
+        with replacing(path) as beside:
+            save_file(tensors, beside, {_TREE: described})
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"cannot write {path}: {error}\nearlier checkpoints are untouched; make room, then "
+            "continue with --resume"
+        ) from error
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """Read what `write_tree` wrote.
+
+    Raises:
+        UserError: the file is damaged, cut short, or not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = json.loads(file.metadata()[_TREE])
+            tree: dict[str, Any] = _restore(described, file.get_tensor)
+            return tree
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise UserError(
+            f"the checkpoint {path} is damaged or cut short ({error}); delete it to continue "
+            "from the one before"
+        ) from error
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    found = [(int(m[1]), path) for path in folder.glob("*") if (m := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def write_checkpoint(tree: dict[str, Any], folder: Path, iteration: int, keep: int) -> Path:
+    """Write `checkpoint-ITERATION.safetensors`, then delete all but the last `keep`."""
+    path = folder / f"checkpoint-{iteration:06d}.safetensors"
+    write_tree(tree, path)
+    for old in list_checkpoints(folder)[:-keep]:
+        old.unlink()
+    return path
+
+
+def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401
+    """JSON for `value`; tensors go to `tensors` and leave their key. Dict keys may be integers."""
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().clone(memory_format=torch.contiguous_format)
+        return {"tensor": key}
+    if isinstance(value, dict):
+        return {"dict": [[key, _describe(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_describe(item, tensors) for item in value]}
+    return value
+
+
+def _restore(described: Any, tensor: Any) -> Any:  # noqa: ANN401
+    if not isinstance(described, dict):
+        return described
+    (kind, value), *_ = described.items()
+    if kind == "tensor":
+        return tensor(value)
+    if kind == "dict":
+        return {key: _restore(item, tensor) for key, item in value}
+    return [_restore(item, tensor) for item in value]

@@ -1,0 +1,160 @@
+"""What a run does: options with their defaults, presets, files and `--set`.
+
+Later wins: defaults, then the preset, then `--config FILE`, then `--set KEY=VALUE`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from tdmr1.core.options import Options, TDMOptions, TDMR1Options
+from tdmr1.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class RunOptions(Options):
+    """What every run has, whatever it trains."""
+
+    model: str = Field("shapes", description="generator: an entry point of tdmr1.generators")
+    iterations: int = Field(400, ge=1)
+    seed: int = Field(0, ge=0)
+    prompts: str | None = Field(None, description="prompt file; by default the generator's own")
+    heldout: str | None = Field(None, description="prompts of the evaluation; likewise")
+    balance: str | None = Field("tag", description="metadata key whose values are drawn equally")
+    prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
+    precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision")
+    rewards: tuple[str, ...] = Field((), description="NAME[=WEIGHT]; distillation only measures")
+    reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
+    max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
+    checkpoint_every: int = Field(25, ge=1, description="iterations")
+    checkpoints_kept: int = Field(2, ge=1)
+    evaluate_every: int = Field(0, ge=0, description="iterations; 0: only at the end")
+    images_every: int = Field(50, ge=1, description="iterations between grids of fixed noise")
+    eval_images: int = Field(100, ge=1, description="images per tag of an evaluation")
+    eval_seed: int = Field(1234, ge=0, description="of the evaluation's noise")
+
+
+class DistillConfig(RunOptions):
+    """`tdmr1 distill`."""
+
+    method: TDMOptions = TDMOptions()
+
+
+class TrainConfig(RunOptions):
+    """`tdmr1 train`."""
+
+    student: str | None = Field(None, description="LoRA folder; by default the generator's own")
+    method: TDMR1Options = TDMR1Options()
+
+
+Config = TypeVar("Config", bound=RunOptions)
+
+
+def build_config(
+    kind: type[Config],
+    preset: str | None = None,
+    file: Path | None = None,
+    settings: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> Config:
+    """The resolved configuration.
+
+    Args:
+        kind: TrainConfig or DistillConfig.
+        preset: name of a shipped preset.
+        file: TOML.
+        settings: "key=value"; nested keys have dots, values are TOML, or plain text.
+        overrides: from the command line's own arguments; None values are left out.
+
+    Raises:
+        UserError: naming the key, the value and what would be accepted.
+    """
+    values: dict[str, Any] = {}
+    if preset is not None:
+        _merge(values, _read_preset(preset))
+    if file is not None:
+        _merge(values, _read_toml(file))
+    for setting in settings:
+        _merge(values, _parse_setting(setting))
+    _merge(values, {k: v for k, v in (overrides or {}).items() if v is not None})
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(kind, error))) from error
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets."""
+    folder = resources.files("tdmr1.trainers") / "presets"
+    return sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        known = ", ".join(preset_names())
+        raise UserError(f"unknown preset {name!r}; there are: {known}")
+    path = resources.files("tdmr1.trainers") / "presets" / f"{name}.toml"
+    return tomllib.loads(path.read_text())
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read the config {file}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{file} is not valid TOML: {error}") from error
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {setting!r}: write it as key=value, e.g. --set method.beta=10")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = None if text.lower() == "none" else text
+    nested: Any = value
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _explain(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    known = list(_keys(kind))
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+            yield f"unknown config key {key!r}; " + (
+                f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known)}"
+            )
+        else:
+            yield f"config key {key!r} = {problem['input']!r}: {problem['msg'].lower()}"
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name

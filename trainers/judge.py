@@ -1,0 +1,77 @@
+"""Between images and rewards: decode, score, and lay the outcomes out for the method."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tdmr1.core.advantage import Feedback
+from tdmr1.core.generator import Generator, Prompt
+from tdmr1.rewards.contract import Sample
+from tdmr1.rewards.discovery import load
+from tdmr1.rewards.mixing import RewardMix
+from tdmr1.rewards.scoring import Outcomes
+from tdmr1.rewards.spec import RewardSpec
+from tdmr1.trainers.images import to_uint8
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """The outcomes of N samples by reward, and the seconds that scoring took."""
+
+    outcomes: Mapping[str, Outcomes]
+    seconds: float
+
+
+class Judge:
+    """Scores latents with the selected rewards.
+
+    Args:
+        rewards: "NAME[=WEIGHT]" each.
+        timeout: seconds for one call of one reward.
+        max_error_fraction: share of samples that may fail, per reward.
+
+    Raises:
+        UserError: a reward is unknown, broken or named twice.
+    """
+
+    def __init__(
+        self, rewards: Sequence[str], timeout: float = 60.0, max_error_fraction: float = 0.0
+    ) -> None:
+        specs = [RewardSpec.parse(text) for text in rewards]
+        self.mix = RewardMix(
+            [(spec, load(spec)) for spec in specs], timeout, max_error_fraction
+        )
+
+    def __call__(
+        self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
+    ) -> Judgement:
+        """Score N latents made for N prompts.
+
+        Raises:
+            RewardError: a reward failed, hung, or answered nonsense.
+        """
+        images = to_uint8(generator.decode(latents))
+        started = time.perf_counter()
+        samples = [
+            Sample(image, prompt.text, prompt.metadata)
+            for image, prompt in zip(images, prompts, strict=True)
+        ]
+        return Judgement(self.mix.score(samples), time.perf_counter() - started)
+
+    def feedback(self, judgement: Judgement, device: torch.device) -> list[Feedback]:
+        """The outcomes as the method takes them, on `device`."""
+        return [
+            Feedback(
+                name,
+                torch.as_tensor(np.nan_to_num(o.values), dtype=torch.float32, device=device),
+                torch.as_tensor(o.scored, device=device),
+                self.mix.weights[name],
+            )
+            for name, o in judgement.outcomes.items()
+        ]

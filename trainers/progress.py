@@ -1,0 +1,105 @@
+"""The live display of a run: a bar, and the figures to watch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+WINDOW = 20
+"""Iterations that a shown figure is averaged over."""
+
+PLAIN_EVERY = 10
+"""Iterations between lines where the output is not a terminal."""
+
+_SHOWN = {
+    "surrogate/loss": "surrogate loss",
+    "surrogate/agreement": "surrogate agreement",
+    "surrogate/drift": "surrogate drift",
+    "student/drift": "student drift",
+    "groups_without_signal": "groups without signal",
+    "fake/loss": "fake loss",
+    "seconds/iteration": "seconds an iteration",
+    "seconds/reward": "of which rewards",
+}
+
+
+class Progress:
+    """Averages the last WINDOW iterations and shows them.
+
+    Args:
+        console: where to; on anything but a terminal a line every PLAIN_EVERY iterations.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._windows: dict[str, deque[float]] = {}
+        self._totals: dict[str, float] = {}
+        self._bar = Bar(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._live: Live | None = None
+
+    @contextlib.contextmanager
+    def showing(self, done: int, total: int) -> Iterator[None]:
+        """Shows the display inside the block."""
+        self._task = self._bar.add_task("training", total=total, completed=done)
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, get_renderable=self._render, refresh_per_second=2) as live:
+            self._live = live
+            yield
+
+    def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Take in the metrics of an iteration that has just ended."""
+        for name, value in metrics.items():
+            if name.startswith(("abstained/", "errors/")):
+                self._totals[name] = self._totals.get(name, 0.0) + value
+            elif not math.isnan(value):
+                self._windows.setdefault(name, deque(maxlen=WINDOW)).append(value)
+        self._bar.update(self._task, completed=iteration)
+        if self._live is None and iteration % PLAIN_EVERY == 0:
+            figures = ", ".join(f"{label} {value}" for label, value in self._figures())
+            self._console.print(f"iteration {iteration}: {figures}", highlight=False)
+
+    def _figures(self) -> Iterator[tuple[str, str]]:
+        means = {name: sum(w) / len(w) for name, w in self._windows.items() if w}
+        for name, mean in means.items():
+            if name.startswith("reward/"):
+                yield name.removeprefix("reward/"), f"{mean:.3f}"
+        for name, label in _SHOWN.items():
+            if name in means:
+                yield label, f"{means[name]:.3g}"
+        for name, total in self._totals.items():
+            yield name.replace("/", " "), f"{total:.0f}"
+
+    def _render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        figures = list(self._figures())
+        half = -(-len(figures) // 2)
+        for index in range(half):
+            cells = [*figures[index]]
+            if index + half < len(figures):
+                cells += figures[index + half]
+            table.add_row(*cells)
+        return Group(self._bar, table)
