@@ -59,7 +59,7 @@ class PretrainOptions:
         seed: of weights, images and noise.
     """
 
-    steps: int = 6000
+    steps: int = 8000
     batch: int = 96
     lr: float = 1.5e-3
     ema: float = 0.999
@@ -118,7 +118,7 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
     size = size or Architecture()
     torch.manual_seed(options.seed)
     teacher = Teacher.new(size)
-    teacher.latents.fit(_as_tensor(sample_images(FIT_IMAGES, options.seed)))
+    teacher.latents.fit(to_tensor(sample_images(FIT_IMAGES, options.seed)))
     parameters = teacher.trainable()
     optimizer = torch.optim.AdamW(
         [
@@ -145,7 +145,7 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         for group in optimizer.param_groups:
             group["lr"] = options.lr * schedule(step, options.steps)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        loss = flow_matching_loss(teacher, _as_tensor(images), captions, generator)
+        loss = flow_matching_loss(teacher, to_tensor(images), captions, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
@@ -196,7 +196,7 @@ def schedule(step: int, steps: int) -> float:
     return min((step + 1) / 100, 1.0, 2 * (steps - step) / steps)
 
 
-def _as_tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:
+def to_tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:
     """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]."""
     return torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1
 

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from tdmr1_shapes import prompts
+from tdmr1_shapes.world import GENEVAL_TAGS, TAGS
+
+
+def test_the_train_and_heldout_prompts_are_disjoint_and_cover_every_tag():
+    train, heldout = prompts.split("train"), prompts.split("heldout")
+    assert not {p.text for p in train} & {p.text for p in heldout}
+    assert {p.tag for p in train} == {p.tag for p in heldout} == set(TAGS)
+
+
+def test_a_split_is_the_same_every_time():
+    assert prompts.split("heldout") == prompts.split("heldout")
+
+
+@pytest.mark.parametrize("tag", GENEVAL_TAGS)
+def test_geneval_metadata_names_what_the_prompt_says(tag):
+    for prompt in prompts.every(tag):
+        for clause in prompt.metadata["include"]:
+            assert clause["class"] in prompt.text
+            assert clause.get("color", "") in prompt.text
+            assert clause.get("position", [""])[0] in prompt.text
+
+
+def test_counting_excludes_one_more():
+    prompt = prompts.counting("star", 3)
+    assert prompt.text == "a photo of three stars"
+    assert prompt.metadata["exclude"] == [{"class": "star", "count": 4}]
+
+
+def test_sign_words_are_two_to_four_capitals():
+    rng = np.random.default_rng(0)
+    words = [prompts.random_word(rng) for _ in range(200)]
+    assert all(word.isalpha() and word.isupper() for word in words)
+    assert {len(word) for word in words} == {2, 3, 4}

@@ -1,0 +1,62 @@
+import math
+
+import numpy as np
+import pytest
+
+from tdmr1_shapes import prompts, scenes
+from tdmr1_shapes.world import GENEVAL_TAGS, SIZE, TAGS
+
+
+def choose(tag, rng):
+    choices = prompts.every(tag)
+    return choices[rng.integers(len(choices))]
+
+
+@pytest.mark.parametrize("tag", GENEVAL_TAGS)
+def test_things_stay_inside_and_apart(tag):
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        things = scenes.sample_scene(choose(tag, rng), rng).things
+        for i, a in enumerate(things):
+            assert a.radius <= min(a.x, a.y, SIZE - a.x, SIZE - a.y)
+            for b in things[:i]:
+                assert math.hypot(a.x - b.x, a.y - b.y) > a.radius + b.radius
+
+
+def test_a_right_caption_shows_exactly_what_it_says():
+    rng = np.random.default_rng(0)
+    things = scenes.sample_scene(prompts.counting("star", 3), rng).things
+    assert [thing.shape for thing in things] == ["star"] * 3
+    [thing] = scenes.sample_scene(prompts.colors("circle", "red"), rng).things
+    assert (thing.shape, thing.color) == ("circle", "red")
+    upper_last = scenes.sample_scene(prompts.position("star", "above", "circle"), rng).things
+    circle, star = upper_last
+    assert star.y < circle.y
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_contradiction_differs_from_the_prompt_in_its_own_question(tag):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        metadata = choose(tag, rng).metadata
+        wrong = scenes.contradict(metadata, rng)
+        assert wrong != metadata
+        assert wrong["tag"] == tag
+
+
+def test_contradicting_leaves_the_prompt_alone():
+    rng = np.random.default_rng(0)
+    prompt = prompts.position("star", "above", "circle")
+    before = repr(prompt.metadata)
+    for _ in range(20):
+        scenes.contradict(prompt.metadata, rng)
+    assert repr(prompt.metadata) == before
+
+
+def test_the_share_of_wrong_scenes_is_the_one_asked_for():
+    rng = np.random.default_rng(0)
+    prompt = prompts.single_object("star")
+    wrong = [
+        scenes.sample_scene(prompt, rng, wrong=1 / 3).things[0].shape != "star" for _ in range(600)
+    ]
+    assert 0.27 < np.mean(wrong) < 0.40
