@@ -21,7 +21,13 @@ from tdmr1.trainers.stages import Reinforcement
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One network evaluation: by whom, on how many samples, and whether a backward followed."""
+    """One network evaluation.
+
+    Attributes:
+        role: by whom.
+        samples: on how many.
+        backward: whether the gradient was kept, which one backward pass then used.
+    """
 
     role: Role
     samples: int
@@ -52,10 +58,9 @@ class Timing:
 def bench(stage: Reinforcement, repeats: int) -> Timing:
     """Time `repeats` iterations, each beside its own networks, after one that warms up."""
     rows: list[tuple[float, float, float]] = []
-    calls: list[Call] = []
     for repeat in range(repeats + 1):
         started = time.perf_counter()
-        with _recorded() as calls:
+        with recorded() as calls:
             scoring = stage.collect()["seconds/reward"]
             stage.update()
         iteration = time.perf_counter() - started
@@ -75,7 +80,7 @@ def bench(stage: Reinforcement, repeats: int) -> Timing:
 
 
 @contextlib.contextmanager
-def _recorded() -> Iterator[list[Call]]:
+def recorded() -> Iterator[list[Call]]:
     """Inside the block every network evaluation is written down."""
     calls: list[Call] = []
     original = Role.velocity
@@ -91,12 +96,13 @@ def _recorded() -> Iterator[list[Call]]:
 
 def _alone(stage: Reinforcement, call: Call) -> float:
     """Seconds of one evaluation and its backward, on noise."""
-    generator = stage.generator
-    x = torch.randn(call.samples, *generator.latent_shape)
-    condition = generator.encode([""]).repeat(call.samples)
+    generator, device = stage.generator, stage.device
+    x = torch.randn(call.samples, *generator.latent_shape, device=device)
+    sigma = torch.tensor(0.5, device=device)
+    condition = generator.encode([""]).to(device).repeat(call.samples)
     with torch.set_grad_enabled(call.backward):
         started = time.perf_counter()
-        v = call.role.velocity(x, torch.tensor(0.5), condition)
+        v = call.role.velocity(x, sigma, condition)
         if call.backward:
-            v.square().mean().backward()
+            torch.autograd.backward(v.square().mean())
         return time.perf_counter() - started

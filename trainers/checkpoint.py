@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from tdmr1.core.files import replacing
 from tdmr1.errors import UserError
+from tdmr1.trainers.writing import writing
 
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 _TREE = "tree"
@@ -28,14 +30,8 @@ def write_tree(tree: dict[str, Any], path: Path) -> None:
     """
     tensors: dict[str, Tensor] = {}
     described = json.dumps(_describe(tree, tensors))
-    try:
-        with replacing(path) as beside:
-            save_file(tensors, beside, {_TREE: described})
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"cannot write {path}: {error}\nearlier checkpoints are untouched; make room, then "
-            "continue with --resume"
-        ) from error
+    with writing(path), replacing(path) as beside:
+        save_file(tensors, beside, {_TREE: described})
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -49,10 +45,12 @@ def read_tree(path: Path) -> dict[str, Any]:
             described = json.loads(file.metadata()[_TREE])
             tree: dict[str, Any] = _restore(described, file.get_tensor)
             return tree
-    except (SafetensorError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"the checkpoint {path} is damaged or cut short ({error}); delete it to continue "
-            "from the one before"
+            f"the checkpoint {path} is damaged or cut short ({error})\n"
+            f"delete it to continue from the one before: rm {path}"
         ) from error
 
 
@@ -63,7 +61,9 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def write_checkpoint(tree: dict[str, Any], folder: Path, iteration: int, keep: int) -> Path:
-    """Write `checkpoint-ITERATION.safetensors`, then delete all but the last `keep`."""
+    """Write `checkpoint-ITERATION.safetensors`, then delete all but the last `keep` (>= 1)."""
+    for left_by_a_kill in folder.glob(".checkpoint-*.tmp"):
+        left_by_a_kill.unlink()
     path = folder / f"checkpoint-{iteration:06d}.safetensors"
     write_tree(tree, path)
     for old in list_checkpoints(folder)[:-keep]:
@@ -72,7 +72,10 @@ def write_checkpoint(tree: dict[str, Any], folder: Path, iteration: int, keep: i
 
 
 def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401
-    """JSON for `value`; tensors go to `tensors` and leave their key. Dict keys may be integers."""
+    """JSON for `value`; tensors go to `tensors` and leave their key.
+
+    A dict becomes a list of pairs, as its keys may be integers (Adam's state).
+    """
     if isinstance(value, Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().clone(memory_format=torch.contiguous_format)
@@ -84,7 +87,8 @@ def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401
     return value
 
 
-def _restore(described: Any, tensor: Any) -> Any:  # noqa: ANN401
+def _restore(described: Any, tensor: Callable[[str], Tensor]) -> Any:  # noqa: ANN401
+    """What `_describe` described; `tensor` finds a tensor by its key."""
     if not isinstance(described, dict):
         return described
     (kind, value), *_ = described.items()

@@ -1,6 +1,7 @@
 """What a run does: options with their defaults, presets, files and `--set`.
 
-Later wins: defaults, then the preset, then `--config FILE`, then `--set KEY=VALUE`.
+Later wins: defaults, then the preset, then `--config FILE`, then `--set KEY=VALUE`, then the
+command line's own arguments.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -24,16 +25,24 @@ else:
 
 
 class RunOptions(Options):
-    """What every run has, whatever it trains."""
+    """What every run has, whatever it trains.
+
+    Attributes:
+        kind: the command that makes such a run, `tdmr1 KIND`.
+    """
+
+    kind: ClassVar[str]
 
     model: str = Field("shapes", description="generator: an entry point of tdmr1.generators")
     iterations: int = Field(400, ge=1)
     seed: int = Field(0, ge=0)
     prompts: str | None = Field(None, description="prompt file; by default the generator's own")
     heldout: str | None = Field(None, description="prompts of the evaluation; likewise")
-    balance: str | None = Field("tag", description="metadata key whose values are drawn equally")
+    balance: str | None = Field(
+        "tag", description="metadata key whose values are drawn, and evaluated, equally"
+    )
     prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
-    precision: Literal["no", "bf16", "fp16"] = Field("no", description="mixed precision")
+    precision: Literal["no", "bf16"] = Field("no", description="of the network, by autocast")
     rewards: tuple[str, ...] = Field((), description="NAME[=WEIGHT]; distillation only measures")
     reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
@@ -41,12 +50,14 @@ class RunOptions(Options):
     checkpoints_kept: int = Field(2, ge=1)
     evaluate_every: int = Field(0, ge=0, description="iterations; 0: only at the end")
     images_every: int = Field(50, ge=1, description="iterations between grids of fixed noise")
-    eval_images: int = Field(100, ge=1, description="images per tag of an evaluation")
+    eval_images: int = Field(100, ge=1, description="of an evaluation, per value of `balance`")
     eval_seed: int = Field(1234, ge=0, description="of the evaluation's noise")
 
 
 class DistillConfig(RunOptions):
     """`tdmr1 distill`."""
+
+    kind: ClassVar[str] = "distill"
 
     method: TDMOptions = TDMOptions()
 
@@ -54,10 +65,13 @@ class DistillConfig(RunOptions):
 class TrainConfig(RunOptions):
     """`tdmr1 train`."""
 
+    kind: ClassVar[str] = "train"
+
     student: str | None = Field(None, description="LoRA folder; by default the generator's own")
     method: TDMR1Options = TDMR1Options()
 
 
+AnyConfig: TypeAlias = TrainConfig | DistillConfig
 Config = TypeVar("Config", bound=RunOptions)
 
 
@@ -72,7 +86,7 @@ def build_config(
 
     Args:
         kind: TrainConfig or DistillConfig.
-        preset: name of a shipped preset.
+        preset: name of a shipped preset; by default MODEL-KIND, e.g. shapes-train, if it ships.
         file: TOML.
         settings: "key=value"; nested keys have dots, values are TOML, or plain text.
         overrides: from the command line's own arguments; None values are left out.
@@ -80,14 +94,27 @@ def build_config(
     Raises:
         UserError: naming the key, the value and what would be accepted.
     """
-    values: dict[str, Any] = {}
-    if preset is not None:
-        _merge(values, _read_preset(preset))
+    chosen: dict[str, Any] = {}
     if file is not None:
-        _merge(values, _read_toml(file))
+        _merge(chosen, _read_toml(file))
     for setting in settings:
-        _merge(values, _parse_setting(setting))
-    _merge(values, {k: v for k, v in (overrides or {}).items() if v is not None})
+        _merge(chosen, _parse_setting(setting))
+    _merge(chosen, {k: v for k, v in (overrides or {}).items() if v is not None})
+    if preset is None:
+        model = chosen.get("model", kind.model_fields["model"].default)
+        own = f"{model}-{kind.kind}"
+        preset = own if own in preset_names() else None
+    values = {} if preset is None else _read_preset(preset)
+    _merge(values, chosen)
+    return validated(kind, values)
+
+
+def validated(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """The configuration that is exactly `values`, and defaults.
+
+    Raises:
+        UserError: as `build_config`.
+    """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -110,10 +137,10 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read the config {file}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{file} is not valid TOML: {error}") from error
 
 
@@ -140,16 +167,22 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    known = list(_keys(kind))
+    """One line a problem."""
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-            yield f"unknown config key {key!r}; " + (
-                f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known)}"
-            )
+            yield f"unknown config key {key!r}; {_nearest(key, list(_keys(kind)))}"
+        elif problem["type"] == "value_error":  # one of our own; it says the keys and values
+            yield f"config key {key!r}: {problem['ctx']['error']}"
         else:
             yield f"config key {key!r} = {problem['input']!r}: {problem['msg'].lower()}"
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    last = key.rpartition(".")[2]
+    near = [k for k in known if k.rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,12 +12,26 @@ from torch import Tensor
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
+from tdmr1.rewards.scoring import Outcomes
+from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.judge import Judge
-
-Sampler: TypeAlias = Callable[[Sequence[Prompt], Tensor], Tensor]
-"""(N prompts, noise (N, ...)) -> clean latents (N, ...)."""
+from tdmr1.trainers.prompts import kind_of
 
 BATCH = 64
+"""Images that are generated and scored at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """Whoever is evaluated.
+
+    Attributes:
+        nfe: network evaluations an image.
+        sample: (N prompts, noise (N, ...)) -> clean latents (N, ...), without gradient.
+    """
+
+    nfe: int
+    sample: Callable[[Sequence[Prompt], Tensor], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +52,17 @@ class RewardReport:
     images: int
 
 
-Report: TypeAlias = dict[str, RewardReport]
-"""Reward name -> its report."""
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What the rewards say of a generator.
+
+    Attributes:
+        nfe: network evaluations an image.
+        rewards: reward name -> its report; without those that scored no image.
+    """
+
+    nfe: int
+    rewards: Mapping[str, RewardReport]
 
 
 def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
@@ -48,119 +70,104 @@ def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
     ode = OdeSampler(steps, generator.shift)
 
     def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
-        condition = generator.encode([prompt.text for prompt in prompts])
+        condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
         return ode.trajectory(lambda x, sigma: role.velocity(x, sigma, condition), noise)[-1]
 
-    return sample
+    return Sampler(steps, sample)
 
 
 def many_step(generator: Generator, teacher: Role) -> Sampler:
-    """The teacher's sampler: its own steps with guidance, two network evaluations each."""
-    ode = OdeSampler(generator.teacher_steps, generator.shift)
+    """The teacher's sampler: its own steps, two network evaluations each with guidance."""
+    steps, guidance = generator.teacher_steps, generator.teacher_guidance
+    ode = OdeSampler(steps, generator.shift)
 
     def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
-        condition = generator.encode([prompt.text for prompt in prompts])
-        empty = generator.encode([""]).repeat(len(prompts))
-        velocity = guided(teacher, condition, empty, generator.teacher_guidance)
-        return ode.trajectory(velocity, noise)[-1]
+        condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
+        empty = generator.encode([""]).to(noise.device).repeat(len(prompts))
+        return ode.trajectory(guided(teacher, condition, empty, guidance), noise)[-1]
 
-    return sample
+    return Sampler(steps if guidance == 1 else 2 * steps, sample)
 
 
 class Evaluation:
     """The same prompts and the same noise for whoever is evaluated.
 
     Args:
+        config: `balance` is the metadata key that tags a prompt, `eval_images` the images a tag
+            (its prompts are repeated until there are as many), `eval_seed` the noise's.
         generator: decodes.
-        prompts: held-out prompts; each tag's are repeated until it has `images_per_tag`.
-        images_per_tag: >= 1.
-        seed: of the noise.
-        judge: the rewards.
+        prompts: held-out prompts, at least one.
+        judge: the rewards; None where there are only pictures to make.
+        device: where the generator is.
     """
 
     def __init__(
         self,
+        config: RunOptions,
         generator: Generator,
         prompts: Sequence[Prompt],
-        images_per_tag: int,
-        seed: int,
-        judge: Judge,
+        judge: Judge | None,
+        device: torch.device,
     ) -> None:
-        self._generator, self._judge = generator, judge
+        self._generator, self.judge, self._device = generator, judge, device
         by_tag: dict[str, list[Prompt]] = {}
         for prompt in prompts:
-            by_tag.setdefault(_tag(prompt), []).append(prompt)
-        self.tags = list(by_tag)
-        self.prompts = [
-            kind[i % len(kind)] for kind in by_tag.values() for i in range(images_per_tag)
-        ]
+            by_tag.setdefault(kind_of(prompt, config.balance), []).append(prompt)
+        self._per_tag = config.eval_images
+        self.prompts = [p[i % len(p)] for p in by_tag.values() for i in range(self._per_tag)]
+        self.tags = [tag for tag in by_tag for _ in range(self._per_tag)]
         shape = (len(self.prompts), *generator.latent_shape)
-        self.noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        # Drawn on the CPU, so that it is the same noise everywhere.
+        self.noise = torch.randn(shape, generator=torch.Generator().manual_seed(config.eval_seed))
 
-    def __call__(self, sample: Sampler) -> Report:
+    def __call__(self, sampler: Sampler) -> Report:
         """Generate, score, report.
 
         Raises:
             RewardError: as the rewards do.
         """
-        everything = range(len(self.prompts))
-        latents = self._latents(sample, everything)
-        judgement = self._judge(self._generator, latents, self.prompts)
-        tags = np.array([_tag(prompt) for prompt in self.prompts])
-        report: Report = {}
-        for name, outcomes in judgement.outcomes.items():
-            merit = np.array(
-                [
-                    value if passed is None else float(passed)
-                    for value, passed in zip(outcomes.values, outcomes.passed, strict=True)
-                ]
-            )
-            by_tag = {
-                tag: float(merit[mine].mean())
-                for tag in self.tags
-                if (mine := (tags == tag) & outcomes.scored).any()
-            }
-            report[name] = RewardReport(
-                value=float(outcomes.values[outcomes.scored].mean()),
-                by_tag=by_tag,
-                overall=float(np.mean(list(by_tag.values()))),
-                images=int(outcomes.scored.sum()),
-            )
-        return report
-
+        assert self.judge is not None, "nothing to evaluate with"
+        scored: dict[str, list[Outcomes]] = {}
+        for latents, prompts in self._generate(sampler, range(len(self.prompts))):
+            for name, outcomes in self.judge(self._generator, latents, prompts).outcomes.items():
+                scored.setdefault(name, []).append(outcomes)
+        reports = {name: self._report(batches) for name, batches in scored.items()}
+        return Report(sampler.nfe, {name: r for name, r in reports.items() if r is not None})
 
     def first_per_tag(self, count: int) -> list[int]:
-        """Indices of the first `count` prompts of every tag."""
-        tags = [_tag(prompt) for prompt in self.prompts]
-        return [i for tag in self.tags for i in [j for j, t in enumerate(tags) if t == tag][:count]]
+        """Indices of the first `count` prompts of every tag, or of all that it has."""
+        return [i for i in range(len(self.prompts)) if i % self._per_tag < count]
 
-    def images(self, sample: Sampler, indices: Sequence[int]) -> Tensor:
+    def images(self, sampler: Sampler, indices: Sequence[int]) -> Tensor:
         """The images of some of the prompts, (len(indices), 3, H, W) in [0, 1]."""
-        return self._generator.decode(self._latents(sample, indices))
+        batches = self._generate(sampler, indices)
+        return torch.cat([self._generator.decode(latents) for latents, _ in batches])
 
-    def _latents(self, sample: Sampler, indices: Sequence[int]) -> Tensor:
-        batches = [list(indices[i : i + BATCH]) for i in range(0, len(indices), BATCH)]
-        return torch.cat(
-            [sample([self.prompts[i] for i in batch], self.noise[batch]) for batch in batches]
+    def _generate(
+        self, sampler: Sampler, indices: Sequence[int]
+    ) -> Iterator[tuple[Tensor, list[Prompt]]]:
+        """Latents and prompts, BATCH at a time."""
+        for start in range(0, len(indices), BATCH):
+            batch = list(indices[start : start + BATCH])
+            prompts = [self.prompts[i] for i in batch]
+            yield sampler.sample(prompts, self.noise[batch].to(self._device)), prompts
+
+    def _report(self, batches: Sequence[Outcomes]) -> RewardReport | None:
+        values = np.concatenate([outcomes.values for outcomes in batches])
+        scored = np.concatenate([outcomes.scored for outcomes in batches])
+        if not scored.any():
+            return None
+        passed = [verdict for outcomes in batches for verdict in outcomes.passed]
+        merit = np.array([v if p is None else p for v, p in zip(values, passed, strict=True)])
+        tags = np.array(self.tags)
+        by_tag = {
+            tag: float(merit[mine].mean())
+            for tag in dict.fromkeys(self.tags)
+            if (mine := (tags == tag) & scored).any()
+        }
+        return RewardReport(
+            value=float(values[scored].mean()),
+            by_tag=by_tag,
+            overall=float(np.mean(list(by_tag.values()))),
+            images=int(scored.sum()),
         )
-
-
-def as_rows(reports: Mapping[str, Report]) -> tuple[list[str], list[list[str]]]:
-    """A table of several generators: header and one row each, figures with two decimals."""
-    header, rows = [""], []
-    first = next(iter(reports.values()))
-    for name, report in first.items():
-        header += [*report.by_tag, f"{name} overall"] if len(report.by_tag) > 1 else []
-        header += [f"{name} reward"]
-    for who, figures in reports.items():
-        row = [who]
-        for report in figures.values():
-            many = len(report.by_tag) > 1
-            cells = [*report.by_tag.values(), report.overall] if many else []
-            row += [f"{cell:.2f}" for cell in [*cells, report.value]]
-        rows.append(row)
-    return header, rows
-
-
-def _tag(prompt: Prompt) -> str:
-    return str(prompt.metadata.get("tag", "all"))

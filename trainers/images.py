@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from tdmr1.core.files import replacing
+from tdmr1.trainers.writing import writing
 
 
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:
@@ -32,6 +33,10 @@ def grid(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.ui
 
 
 def write_png(image: NDArray[np.uint8], path: Path) -> None:
-    """Write uint8 (H, W, 3), atomically."""
-    with replacing(path) as beside:
+    """Write uint8 (H, W, 3), atomically.
+
+    Raises:
+        UserError: it cannot be written, e.g. because the disk is full.
+    """
+    with writing(path), replacing(path) as beside:
         Image.fromarray(image).save(beside, format="PNG")

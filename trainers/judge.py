@@ -14,10 +14,13 @@ from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.discovery import load
-from tdmr1.rewards.mixing import RewardMix
+from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1.trainers.images import to_uint8
+
+DECODED = 64
+"""Latents that are decoded at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +40,14 @@ class Judge:
         max_error_fraction: share of samples that may fail, per reward.
 
     Raises:
-        UserError: a reward is unknown, broken or named twice.
+        RewardError: there is none, or one is unknown, broken or named twice.
     """
 
     def __init__(
         self, rewards: Sequence[str], timeout: float = 60.0, max_error_fraction: float = 0.0
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
-        self.mix = RewardMix(
-            [(spec, load(spec)) for spec in specs], timeout, max_error_fraction
-        )
+        self.mix = RewardMix([(spec, load(spec)) for spec in specs], timeout, max_error_fraction)
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
@@ -56,13 +57,31 @@ class Judge:
         Raises:
             RewardError: a reward failed, hung, or answered nonsense.
         """
-        images = to_uint8(generator.decode(latents))
+        images = np.concatenate(
+            [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]
+        )
         started = time.perf_counter()
         samples = [
             Sample(image, prompt.text, prompt.metadata)
             for image, prompt in zip(images, prompts, strict=True)
         ]
         return Judgement(self.mix.score(samples), time.perf_counter() - started)
+
+    def try_on(
+        self, generator: Generator, prompts: Sequence[Prompt], device: torch.device
+    ) -> None:
+        """Score an empty picture for each of some prompts, before a run has cost anything.
+
+        Whether a reward abstains depends on the prompt alone, so this shows a mixture about which
+        no reward has an opinion; and a reward that does not work at all.
+
+        Raises:
+            RewardError: as above, or every reward abstains.
+        """
+        empty = torch.zeros(1, *generator.latent_shape, device=device)
+        image = to_uint8(generator.decode(empty))[0]
+        samples = [Sample(image, prompt.text, prompt.metadata) for prompt in prompts]
+        check_coverage(self.mix.score(samples))
 
     def feedback(self, judgement: Judgement, device: torch.device) -> list[Feedback]:
         """The outcomes as the method takes them, on `device`."""

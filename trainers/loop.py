@@ -16,11 +16,11 @@ from tdmr1.trainers.run import RunFolder
 from tdmr1.trainers.stages import Stage
 
 
-class Interrupted(Exception):
-    """Ctrl-C was pressed; the run was saved after `iteration` iterations."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C was pressed; the run is saved after `iteration` iterations."""
 
     def __init__(self, iteration: int) -> None:
-        super().__init__(iteration)
+        super().__init__(f"saved after {iteration} iterations")
         self.iteration = iteration
 
 
@@ -33,6 +33,10 @@ def run_loop(
 ) -> None:
     """Train from the run's last checkpoint, or from nothing, to `config.iterations`.
 
+    Observing and collecting change no weights, so whatever goes wrong there (a reward, a full
+    disk, Ctrl-C) the run is saved as it was before. What goes wrong in an update, or a kill,
+    costs the iterations since the last checkpoint.
+
     Args:
         stage: what is trained.
         config: how long, and how often to save.
@@ -42,59 +46,78 @@ def run_loop(
 
     Raises:
         Interrupted: Ctrl-C; the iteration under way was finished and saved.
-        UserError: a reward failed, or the training diverged. What was trained before the
-            failing iteration is saved.
+        UserError: the checkpoint is not this run's; a reward failed; the training diverged.
     """
-    iteration = 0
-    if (state := run.last_checkpoint()) is not None:
-        if state["model"] != stage.generator.name:
-            raise UserError(
-                f"the checkpoint in {run.path} is of the model {state['model']!r}, "
-                f"not of {stage.generator.name!r}"
-            )
-        iteration = state["iteration"]
-        stage.load_state_dict(state)
-        run.forget_after(iteration)
+    iteration = _restore(stage, run)
+    run.forget_from(iteration)
 
     def save() -> None:
         run.save(stage.state_dict(), iteration, config.checkpoints_kept)
 
-    with _interruptions() as interrupted, progress.showing(iteration, config.iterations):
+    with progress.showing(iteration, config.iterations), _interruptions(progress) as pressed:
+
+        def observed() -> Metrics:
+            progress.doing("evaluating")
+            metrics = {} if pressed() else observe(iteration)
+            if pressed():
+                raise Interrupted(iteration)
+            return metrics
+
         while iteration < config.iterations:
-            observed = observe(iteration)
-            started, cursor = time.perf_counter(), stage.cursor()
+            cursor = stage.cursor()
             try:
-                collected = stage.collect()
-            except UserError:
+                metrics = observed()
+                started = time.perf_counter()
+                progress.doing("generating, scoring")
+                metrics |= stage.collect()
+            except BaseException:
                 stage.rewind(cursor)
                 save()
                 raise
-            metrics = {**observed, **collected, **stage.update()}
+            progress.doing("learning")
+            metrics |= stage.update()
             metrics["seconds/iteration"] = time.perf_counter() - started
             run.log(iteration, metrics)
             iteration += 1
             progress.update(iteration, metrics)
-            if interrupted():
-                save()
-                raise Interrupted(iteration)
             if iteration % config.checkpoint_every == 0 or iteration == config.iterations:
                 save()
-        run.log(iteration, observe(iteration))
+        run.log(iteration, observed())
+
+
+def _restore(stage: Stage, run: RunFolder) -> int:
+    """Load the run's last checkpoint, if there is one; the iterations that were done."""
+    if (state := run.last_checkpoint()) is None:
+        return 0
+    if state["model"] != stage.generator.name:
+        raise UserError(
+            f"the checkpoint in {run.path} is of the model {state['model']!r}, not of "
+            f"{stage.generator.name!r}; start a new run with another --out"
+        )
+    try:
+        stage.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint in {run.path} is of another model, or of other options than its "
+            f"config.json says ({error}); start a new run with another --out"
+        ) from error
+    return int(state["iteration"])
 
 
 @contextlib.contextmanager
-def _interruptions() -> Iterator[Callable[[], bool]]:
+def _interruptions(progress: Progress) -> Iterator[Callable[[], bool]]:
     """Inside the block the first Ctrl-C only makes the yielded function true; a second raises."""
-    pressed = False
+    count = 0
 
     def press(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
+        nonlocal count
+        count += 1
+        if count > 1:
             raise KeyboardInterrupt
-        pressed = True
+        progress.notice("stopping after this iteration; Ctrl-C again stops at once")
 
     before = signal.signal(signal.SIGINT, press)
     try:
-        yield lambda: pressed
+        yield lambda: count > 0
     finally:
         signal.signal(signal.SIGINT, before)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+import torch
+from accelerate import Accelerator
+
 from tdmr1.core.generator import Generator
 from tdmr1.errors import UserError
 
@@ -23,9 +26,37 @@ def load_generator(name: str) -> Generator:
             f"unknown generator {name!r}; installed: {known}\n"
             "the embedded one comes with: pip install tdmr1-shapes"
         )
+    entry = entries[name]
     try:
-        factory = entries[name].load()
+        factory = entry.load()
     except ImportError as error:
-        raise UserError(f"the generator {name!r} cannot be imported: {error}") from error
+        package = entry.dist.name if entry.dist else entry.module
+        raise UserError(
+            f"the generator {name!r} cannot be imported: {error}\n"
+            f"try: pip install --force-reinstall {package}"
+        ) from error
     generator: Generator = factory()
+    return generator
+
+
+def new_accelerator(precision: str, seed: int) -> Accelerator:
+    """What every run goes through: device, precision, gradient reduction; and torch's seed.
+
+    Args:
+        precision: "no" or "bf16".
+        seed: of torch's own random stream, from which adapters are initialised.
+    """
+    torch.set_flush_denormal(True)
+    torch.manual_seed(seed)
+    return Accelerator(mixed_precision=precision)
+
+
+def prepared(generator: Generator, accelerator: Accelerator) -> Generator:
+    """The same generator, its network on the device and under autocast.
+
+    Autocast covers one forward pass at a time: a longer block would go on using the low-precision
+    copies of parameters that an optimiser has changed since.
+    """
+    network = accelerator.prepare_model(generator.network, evaluation_mode=True)
+    generator.network = network
     return generator

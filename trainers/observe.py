@@ -2,63 +2,70 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from tdmr1.core.surrogate import Metrics
 from tdmr1.trainers.config import RunOptions
-from tdmr1.trainers.evaluate import Evaluation, Report, RewardReport, Sampler
+from tdmr1.trainers.evaluate import Evaluation, Sampler
 from tdmr1.trainers.images import grid, to_uint8, write_png
-from tdmr1.trainers.run import EVALUATION, RunFolder
+from tdmr1.trainers.run import RunFolder
 
-GRID_PER_TAG = 8
+PICTURES_PER_TAG = 8
 
 
 class Observer:
-    """Called before every iteration and once at the end.
+    """Called before every iteration and once at the end. It takes part in no random stream.
 
     Args:
-        evaluation: held-out prompts and noise.
-        sample: the student.
+        evaluation: held-out prompts and noise; without rewards there are pictures alone.
+        student: who is looked at.
         config: how often.
-        run: where to. Reports are kept in evaluation.json under "before", "after" and the like.
+        run: where to: grids in images/, the first and the last report in evaluation.json as
+            "before" and "after".
     """
 
     def __init__(
-        self, evaluation: Evaluation, sample: Sampler, config: RunOptions, run: RunFolder
+        self, evaluation: Evaluation, student: Sampler, config: RunOptions, run: RunFolder
     ) -> None:
-        self._evaluation, self._sample, self._config, self._run = evaluation, sample, config, run
-        self._pictured = evaluation.first_per_tag(GRID_PER_TAG)
+        self._evaluation, self._student, self._run = evaluation, student, run
+        self._images_every, self._evaluate_every = config.images_every, config.evaluate_every
+        self._reported = {0: "before", config.iterations: "after"}
+        self._pictured = evaluation.first_per_tag(PICTURES_PER_TAG)
+        self._columns = min(PICTURES_PER_TAG, config.eval_images)
 
     def __call__(self, iteration: int) -> Metrics:
-        config = self._config
-        ends = iteration in (0, config.iterations)
+        """Metrics of what is due before `iteration`, often none."""
+        due = iteration in self._reported
         metrics: Metrics = {}
-        if ends or iteration % config.images_every == 0:
+        if due or iteration % self._images_every == 0:
             metrics |= self._picture(iteration)
-        if ends or (config.evaluate_every and iteration % config.evaluate_every == 0):
-            report = self.report("before" if iteration == 0 else "after", self._sample)
-            for name, figures in report.items():
-                metrics[f"heldout/{name}"] = figures.value
-                metrics[f"heldout/{name}/overall"] = figures.overall
+        if due or (self._evaluate_every and iteration % self._evaluate_every == 0):
+            metrics |= self._evaluate(iteration)
         return metrics
 
-    def report(self, who: str, sample: Sampler) -> Report:
-        """Evaluate, and keep the report in the run folder under the name `who`."""
-        report = self._evaluation(sample)
-        kept = self._run.read_json(EVALUATION) if (self._run.path / EVALUATION).exists() else {}
-        kept[who] = {name: dataclasses.asdict(figures) for name, figures in report.items()}
-        self._run.write_json(EVALUATION, kept)
-        return report
+    def _evaluate(self, iteration: int) -> Metrics:
+        if self._evaluation.judge is None:
+            return {}
+        report = self._evaluation(self._student)
+        if iteration in self._reported:
+            self._run.report(self._reported[iteration], report)
+        metrics: Metrics = {}
+        for name, figures in report.rewards.items():
+            metrics[f"heldout/{name}"] = figures.value
+            metrics[f"heldout/{name}/overall"] = figures.overall
+        return metrics
 
     def _picture(self, iteration: int) -> Metrics:
-        images = to_uint8(self._evaluation.images(self._sample, self._pictured))
-        write_png(grid(images, GRID_PER_TAG), self._run.images / f"{iteration:06d}.png")
-        first = np.asarray(Image.open(self._run.images / f"{0:06d}.png"))
-        return compare_pictures(first, grid(images, GRID_PER_TAG))
+        images = to_uint8(self._evaluation.images(self._student, self._pictured))
+        picture = grid(images, self._columns)
+        write_png(picture, self._run.images / f"{iteration:06d}.png")
+        first = self._run.images / f"{0:06d}.png"
+        if not first.exists():  # somebody tidied up
+            return {}
+        with Image.open(first) as image:
+            return compare_pictures(np.asarray(image), picture)
 
 
 def compare_pictures(first: NDArray[np.uint8], now: NDArray[np.uint8]) -> Metrics:
@@ -73,12 +80,4 @@ def compare_pictures(first: NDArray[np.uint8], now: NDArray[np.uint8]) -> Metric
     return {
         "student/drift": float(np.abs(a - b).mean()),
         "student/sharpness": float(edges[1] / max(edges[0], 1e-12)),
-    }
-
-
-def read_reports(run: RunFolder) -> dict[str, Report]:
-    """What evaluation.json holds."""
-    return {
-        who: {name: RewardReport(**figures) for name, figures in report.items()}
-        for who, report in run.read_json(EVALUATION).items()
     }

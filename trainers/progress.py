@@ -12,18 +12,20 @@ from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 WINDOW = 20
 """Iterations that a shown figure is averaged over."""
 
 PLAIN_EVERY = 10
-"""Iterations between lines where the output is not a terminal."""
+"""Iterations between lines where the output is not a terminal; the last has one, too."""
 
 _SHOWN = {
     "surrogate/loss": "surrogate loss",
@@ -38,7 +40,7 @@ _SHOWN = {
 
 
 class Progress:
-    """Averages the last WINDOW iterations and shows them.
+    """Averages the last WINDOW iterations and shows them, and says what it waits for.
 
     Args:
         console: where to; on anything but a terminal a line every PLAIN_EVERY iterations.
@@ -57,32 +59,51 @@ class Progress:
             TimeRemainingColumn(),
             console=console,
         )
+        self._task: TaskID | None = None
         self._live: Live | None = None
+        self._notice = ""
 
     @contextlib.contextmanager
     def showing(self, done: int, total: int) -> Iterator[None]:
         """Shows the display inside the block."""
-        self._task = self._bar.add_task("training", total=total, completed=done)
+        self._total = total
+        self._task = self._bar.add_task("starting", total=total, completed=done)
         if not self._console.is_terminal:
             yield
             return
-        with Live(console=self._console, get_renderable=self._render, refresh_per_second=2) as live:
+        live = Live(console=self._console, get_renderable=self._render, refresh_per_second=2)
+        with live:
             self._live = live
             yield
+        self._live = None
+
+    def doing(self, what: str) -> None:
+        """Say what is waited for from now on."""
+        assert self._task is not None, "outside of `showing`"
+        self._bar.update(self._task, description=what)
+
+    def notice(self, text: str) -> None:
+        """Tell something that stays in sight."""
+        self._notice = text
+        if self._live is None:
+            self._console.print(text, highlight=False)
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Take in the metrics of an iteration that has just ended."""
+        """Take in the metrics after `iteration` iterations."""
+        assert self._task is not None, "outside of `showing`"
         for name, value in metrics.items():
             if name.startswith(("abstained/", "errors/")):
                 self._totals[name] = self._totals.get(name, 0.0) + value
             elif not math.isnan(value):
                 self._windows.setdefault(name, deque(maxlen=WINDOW)).append(value)
         self._bar.update(self._task, completed=iteration)
-        if self._live is None and iteration % PLAIN_EVERY == 0:
+        if self._live is None and (iteration % PLAIN_EVERY == 0 or iteration == self._total):
             figures = ", ".join(f"{label} {value}" for label, value in self._figures())
-            self._console.print(f"iteration {iteration}: {figures}", highlight=False)
+            line = f"iteration {iteration} of {self._total}: {figures}"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _figures(self) -> Iterator[tuple[str, str]]:
+        """Labels and figures, in the order in which they are shown."""
         means = {name: sum(w) / len(w) for name, w in self._windows.items() if w}
         for name, mean in means.items():
             if name.startswith("reward/"):
@@ -101,5 +122,5 @@ class Progress:
             cells = [*figures[index]]
             if index + half < len(figures):
                 cells += figures[index + half]
-            table.add_row(*cells)
-        return Group(self._bar, table)
+            table.add_row(*(Text(cell) for cell in cells))
+        return Group(self._bar, table, Text(self._notice))

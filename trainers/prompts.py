@@ -43,8 +43,13 @@ def _parse(line: str, where: str) -> Prompt:
     return Prompt(entry.pop("prompt"), entry)
 
 
+def kind_of(prompt: Prompt, key: str | None) -> str:
+    """The value of a prompt's metadata `key`, or "" where there is none."""
+    return "" if key is None else str(prompt.metadata.get(key, ""))
+
+
 class PromptStream:
-    """Endless random prompts; the values of one metadata key are drawn in fixed proportions.
+    """Endless random prompts; the values of one metadata key have fixed probabilities.
 
     Args:
         prompts: at least one.
@@ -65,8 +70,7 @@ class PromptStream:
     ) -> None:
         self._kinds: dict[str, list[Prompt]] = {}
         for prompt in prompts:
-            kind = "" if balance is None else str(prompt.metadata.get(balance, ""))
-            self._kinds.setdefault(kind, []).append(prompt)
+            self._kinds.setdefault(kind_of(prompt, balance), []).append(prompt)
         if unknown := set(weights) - set(self._kinds):
             raise UserError(
                 f"prompt_weights names {', '.join(sorted(unknown))}, which no prompt has as its "

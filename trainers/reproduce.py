@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from tdmr1.trainers.evaluate import Report
+from tdmr1.trainers.table import WHO, figures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +47,16 @@ class Spread:
 
 
 def summarize(runs: Sequence[Mapping[str, Report]]) -> dict[str, dict[str, Spread]]:
-    """Who ("teacher", "before", "after") -> figure -> its spread over the runs."""
+    """Who ("teacher", "before", "after") -> figure, e.g. "geneval overall" -> its spread.
+
+    Args:
+        runs: the reports of one run each, at least one, all of the same rewards.
+    """
     return {
         who: {
-            figure: Spread.of([_figures(run[who])[figure] for run in runs])
-            for figure in _figures(runs[0][who])
+            " ".join(key): Spread.of([figures(run[who])[key] for run in runs])
+            for key in figures(runs[0][who])
         }
-        for who in runs[0]
+        for who in WHO
+        if who in runs[0]
     }
-
-
-def _figures(report: Report) -> dict[str, float]:
-    figures: dict[str, float] = {}
-    for name, reward in report.items():
-        if len(reward.by_tag) > 1:
-            figures |= {f"{name} {tag}": value for tag, value in reward.by_tag.items()}
-            figures[f"{name} overall"] = reward.overall
-        figures[f"{name} reward"] = reward.value
-    return figures

@@ -1,20 +1,21 @@
 """The run folder: everything a run leaves behind.
 
-    config.json          the resolved options
-    environment.json     versions and machine
-    metrics.jsonl        one line an iteration
-    tensorboard/         the same as events
-    images/              grids of the same noise
-    checkpoints/         the last few, to continue from
-    lora/                the trained student, for diffusers
-    evaluation.json      the figures of the final table
+config.json          the resolved options
+environment.json     versions and machine
+metrics.jsonl        one line an iteration
+tensorboard/         the same as events
+images/              grids of the same noise
+checkpoints/         the last few, to continue from
+lora/                the trained student, for diffusers
+evaluation.json      the figures of the final table
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import platform
-import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -26,17 +27,21 @@ from torch.utils.tensorboard import SummaryWriter
 from tdmr1.core.files import replacing
 from tdmr1.errors import UserError
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
-from tdmr1.trainers.config import RunOptions
+from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
+from tdmr1.trainers.evaluate import Report, RewardReport
+from tdmr1.trainers.writing import writing
 
+CONFIG = "config.json"
 EVALUATION = "evaluation.json"
-PACKAGES = ("tdmr1", "torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 
 
 class RunFolder:
-    """A folder of its own for every run.
+    """A folder of its own for every run. Nothing is written before `start`.
 
     Args:
-        path: where; made by `create`.
+        path: where.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,75 +49,76 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.images = path / "images"
         self.lora = path / "lora"
+        self._metrics = path / "metrics.jsonl"
         self._writer: SummaryWriter | None = None
 
     @classmethod
-    def create(cls, path: Path, config: RunOptions, kind: str) -> RunFolder:
-        """A new run.
+    def new(cls, path: Path) -> RunFolder:
+        """For a new run.
 
         Raises:
-            UserError: the folder exists and is not empty.
+            UserError: something is there already.
         """
-        if path.exists() and any(path.iterdir()):
+        run = cls(path)
+        if run.started:
+            kind = run.config().kind
             raise UserError(
                 f"{path} exists already; continue it with: tdmr1 {kind} --resume {path}\n"
                 "or choose another folder with --out"
             )
-        run = cls(path)
-        run.write_json("config.json", {"kind": kind, **config.model_dump(mode="json")})
-        run.write_json("environment.json", environment())
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path} exists and is not a run; choose another folder with --out")
         return run
 
-    def read_config(self, kind: str) -> dict[str, Any]:
+    @property
+    def started(self) -> bool:
+        return (self.path / CONFIG).is_file()
+
+    def start(self, config: AnyConfig) -> None:
+        """Write down what the run is, unless it is one that goes on."""
+        if not self.started:
+            self._write_json("environment.json", environment())
+            self._write_json(CONFIG, {"kind": config.kind, **config.model_dump(mode="json")})
+
+    def config(self) -> AnyConfig:
         """The options that the run was started with.
 
         Raises:
-            UserError: there is no run in this folder, or one of another kind.
+            UserError: there is no run in this folder.
         """
-        if self.kind != kind:
-            raise UserError(f"{self.path} is a run of `tdmr1 {self.kind}`, not of `tdmr1 {kind}`")
-        config = self.read_json("config.json")
-        del config["kind"]
-        return config
-
-    @property
-    def kind(self) -> str:
-        """"train" or "distill"."""
-        return str(self.read_json("config.json")["kind"])
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            raise UserError(f"{self.path} is not a run folder: {name}: {error}") from error
-        return content
-
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        with replacing(self.path / name) as beside:
-            beside.write_text(json.dumps(content, indent=2) + "\n")
+        values = self._read_json(CONFIG)
+        kind: type[AnyConfig] = (
+            DistillConfig if values.pop("kind", None) == DistillConfig.kind else TrainConfig
+        )
+        return validated(kind, values)
 
     def log(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Append one iteration's metrics to metrics.jsonl and to TensorBoard."""
-        line = json.dumps({"iteration": iteration, **metrics})
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(line + "\n")
+        """Append one iteration's metrics to metrics.jsonl and to TensorBoard; NaN as null."""
+        known = {name: None if math.isnan(v) else v for name, v in metrics.items()}
+        with writing(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"iteration": iteration, **known}) + "\n")
         if self._writer is None:
-            self._writer = SummaryWriter(str(self.path / "tensorboard"))
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, iteration)
+            # What was lost with a kill disappears from the curves, too.
+            self._writer = SummaryWriter(str(self.path / "tensorboard"), purge_step=iteration)
+        for name, value in known.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, iteration)
 
-    def forget_after(self, iteration: int) -> None:
-        """Drop metrics from `iteration` on: they belong to work that was lost with a kill."""
-        path = self.path / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_text().splitlines(keepends=True)
+    def forget_from(self, iteration: int) -> None:
+        """Drop the metrics of `iteration` and later: they belong to work that was lost."""
+        if self._metrics.exists():
+            lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _iteration(line) < iteration]
-            with replacing(path) as beside:
-                beside.write_text("".join(kept))
+            with writing(self._metrics), replacing(self._metrics) as beside:
+                beside.write_text("".join(kept), encoding="utf-8")
 
     def save(self, state: dict[str, Any], iteration: int, keep: int) -> Path:
         """Write a checkpoint after `iteration` iterations."""
-        return write_checkpoint({"iteration": iteration, **state}, self.checkpoints, iteration, keep)
+        if self._writer is not None:
+            self._writer.flush()
+        return write_checkpoint(
+            {"iteration": iteration, **state}, self.checkpoints, iteration, keep
+        )
 
     def last_checkpoint(self) -> dict[str, Any] | None:
         """The newest checkpoint, or None before the first.
@@ -123,26 +129,54 @@ class RunFolder:
         found = list_checkpoints(self.checkpoints)
         return read_tree(found[-1]) if found else None
 
+    def report(self, who: str, report: Report) -> None:
+        """Keep a report in evaluation.json under the name `who`."""
+        kept = self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {}
+        self._write_json(EVALUATION, {**kept, who: dataclasses.asdict(report)})
+
+    def reports(self) -> dict[str, Report]:
+        """What evaluation.json holds; nothing before the first report."""
+        if not (self.path / EVALUATION).exists():
+            return {}
+        return {
+            who: Report(r["nfe"], {name: RewardReport(**of) for name, of in r["rewards"].items()})
+            for who, r in self._read_json(EVALUATION).items()
+        }
+
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path} is not a run folder: {name}: {error}") from error
+        return content
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        path = self.path / name
+        with writing(path), replacing(path) as beside:
+            beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def environment() -> dict[str, Any]:
     """Versions and machine, for whoever wants to repeat the run."""
+    plugins = [e.dist for group in PLUGINS for e in metadata.entry_points(group=group)]
+    names = [*dict.fromkeys(["tdmr1", *(d.name for d in plugins if d is not None), *PACKAGES])]
     return {
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "machine": platform.machine(),
-        "cpu": platform.processor() or platform.machine(),
+        "packages": {name: metadata.version(name) for name in names},
+        "machine": platform.platform(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "disk_free_bytes": shutil.disk_usage(".").free,
     }
 
 
 def _iteration(line: str) -> float:
+    """Of a line of metrics.jsonl; infinity if a kill cut it short."""
     try:
         return float(json.loads(line)["iteration"])
-    except (json.JSONDecodeError, KeyError):
-        return float("inf")
+    except (ValueError, KeyError, TypeError):
+        return math.inf

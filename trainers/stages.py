@@ -13,31 +13,42 @@ from accelerate import Accelerator
 
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
-from tdmr1.core.generator import Generator, Prompt
+from tdmr1.core.generator import Condition, Generator, Prompt
 from tdmr1.core.roles import Role, Roles
-from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler
+from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySampler
 from tdmr1.core.surrogate import Metrics
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
-from tdmr1.rewards.mixing import check_coverage
-from tdmr1.trainers.config import DistillConfig, RunOptions, TrainConfig
+from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.judge import Judge, Judgement
-from tdmr1.trainers.prompts import PromptStream
+from tdmr1.trainers.prompts import PromptStream, kind_of
 
 
 class Stage(abc.ABC):
     """A training that advances one iteration at a time.
 
+    Args:
+        config: of the run.
+        prompts: to train on, at least one.
+        accelerator: of the run.
+
     Attributes:
         method: the algorithm and its roles.
         steps: K of the student.
+        judge: the rewards; None where there are none to measure with.
+        device: of all tensors.
     """
 
     method: TDM
-    steps: int
+    judge: Judge | None
 
-    def __init__(self, prompts: PromptStream, draws: Draws) -> None:
-        self._prompts, self._draws = prompts, draws
+    def __init__(
+        self, config: AnyConfig, prompts: Sequence[Prompt], accelerator: Accelerator
+    ) -> None:
+        self.steps = config.method.steps
+        self.device: torch.device = accelerator.device
+        self._prompts = new_stream(config, prompts)
+        self._draws = Draws(config.seed, accelerator.process_index)
 
     @abc.abstractmethod
     def collect(self) -> Metrics:
@@ -83,7 +94,11 @@ class Stage(abc.ABC):
         self.rewind(state["cursor"])
 
     def _noise(self, count: int) -> torch.Tensor:
-        return self._draws.noise(torch.empty(count, *self.generator.latent_shape))
+        shape = (count, *self.generator.latent_shape)
+        return self._draws.noise(torch.empty(shape, device=self.device))
+
+    def _encode(self, prompts: Sequence[Prompt]) -> Condition:
+        return self.generator.encode([prompt.text for prompt in prompts]).to(self.device)
 
 
 class Distillation(Stage):
@@ -94,21 +109,21 @@ class Distillation(Stage):
         config: DistillConfig,
         generator: Generator,
         prompts: Sequence[Prompt],
+        judge: Judge | None,
         accelerator: Accelerator,
     ) -> None:
-        draws = Draws(config.seed, accelerator.process_index)
-        super().__init__(_stream(config, prompts), draws)
+        super().__init__(config, prompts, accelerator)
         roles = Roles(generator, config.method.rank, config.method.alpha)
-        self.method = TDM(roles, config.method, draws, accelerator)
-        self.steps, self._batch = config.method.steps, config.method.batch
+        self.method = TDM(roles, config.method, self._draws, accelerator)
+        self.judge, self._batch = judge, config.method.batch
         self._sampler = OdeSampler(self.steps, generator.shift)
         self._rollout: Rollout | None = None
 
     def collect(self) -> Metrics:
         drawn = self._prompts.next(self._batch)
-        condition = self.generator.encode([prompt.text for prompt in drawn])
+        group = torch.arange(len(drawn), device=self.device)
         self._rollout = self._sampler.rollout(
-            self.method.student, condition, torch.arange(len(drawn)), self._noise(len(drawn))
+            self.method.student, self._encode(drawn), group, self._noise(len(drawn))
         )
         return {}
 
@@ -118,13 +133,10 @@ class Distillation(Stage):
 
 
 class Reinforcement(Stage):
-    """TDM-R1: groups of samples, their rewards, an iteration of Algorithm 1.
-
-    Attributes:
-        judge: the rewards.
-    """
+    """TDM-R1: groups of samples, their rewards, an iteration of Algorithm 1."""
 
     method: TDMR1
+    judge: Judge
 
     def __init__(
         self,
@@ -134,15 +146,16 @@ class Reinforcement(Stage):
         judge: Judge,
         accelerator: Accelerator,
     ) -> None:
-        draws = Draws(config.seed, accelerator.process_index)
-        super().__init__(_stream(config, prompts), draws)
+        super().__init__(config, prompts, accelerator)
         options = config.method
         roles = Roles(generator, options.rank, options.alpha)
-        self.method = TDMR1(roles, options, draws, accelerator)
-        self.steps = options.steps
+        self.method = TDMR1(roles, options, self._draws, accelerator)
         self.judge, self._options, self._balance = judge, options, config.balance
-        sampler = OdeSampler if options.rollout == "ode" else SdeSampler
-        self._sampler = sampler(self.steps, generator.shift)
+        self._sampler: TrajectorySampler = (
+            OdeSampler(self.steps, generator.shift)
+            if options.rollout == "ode"
+            else SdeSampler(self.steps, generator.shift, self._draws.noise)
+        )
         self._collected: tuple[Rollout, list[Feedback]] | None = None
 
     def start_from(self, folder: Path) -> None:
@@ -156,14 +169,13 @@ class Reinforcement(Stage):
         started = time.perf_counter()
         drawn = self._prompts.next(self._options.groups)
         per_group = self._options.group_size
-        condition = self.generator.encode([prompt.text for prompt in drawn]).repeat(per_group)
-        group = torch.arange(len(drawn)).repeat_interleave(per_group)
+        condition = self._encode(drawn).repeat(per_group)
+        group = torch.arange(len(drawn), device=self.device).repeat_interleave(per_group)
         noise = self._noise(len(group))
         rollout = self._sampler.rollout(self.method.student, condition, group, noise)
         samples = [prompt for prompt in drawn for _ in range(per_group)]
         judgement = self.judge(self.generator, rollout.latents, samples)
-        check_coverage(judgement.outcomes)
-        self._collected = rollout, self.judge.feedback(judgement, noise.device)
+        self._collected = rollout, self.judge.feedback(judgement, self.device)
         return {
             **_reward_metrics(judgement, samples, self._balance),
             "seconds/reward": judgement.seconds,
@@ -177,7 +189,8 @@ class Reinforcement(Stage):
         return {**metrics, "seconds/update": time.perf_counter() - started}
 
 
-def _stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:
+def new_stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:
+    """The random prompts of a run, from their beginning."""
     return PromptStream(prompts, config.balance, config.prompt_weights, config.seed)
 
 
@@ -191,10 +204,8 @@ def _reward_metrics(
         metrics[f"errors/{name}"] = float(outcomes.errors.sum())
         if outcomes.scored.any():
             metrics[f"reward/{name}"] = float(outcomes.values[outcomes.scored].mean())
-        if balance is None:
-            continue
-        kinds = [str(sample.metadata.get(balance, "")) for sample in samples]
-        for kind in dict.fromkeys(kinds):
+        kinds = [kind_of(sample, balance) for sample in samples]
+        for kind in filter(None, dict.fromkeys(kinds)):
             mine = [i for i, k in enumerate(kinds) if k == kind and outcomes.scored[i]]
             if mine:
                 metrics[f"reward/{name}/{kind}"] = float(outcomes.values[mine].mean())

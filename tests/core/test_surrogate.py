@@ -2,7 +2,9 @@ import threading
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from tdmr1.core import flow
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.sampler import Rollout
 
@@ -52,6 +54,48 @@ def test_the_frozen_reference_is_the_teacher_and_the_other_follows(
             torch.testing.assert_close(p, decay * old[name] + (1 - decay) * new[name])
 
 
+@pytest.mark.parametrize("j", [0, 2, 3])
+def test_a_step_is_the_loss_of_the_paper(
+    new_tdmr1, new_rollout, advantage, perturb, monkeypatch, j
+):
+    """Everything computed again from what the surrogate was asked and the noise it was shown."""
+    algorithm = new_tdmr1(reference="ema", beta=2.0, t_min=0.4, clip=1e-9, guard=None)
+    surrogate, options = algorithm.surrogate, algorithm.options
+    for seed, role in enumerate([surrogate.surrogate, surrogate.reference, surrogate.anchor]):
+        perturb(role, seed)
+    rollout = new_rollout(algorithm.student, algorithm.generator)
+    monkeypatch.setattr(surrogate._draws, "weighted", lambda weights: j)
+    asked, velocity = [], surrogate.surrogate.velocity
+
+    def spied(x, tau, condition):
+        asked.append((x, tau))
+        return velocity(x, tau, condition)
+
+    monkeypatch.setattr(surrogate.learner, "minimize", lambda loss: loss.detach())
+    monkeypatch.setattr(surrogate.surrogate, "velocity", spied)
+    total = surrogate.learn(rollout, advantage)["surrogate/grad_norm"]
+    monkeypatch.undo()
+    ((x_tau, tau),) = asked
+    x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
+    assert tau > max(sigma_n.item(), options.t_min)
+    a, b = flow.bridge_scales(sigma_n, tau)
+    eps = (x_tau - a * x_n) / b
+    torch.testing.assert_close(eps, eps[rollout.group * 4], atol=1e-4, rtol=1e-4)
+    v_star = flow.bridge_velocity(x_n, eps, sigma_n, tau)
+    fresh = new_tdmr1(reference="ema")
+    roles = [fresh.surrogate.surrogate, fresh.surrogate.reference, fresh.surrogate.anchor]
+    for seed, role in enumerate(roles):
+        perturb(role, seed)
+    with torch.no_grad():
+        v, v_reference, _, v_teacher = (
+            role.velocity(x_tau, tau, rollout.condition) for role in [*roles, fresh.teacher]
+        )
+    d, d_reference = ((v_star - u).square().mean((1, 2, 3)) for u in (v, v_reference))
+    s = 2.0 / 4 * (advantage * (d - d_reference)).view(2, 4).sum(1)
+    expected = F.softplus(s).mean() * (j + 1) / 4 + 1e-3 * (v - v_teacher).square().mean()
+    assert total == pytest.approx(expected.item(), rel=1e-3)
+
+
 def test_without_a_trust_region_there_is_no_anchor(new_tdmr1):
     assert new_tdmr1(clip=None).surrogate.averages == []
 
@@ -59,13 +103,18 @@ def test_without_a_trust_region_there_is_no_anchor(new_tdmr1):
 def test_outside_the_trust_region_the_preference_gives_no_gradient(
     new_tdmr1, new_rollout, advantage, perturb
 ):
-    """With a tiny clip, samples that moved the way they are pushed are held back."""
+    """Samples that moved the way they are pushed are held back; here that is all of them."""
     algorithm = new_tdmr1(clip=1e-9, guard=None, surrogate_regularizer=0.0)
     rollout = new_rollout(algorithm.student, algorithm.generator)
     surrogate = algorithm.surrogate
-    held = [surrogate.learn(rollout, advantage)["surrogate/frozen"] for _ in range(5)]
-    assert held[0] == 0
-    assert max(held[1:]) > 0
+    assert surrogate.learn(rollout, advantage)["surrogate/frozen"] == 0
+    held = torch.ones(8, dtype=torch.bool)
+    surrogate._frozen = lambda *_: held
+    metrics = surrogate.learn(rollout, advantage)
+    assert metrics["surrogate/frozen"] == 1 and metrics["surrogate/grad_norm"] == 0
+    del surrogate._frozen
+    later = [surrogate.learn(rollout, advantage)["surrogate/frozen"] for _ in range(5)]
+    assert max(later) > 0
 
 
 @pytest.mark.parametrize("baseline", ["teacher", "reference"])

@@ -75,6 +75,25 @@ def test_the_students_update_touches_the_student_and_its_average_alone(tdm, roll
     assert gradients(tdm.all_roles()) == {"student"}
 
 
+def test_the_fakes_target_leads_back_to_the_students_prediction(tdm, rollout):
+    query = tdm.query(rollout, 1)
+    with torch.no_grad():
+        v = tdm.fake.velocity(query.x_tau, query.tau, query.condition)
+    x0_fake = flow.clean(query.x_tau, v, query.tau)
+    error = (x0_fake - query.x0.detach()).square().mean() / query.tau.square()
+    expected = error + 0.02 * (v - query.v_teacher).square().mean()
+    assert tdm.update_fake(query)["fake/loss"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_average_follows_the_student_slowly(new_tdm, new_rollout):
+    tdm = new_tdm(ema=0.75)
+    old = copy.deepcopy(tdm.student_ema.state_dict())
+    tdm.update_student(tdm.query(new_rollout(tdm.student, tdm.generator), 1))
+    for name, p in tdm.student.state_dict().items():
+        expected = 0.75 * old[name] + 0.25 * p
+        torch.testing.assert_close(tdm.student_ema.state_dict()[name], expected)
+
+
 def test_the_fake_learns_the_velocity_of_the_students_samples(new_tdm, new_rollout, perturb):
     tdm = new_tdm(fake_lr=1e-2, fake_regularizer=0.0)
     perturb(tdm.student)

@@ -8,23 +8,24 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tdmr1.cli.train import ConfigFile, Preset, Rewards, Settings, kind_preset
-from tdmr1.trainers import jobs
+from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.trainers.bench import bench as measure
 from tdmr1.trainers.config import TrainConfig, build_config
+from tdmr1.trainers.setup import reinforcement
 
 
 def bench(
     reward: Rewards = None,
+    model: Model = None,
     preset: Preset = None,
     config: ConfigFile = None,
     set: Settings = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measured iterations.")] = 5,
 ) -> None:
     """Time a training iteration against its networks' forwards and backwards alone."""
-    overrides = {"rewards": reward or None}
-    options = build_config(TrainConfig, preset or kind_preset("train"), config, set or (), overrides)
-    timing = measure(jobs.reinforcement(options), repeats)
+    arguments = {"rewards": reward or None, "model": model}
+    options = build_config(TrainConfig, preset, config, set or (), arguments)
+    timing = measure(reinforcement(options), repeats)
     table = Table("what", "figure", box=None)
     table.add_row("one iteration", f"{timing.iteration:.2f} s")
     table.add_row("of which rewards", f"{timing.rewards:.2f} s")

@@ -10,23 +10,26 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tdmr1.cli.train import Rewards
 from tdmr1.trainers import jobs
+from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.table import as_table
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `tdmr1 train` or `tdmr1 distill`.")],
-    reward: Annotated[
-        list[str] | None, typer.Option("--reward", "-r", help="By default the run's own.")
+    reward: Rewards = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Prompt file; by default the held-out ones.")
     ] = None,
-    prompts: Annotated[Path | None, typer.Option(help="By default the held-out ones.")] = None,
     images: Annotated[int | None, typer.Option(help="Images per tag.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the noise.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Score teacher, student before and student after on held-out prompts and fixed noise."""
-    reports = jobs.evaluate(run, reward, prompts, images, seed)
+    reports = jobs.evaluate(RunFolder(run), reward or None, prompts, images, seed)
     if as_json:
-        plain = {who: {k: dataclasses.asdict(v) for k, v in r.items()} for who, r in reports.items()}
+        plain = {who: dataclasses.asdict(report) for who, report in reports.items()}
         typer.echo(json.dumps(plain, indent=2))
     else:
-        Console().print(jobs.as_table(reports))
+        Console().print(as_table(reports), highlight=False)

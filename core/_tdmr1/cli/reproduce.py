@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tdmr1.cli.train import continuable
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
 from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.observe import read_reports
 from tdmr1.trainers.reproduce import CLAIMS, summarize
-from tdmr1.trainers.run import EVALUATION, RunFolder
+from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.table import WHO
 
 
 def reproduce(
@@ -30,13 +31,19 @@ def reproduce(
     console, chosen, finished = Console(), CLAIMS[claim], []
     for seed in chosen.seeds:
         config = build_config(TrainConfig, chosen.preset, overrides={"seed": seed})
-        folder = out / f"{claim}-seed{seed}"
-        run = RunFolder(folder) if folder.exists() else RunFolder.create(folder, config, "train")
-        if not (run.path / EVALUATION).exists() or "teacher" not in read_reports(run):
-            jobs.train(config, run, console)
-        finished.append(read_reports(run))
-    table = Table("figure", *finished[0], box=None)
+        run = RunFolder(out / f"{claim}-seed{seed}")
+        if run.started and run.config() != config:
+            raise UserError(
+                f"the run in {run.path} has other options than the claim; "
+                "move it away, or choose another --out"
+            )
+        if not set(WHO) <= run.reports().keys():
+            console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
+            with continuable(run, f"tdmr1 reproduce {claim} --out {out}", console):
+                jobs.train(config, run, console)
+        finished.append(run.reports())
     spreads = summarize(finished)
+    table = Table("figure", *spreads, box=None)
     for figure in next(iter(spreads.values())):
         table.add_row(figure, *(str(spreads[who][figure]) for who in spreads))
     console.print(f"{chosen.about}: mean (smallest-largest) of {len(finished)} seeds")

@@ -1,22 +1,22 @@
-"""`tdmr1 train` and `tdmr1 distill`: options, run folder, and what Ctrl-C says."""
+"""`tdmr1 train` and `tdmr1 distill`: options, run folder, and what an interruption says."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
-from tdmr1.trainers.config import DistillConfig, RunOptions, TrainConfig, build_config
+from tdmr1.trainers.config import Config, DistillConfig, TrainConfig, build_config
 from tdmr1.trainers.loop import Interrupted
 from tdmr1.trainers.run import RunFolder
-
-Config = TypeVar("Config", bound=RunOptions)
 
 Rewards = Annotated[
     list[str] | None,
@@ -27,7 +27,7 @@ Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; repeatable.")]
-Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/DATE-TIME.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/KIND-DATE-TIME.")]
 Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
 Iterations = Annotated[int | None, typer.Option(help="Iterations in all.")]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
@@ -47,7 +47,7 @@ def train(
     seed: Seed = None,
 ) -> None:
     """Train a few-step generator on black-box rewards (TDM-R1)."""
-    overrides = {
+    arguments = {
         "rewards": reward or None,
         "model": model,
         "student": student,
@@ -55,7 +55,7 @@ def train(
         "iterations": iterations,
         "seed": seed,
     }
-    _run("train", TrainConfig, jobs.train, preset, config, set, overrides, out, resume)
+    start(TrainConfig, Sources(preset, config, set or [], arguments), out, resume)
 
 
 def distill(
@@ -71,53 +71,90 @@ def distill(
     seed: Seed = None,
 ) -> None:
     """Distil a many-step teacher into a few-step student (TDM). Rewards only measure it."""
-    overrides = {
+    arguments = {
         "rewards": reward or None,
         "model": model,
         "prompts": prompts,
         "iterations": iterations,
         "seed": seed,
     }
-    _run("distill", DistillConfig, jobs.distill, preset, config, set, overrides, out, resume)
+    start(DistillConfig, Sources(preset, config, set or [], arguments), out, resume)
 
 
-def _run(
-    kind: str,
-    options: type[Config],
-    job: Callable[[Config, RunFolder, Console], None],
-    preset: str | None,
-    file: Path | None,
-    settings: list[str] | None,
-    overrides: dict[str, Any],
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What was typed about the options of a run; `build_config` says what wins."""
+
+    preset: str | None
+    file: Path | None
+    settings: list[str]
+    arguments: Mapping[str, Any]
+
+    def resolve(self, kind: type[Config]) -> Config:
+        return build_config(kind, self.preset, self.file, self.settings, self.arguments)
+
+    @property
+    def empty(self) -> bool:
+        typed = [self.preset, self.file, *self.settings, *self.arguments.values()]
+        return all(value is None for value in typed)
+
+
+def start(
+    kind: type[TrainConfig] | type[DistillConfig],
+    sources: Sources,
     out: Path | None,
     resume: Path | None,
 ) -> None:
+    """Begin a run of some kind in `out`, or continue the one in `resume`.
+
+    Raises:
+        UserError: what was typed is impossible, or the run failed.
+        typer.Exit: 130 after Ctrl-C.
+    """
     console = Console()
-    if resume is not None:
-        given = [preset, file, settings, out, *overrides.values()]
-        if any(value is not None for value in given):
+    config: TrainConfig | DistillConfig
+    if resume is None:
+        config = sources.resolve(kind)
+        run = RunFolder.new(out or Path("runs") / f"{kind.kind}-{_now()}")
+    else:
+        if out is not None or not sources.empty:
             raise UserError("--resume continues a run with its own options; drop the others")
         run = RunFolder(resume)
-        resolved = build_config(options, overrides=run.read_config(kind))
-    else:
-        resolved = build_config(options, preset or kind_preset(kind), file, settings or (), overrides)
-        run = RunFolder.create(out or _new_folder(kind), resolved, kind)
-    console.print(f"run folder: {run.path}", highlight=False)
-    try:
-        job(resolved, run, console)
-    except Interrupted as stop:
+        config = run.config()
+        if not isinstance(config, kind):
+            raise UserError(
+                f"{resume} is a run of `tdmr1 {config.kind}`, not of `tdmr1 {kind.kind}`"
+            )
+    with continuable(run, f"tdmr1 {kind.kind} --resume {run.path}", console):
+        console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
+        jobs.train(config, run, console)
+        console.print(f"student: {run.lora}", highlight=False, soft_wrap=True)
         console.print(
-            f"stopped and saved after {stop.iteration} iterations; "
-            f"continue with: tdmr1 {kind} --resume {run.path}",
-            highlight=False,
+            f'try it: tdmr1 generate "PROMPT" --run {run.path}', highlight=False, soft_wrap=True
         )
+
+
+@contextlib.contextmanager
+def continuable(run: RunFolder, command: str, console: Console) -> Iterator[None]:
+    """Whatever stops a run inside the block, say how to continue it, if it was begun at all.
+
+    Args:
+        run: its folder.
+        command: continues it.
+        console: where to.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if run.started:
+            how = f"stopped, {stop}" if isinstance(stop, Interrupted) else "stopped"
+            console.print(f"{how}; continue with: {command}", highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
+    except UserError as error:
+        if not run.started:
+            raise
+        raise UserError(f"{error}\nthen continue with: {command}") from error
 
 
-def kind_preset(kind: str) -> str:
-    """The preset that is used where none is named."""
-    return f"shapes-{kind}"
-
-
-def _new_folder(kind: str) -> Path:
-    return Path("runs") / f"{kind}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+def _now() -> str:
+    return f"{datetime.datetime.now():%Y%m%d-%H%M%S}"

@@ -18,7 +18,7 @@ def shapes() -> None:
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Argument(help="Folder; a training in it is continued.")],
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 8000,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 3000,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 96,
     lr: Annotated[float, typer.Option(min=0, help="AdamW's peak.")] = 1.5e-3,
     seed: Annotated[int, typer.Option(help="Of weights, images and noise.")] = 0,

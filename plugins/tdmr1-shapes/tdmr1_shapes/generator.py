@@ -37,7 +37,8 @@ class ShapesGenerator(Generator):
         self.lora_targets = [
             name
             for name, module in self.network.named_modules()
-            if isinstance(module, nn.Linear) and name.startswith(("transformer_blocks", "proj_out"))
+            if isinstance(module, nn.Linear)
+            and name.startswith(("transformer_blocks", "proj_out"))
         ]
 
     @torch.no_grad()
@@ -45,8 +46,7 @@ class ShapesGenerator(Generator):
         return Condition(*self._teacher.text(prompts))
 
     def velocity(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        timestep = (sigma * 1000).expand(len(x))
-        return self.network(x, condition.tokens, condition.pooled, timestep, return_dict=False)[0]
+        return self._teacher.velocity(x, sigma.expand(len(x)), condition.tokens, condition.pooled)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

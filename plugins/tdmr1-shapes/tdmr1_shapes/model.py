@@ -14,6 +14,9 @@ from tdmr1_shapes.latents import CHANNELS, PATCH, LinearLatents
 from tdmr1_shapes.text import TextEncoder
 from tdmr1_shapes.world import SIZE
 
+SMALLEST_SIGMA = 0.05
+"""Below it the division by sigma in v = (x - x0) / sigma is held back."""
+
 TRANSFORMER = "transformer"
 PARTS = "parts.safetensors"
 
@@ -66,10 +69,18 @@ class Teacher:
             for name, parameter in module.named_parameters()
         }
 
-    def velocity(self, x: Tensor, sigma: Tensor, prompts: list[str]) -> Tensor:
-        """v of x (B, C, h, w) at sigma (B,) in [0, 1], for B prompts."""
-        tokens, pooled = self.text(prompts)
-        return self.network(x, tokens, pooled, sigma * 1000, return_dict=False)[0]
+    def velocity(self, x: Tensor, sigma: Tensor, tokens: Tensor, pooled: Tensor) -> Tensor:
+        """v = eps - x0 at latents x (B, C, h, w) and sigma (B,) in [0, 1].
+
+        The network predicts x0. A token holds 128 latent numbers, two thirds of the network's
+        width: pictures of so many numbers lie on a small manifold and fit through it, noise does
+        not (Li and He 2025, arXiv 2511.13720).
+
+        Args:
+            tokens, pooled: what `text` made of B prompts.
+        """
+        x0 = self.network(x, tokens, pooled, sigma * 1000, return_dict=False)[0]
+        return (x - x0) / sigma.clamp_min(SMALLEST_SIGMA).reshape(-1, 1, 1, 1)
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         """Write `folder`; the transformer in diffusers' layout."""

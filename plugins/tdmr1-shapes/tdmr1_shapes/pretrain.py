@@ -27,13 +27,13 @@ from tdmr1_shapes.world import TAGS
 
 SHIFT = 3.0
 TAG_SHARE = {
-    "single_object": 0.07,
+    "single_object": 0.06,
     "two_object": 0.12,
     "counting": 0.15,
-    "colors": 0.08,
-    "position": 0.14,
-    "color_attr": 0.14,
-    "sign": 0.30,
+    "colors": 0.10,
+    "position": 0.15,
+    "color_attr": 0.17,
+    "sign": 0.25,
 }
 """Share of the training images by tag; letters need the most practice."""
 
@@ -54,23 +54,28 @@ class PretrainOptions:
         lr: AdamW's peak; 100 steps of warm-up, linear decay to 0 over the last half.
         ema: decay of the weights that are kept.
         wrong: probability that an image contradicts its caption.
+        colored: probability that a caption says the colours of its things, whatever its tag.
         unconditional: probability of an empty caption, for classifier-free guidance.
         save_every: steps between checkpoints.
         seed: of weights, images and noise.
     """
 
-    steps: int = 8000
+    steps: int = 3000
     batch: int = 96
     lr: float = 1.5e-3
     ema: float = 0.999
     wrong: float = 1 / 3
     unconditional: float = 0.1
+    colored: float = 0.5
     save_every: int = 250
     seed: int = 0
 
 
 class Renders(IterableDataset[tuple[NDArray[np.uint8], list[str]]]):
-    """Endless batches: images uint8 (B, 64, 64, 3) and captions; batch `i` depends on `i` alone."""
+    """Endless batches: images uint8 (B, 64, 64, 3) and captions.
+
+    Batch `i` depends on the options and `i` alone, so that a stopped training can continue.
+    """
 
     def __init__(self, options: PretrainOptions, first: int = 0) -> None:
         self.options, self.first = options, first
@@ -86,6 +91,8 @@ class Renders(IterableDataset[tuple[NDArray[np.uint8], list[str]]]):
         images, captions = [], []
         for _ in range(options.batch):
             prompt = random_prompt(rng)
+            if rng.random() < options.colored:
+                prompt = prompts.with_colors(prompt, rng)
             images.append(render(sample_scene(prompt, rng, options.wrong), rng))
             captions.append("" if rng.random() < options.unconditional else prompt.text)
         return np.stack(images), captions
@@ -145,7 +152,7 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         for group in optimizer.param_groups:
             group["lr"] = options.lr * schedule(step, options.steps)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        loss = flow_matching_loss(teacher, to_tensor(images), captions, generator)
+        loss = denoising_loss(teacher, to_tensor(images), captions, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
@@ -174,21 +181,28 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         "architecture": dataclasses.asdict(size),
         "images": options.steps * options.batch,
         "seconds": round(time.perf_counter() - started),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": f"{torch.get_num_threads()} threads of {platform.machine()}",
     }
     (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
     return Teacher.load(folder)
 
 
-def flow_matching_loss(
+def denoising_loss(
     teacher: Teacher, images: Tensor, captions: list[str], generator: torch.Generator
 ) -> Tensor:
-    """|v - (eps - x0)|^2 at logit-normal, shifted noise levels (SD3, arXiv 2403.03206)."""
+    """|x0_hat - x0|^2 / max(sigma, 1/2)^2 at logit-normal, shifted noise levels.
+
+    That is |v - (eps - x0)|^2 (flow matching; levels as in SD3, arXiv 2403.03206), held back below
+    sigma = 1/2: there the last per mille of x0 would outweigh what the caption has to say, which
+    is decided at high noise.
+    """
     x0 = teacher.latents.encode(images)
     eps = torch.randn(x0.shape, generator=generator)
     sigma = flow.shift_sigma(torch.randn(len(x0), generator=generator).sigmoid(), SHIFT)
-    v = teacher.velocity(flow.interpolate(x0, eps, sigma), sigma, captions)
-    return (v - (eps - x0)).square().mean()
+    x = flow.interpolate(x0, eps, sigma)
+    v = teacher.velocity(x, sigma, *teacher.text(captions))
+    error = (flow.clean(x, v, sigma) - x0).square().flatten(1).mean(1)
+    return (error / sigma.clamp_min(0.5).square()).mean()
 
 
 def schedule(step: int, steps: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import string
 from typing import Literal
 
@@ -51,7 +52,9 @@ def counting(shape: str, count: int) -> Prompt:
 
 
 def colors(shape: str, color: str) -> Prompt:
-    return _prompt("colors", f"a photo of {_article(color)} {color} {shape}", _clause(shape, color=color))
+    return _prompt(
+        "colors", f"a photo of {_article(color)} {color} {shape}", _clause(shape, color=color)
+    )
 
 
 def position(first: str, relation: str, second: str) -> Prompt:
@@ -72,6 +75,24 @@ def color_attr(first: str, first_color: str, second: str, second_color: str) -> 
 
 def sign(word: str) -> Prompt:
     return Prompt(f'a sign that says "{word}"', {"tag": "sign", "word": word})
+
+
+def with_colors(prompt: Prompt, rng: np.random.Generator) -> Prompt:
+    """The same question about things whose colours are said: "three red stars".
+
+    No colour is asked for twice, and signs stay as they are.
+    """
+    include = prompt.metadata.get("include", [])
+    if not include or any("color" in clause for clause in include):
+        return prompt
+    chosen = rng.choice(list(COLORS), len(include), replace=False)
+    text, clauses = prompt.text, []
+    for clause, color in zip(include, chosen, strict=True):
+        shape = clause["class"]
+        text = re.sub(rf"\ba {shape}\b", f"{_article(color)} {color} {shape}", text)
+        text = re.sub(rf"\b(two|three|four) {shape}s", rf"\1 {color} {shape}s", text)
+        clauses.append({**clause, "color": str(color)})
+    return Prompt(text, {**prompt.metadata, "include": clauses})
 
 
 def every(tag: Tag) -> list[Prompt]:

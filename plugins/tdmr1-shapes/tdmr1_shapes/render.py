@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tdmr1_shapes.world import COLORS, SIZE, Scene, Sign, Thing
+from tdmr1_shapes.world import COLORS, LETTER, SIZE, Scene, Sign, Thing
 
 FONT = "DejaVuSans-Bold.ttf"
-LETTER_HEIGHT = 16
-"""Font size in pixels: capitals are 12 px high."""
-LETTER_PITCH = 15
-BOARD_HEIGHT = 26
+FONT_SIZE = 14
+"""In pixels: capitals are 10 px high."""
 INK = {"white": (25, 25, 25), "yellow": (25, 25, 25)}
 """Ink by board colour; the other boards carry white letters."""
 
@@ -56,32 +54,29 @@ def _outline(thing: Thing) -> NDArray[np.float64]:
 def _draw_sign(canvas: NDArray[np.uint8], sign: Sign, rng: np.random.Generator | None) -> None:
     board = _jitter({"white": (250, 250, 250), **COLORS}[sign.board], rng)
     ink = np.array(INK.get(sign.board, (250, 250, 250)), np.float64)
-    top = int(sign.y) - BOARD_HEIGHT // 2
-    cv2.rectangle(canvas, (0, top), (SIZE - 1, top + BOARD_HEIGHT - 1), (60, 60, 60), -1)
-    cv2.rectangle(canvas, (1, top + 1), (SIZE - 2, top + BOARD_HEIGHT - 2), board, -1)
-    left = (SIZE - LETTER_PITCH * len(sign.word)) / 2
-    for index, letter in enumerate(sign.word):
-        glyph = _glyph(letter)
-        x = round(left + (index + 0.5) * LETTER_PITCH - glyph.shape[1] / 2)
-        area = canvas[top + 1 : top + BOARD_HEIGHT - 1, x : x + glyph.shape[1]]
-        area[:] = np.round(area * (1 - glyph) + ink * glyph)
+    top = sign.row * LETTER
+    cv2.rectangle(canvas, (0, top), (SIZE - 1, top + LETTER - 1), (60, 60, 60), -1)
+    cv2.rectangle(canvas, (1, top + 1), (SIZE - 2, top + LETTER - 2), board, -1)
+    first = (SIZE // LETTER - len(sign.word)) // 2
+    for column, letter in enumerate(sign.word, start=first):
+        cell = canvas[top : top + LETTER, column * LETTER : (column + 1) * LETTER]
+        coverage = _glyph(letter)
+        cell[:] = np.round(cell * (1 - coverage) + ink * coverage)
 
 
 @functools.cache
 def _glyph(letter: str) -> NDArray[np.float64]:
-    """Coverage in [0, 1] of one letter, (BOARD_HEIGHT - 2, width, 1), on the board's middle line."""
+    """Coverage in [0, 1] of one letter in the middle of its cell, (LETTER, LETTER, 1)."""
     with resources.files("tdmr1_shapes").joinpath("data", FONT).open("rb") as file:
-        font = ImageFont.truetype(file, LETTER_HEIGHT)
-    left, _, right, _ = font.getbbox(letter, anchor="ls")
-    mask = Image.new("L", (int(right - left), BOARD_HEIGHT - 2))
-    baseline = mask.height / 2 + font.getbbox("H", anchor="ls")[1] / -2
-    ImageDraw.Draw(mask).text((-left, round(baseline)), letter, fill=255, font=font, anchor="ls")
+        font = ImageFont.truetype(file, FONT_SIZE)
+    left, top, right, bottom = font.getbbox(letter)
+    mask = Image.new("L", (LETTER, LETTER))
+    origin = (LETTER - (left + right)) / 2, round((LETTER - (top + bottom)) / 2)
+    ImageDraw.Draw(mask).text(origin, letter, fill=255, font=font)
     return np.asarray(mask, np.float64)[:, :, None] / 255
 
 
-def _jitter(
-    color: tuple[int, int, int], rng: np.random.Generator | None
-) -> tuple[int, int, int]:
+def _jitter(color: tuple[int, int, int], rng: np.random.Generator | None) -> tuple[int, int, int]:
     if rng is None:
         return color
     red, green, blue = (int(v) for v in np.clip(color + rng.integers(-10, 11, 3), 0, 255))

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import string
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import TypeVar
 
 import numpy as np
 
 from tdmr1_shapes.prompts import Prompt
-from tdmr1_shapes.world import COLORS, RELATIONS, SHAPES, SIZE, Metadata, Scene, Sign, Thing
+from tdmr1_shapes.world import COLORS, GRID, RELATIONS, SHAPES, SIZE, Metadata, Scene, Sign, Thing
 
-RADII = {1: (9.0, 14.0), 2: (8.0, 11.5), 3: (7.0, 9.5), 4: (6.5, 8.5), 5: (6.0, 7.5)}
-"""Range of radii in pixels by the number of things in the scene."""
+T = TypeVar("T")
 
-GAP = 2.5
-"""Smallest distance in pixels between two things, and to the border."""
+RADII = (8.0, 9.5)
+"""Smallest and largest radius in pixels."""
+
+JITTER = 0.5
+"""How far from the centre of its cell a thing may stand, in pixels and each direction."""
 
 BOARDS = ("white", "yellow", "red", "green", "blue")
-SIGN_ROWS = (24.0, 32.0, 40.0)
+SIGN_ROWS = (1, 2)
 
 
 def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -> Scene:
@@ -50,7 +52,9 @@ def contradict(metadata: Metadata, rng: np.random.Generator) -> Metadata:
                 clauses[rng.integers(2)]["class"] = _other(SHAPES, shapes, rng)
         case "counting":
             count = clauses[0]["count"]
-            clauses[0]["count"] = _other(range(max(1, count - 2), min(5, count + 2) + 1), [count], rng)
+            clauses[0]["count"] = _other(
+                range(max(1, count - 2), min(5, count + 2) + 1), [count], rng
+            )
         case "colors":
             clauses[0]["color"] = _other(COLORS, [clauses[0]["color"]], rng)
         case "position":
@@ -66,27 +70,28 @@ def contradict(metadata: Metadata, rng: np.random.Generator) -> Metadata:
 
 
 def _things(include: list[Metadata], rng: np.random.Generator) -> tuple[Thing, ...]:
-    """Rejection sampling: nothing overlaps, and every relation holds with some margin."""
-    low, high = RADII[sum(clause["count"] for clause in include)]
+    """Each in a cell of its own; rejection sampling until every relation holds."""
+    clauses = [clause for clause in include for _ in range(clause["count"])]
+    cell = SIZE / GRID
     while True:
         things: list[Thing] = []
-        for clause in include:
-            for _ in range(clause["count"]):
-                radius = rng.uniform(low, high)
-                x, y = rng.uniform(radius + GAP, SIZE - radius - GAP, 2)
-                color = clause.get("color") or str(rng.choice(list(COLORS)))
-                angle = rng.uniform(-0.25, 0.25)
-                things.append(Thing(clause["class"], color, x, y, radius, angle))
-        if _apart(things) and _related(include, things):
+        places = rng.choice(GRID**2, len(clauses), replace=False)
+        for clause, place in zip(clauses, places, strict=True):
+            row, column = divmod(int(place), GRID)
+            dx, dy = rng.uniform(-JITTER, JITTER, 2)
+            color = clause.get("color") or str(rng.choice(list(COLORS)))
+            things.append(
+                Thing(
+                    clause["class"],
+                    color,
+                    x=(column + 0.5) * cell + dx,
+                    y=(row + 0.5) * cell + dy,
+                    radius=rng.uniform(*RADII),
+                    angle=rng.uniform(-0.25, 0.25),
+                )
+            )
+        if _related(include, things):
             return tuple(things)
-
-
-def _apart(things: list[Thing]) -> bool:
-    return all(
-        math.hypot(a.x - b.x, a.y - b.y) > a.radius + b.radius + GAP
-        for i, a in enumerate(things)
-        for b in things[:i]
-    )
 
 
 def _related(include: list[Metadata], things: list[Thing]) -> bool:
@@ -106,7 +111,7 @@ def _holds(relation: str, thing: Thing, other: Thing) -> bool:
 
 
 def _sign(word: str, rng: np.random.Generator) -> Sign:
-    return Sign(word, str(rng.choice(BOARDS)), float(rng.choice(SIGN_ROWS)))
+    return Sign(word, str(rng.choice(BOARDS)), int(rng.choice(SIGN_ROWS)))
 
 
 def _misspell(word: str, rng: np.random.Generator) -> str:
@@ -114,6 +119,6 @@ def _misspell(word: str, rng: np.random.Generator) -> str:
     return word[:index] + _other(string.ascii_uppercase, [word[index]], rng) + word[index + 1 :]
 
 
-def _other(choices: Any, taken: list[Any], rng: np.random.Generator) -> Any:
+def _other(choices: Iterable[T], taken: Collection[T], rng: np.random.Generator) -> T:
     free = [choice for choice in choices if choice not in taken]
     return free[rng.integers(len(free))]

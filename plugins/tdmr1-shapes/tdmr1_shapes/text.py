@@ -64,9 +64,15 @@ class TextEncoder(nn.Module):
     def __init__(self, width: int = 192, layers: int = 2, heads: int = 3) -> None:
         super().__init__()
         self.tokens = nn.Embedding(START + 1 + len(VOCABULARY), width)
-        self.positions = nn.Parameter(torch.randn(LENGTH, width) * 0.02)
+        self.positions = nn.Parameter(torch.randn(LENGTH, width))
         layer = nn.TransformerEncoderLayer(
-            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width,
+            heads,
+            2 * width,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
         )
         self.layers = nn.TransformerEncoder(
             layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False

@@ -7,6 +7,14 @@ from typing import Any, Literal, TypeAlias
 
 SIZE = 64
 """Images are SIZE x SIZE pixels."""
+GRID = 3
+"""Things stand in GRID x GRID cells, one to a cell.
+
+This is what makes the world learnable in minutes: what a cell shows is easy, and the questions
+of the prompts, how many, where, which with which, are asked between cells.
+"""
+LETTER = 16
+"""Letters stand in squares of LETTER pixels, which are the network's tokens."""
 
 SHAPES = ("circle", "square", "triangle", "star")
 COLORS = {
@@ -28,7 +36,7 @@ Tag: TypeAlias = Literal[
     "single_object", "two_object", "counting", "colors", "position", "color_attr", "sign"
 ]
 Metadata: TypeAlias = dict[str, Any]
-"""GenEval's: `tag`, `include` [{class, count, color?, position?: [relation, index]}], `exclude`."""
+"""GenEval's `tag`, `include` [{class, count, color?, position?: [relation, index]}], `exclude`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +54,11 @@ class Thing:
 
 @dataclasses.dataclass(frozen=True)
 class Sign:
-    """A board with a word of capitals across the image; `y` is its centre in pixels."""
+    """A board across the image, LETTER pixels high, in one of the `row`s of that height."""
 
     word: str
     board: str
-    y: float
+    row: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,10 @@ def test_the_generator_speaks_the_teachers_language(tmp_path):
     prompts = ["a photo of a star", 'a sign that says "AB"']
     with torch.no_grad():
         ours = generator.velocity(x, sigma, generator.encode(prompts))
-        assert torch.equal(ours, teacher.velocity(x, sigma, prompts))
+        assert torch.equal(ours, teacher.velocity(x, sigma, *teacher.text(prompts)))
     images = generator.decode(x)
-    assert images.shape == (2, 3, 64, 64) and 0 <= images.min() and images.max() <= 1
-    assert {prompt.metadata["tag"] for prompt in generator.prompts("heldout")} >= {"sign", "counting"}
+    assert images.shape == (2, 3, 64, 64) and images.min() >= 0 and images.max() <= 1
+    assert {prompt.metadata["tag"] for prompt in generator.prompts("heldout")} >= {
+        "sign",
+        "counting",
+    }

@@ -20,8 +20,8 @@ def test_a_thing_is_at_its_place_in_its_color(shape, color):
     assert tuple(image[20, 40]) == COLORS[color]
     changed = (image != LIGHT).any(axis=2)
     rows, columns = np.nonzero(changed)
-    assert 9 <= rows.min() and rows.max() <= 31
-    assert 29 <= columns.min() and columns.max() <= 51
+    assert rows.min() >= 9 and rows.max() <= 31
+    assert columns.min() >= 29 and columns.max() <= 51
 
 
 def test_shapes_differ_in_area_as_geometry_says():
@@ -34,12 +34,12 @@ def test_shapes_differ_in_area_as_geometry_says():
 
 
 def test_other_words_are_other_images_and_every_letter_is_drawn():
-    alphabet = [render(Scene(LIGHT, sign=Sign(letter, "white", 32))) for letter in "ABCDEFGHIJ"]
+    alphabet = [render(Scene(LIGHT, sign=Sign(letter, "white", 1))) for letter in "ABCDEFGHIJ"]
     flat = {image.tobytes() for image in alphabet}
     assert len(flat) == len(alphabet)
 
 
 def test_the_same_random_numbers_draw_the_same_image():
-    scene = Scene(LIGHT, (Thing("star", "blue", 30, 30, 9),), Sign("WM", "red", 40))
+    scene = Scene(LIGHT, (Thing("star", "blue", 30, 30, 9),), Sign("WM", "red", 2))
     a, b = (render(scene, np.random.default_rng(3)) for _ in range(2))
     assert (a == b).all()

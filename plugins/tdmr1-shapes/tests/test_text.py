@@ -19,7 +19,7 @@ def test_plural_and_singular_are_one_word():
 
 
 def test_an_unknown_word_is_named_beside_the_known_ones():
-    with pytest.raises(UnknownWord, match="'elephant'.*circle"):
+    with pytest.raises(UnknownWord, match=r"'elephant'.*circle"):
         tokenize("a photo of an elephant")
     with pytest.raises(UnknownWord, match="takes 7"):
         tokenize('a sign that says "ABCDEFGH"')

@@ -1,0 +1,65 @@
+from collections import Counter
+
+import pytest
+
+from tdmr1.core.roles import Role
+from tdmr1.trainers.bench import bench, recorded
+from tdmr1.trainers.setup import reinforcement
+
+GROUPS, SIZE, STEPS, BATCH = 3, 4, 4, 8
+
+
+@pytest.fixture
+def new_stage(new_config):
+    def new_stage(**method):
+        shape = {"groups": GROUPS, "group_size": SIZE, "steps": STEPS, "batch": BATCH}
+        return reinforcement(new_config({**shape, "boundaries": 2, **method}))
+
+    return new_stage
+
+
+def calls_of(stage):
+    with recorded() as calls:
+        stage.collect()
+        stage.update()
+    return Counter((call.role.name, call.samples, call.backward) for call in calls)
+
+
+def test_an_iteration_is_the_documented_schedule(new_stage):
+    """As the docstrings of TDM and TDMR1 count it."""
+    stage = new_stage(surrogate_draws=3, reference="ema", clip=1e-3, rl_cfg=2.0, trunc_steps=4)
+    everyone = GROUPS * SIZE
+    assert calls_of(stage) == {
+        ("student", everyone, False): STEPS,  # the rollout
+        ("surrogate", everyone, True): 3,
+        ("teacher", everyone, False): 3,
+        ("anchor", everyone, False): 3,
+        ("reference", everyone, False): 3,
+        ("student", BATCH, True): 2,
+        ("fake", BATCH, True): 2,
+        ("fake", BATCH, False): 2,
+        # conditional, unconditional, and the baseline of the reward's direction
+        ("teacher", BATCH, False): 2 * 3,
+        ("surrogate", BATCH, False): 2 * 2,
+    }
+
+
+def test_what_is_switched_off_is_not_evaluated(new_stage):
+    calls = calls_of(
+        new_stage(surrogate_draws=1, reference="frozen", clip=None, rl_cfg=1.0, trunc_steps=4)
+    )
+    assert {name for name, *_ in calls} == {"student", "teacher", "fake", "surrogate"}
+    assert calls["surrogate", BATCH, False] == 2
+    calls = calls_of(new_stage(trunc_steps=0))
+    assert calls["surrogate", BATCH, False] == 0
+
+
+def test_timings_add_up(new_stage):
+    original = Role.velocity
+    timing = bench(new_stage(surrogate_draws=1, reference="frozen", clip=None, trunc_steps=0), 2)
+    assert Role.velocity is original
+    assert timing.evaluations == GROUPS * SIZE * (STEPS + 2) + 2 * BATCH * 5
+    assert 0 < timing.rewards < timing.iteration
+    assert timing.networks > 0
+    assert timing.ratio > 0
+    assert timing.peak_bytes > 1e7

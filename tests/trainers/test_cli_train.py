@@ -1,0 +1,299 @@
+"""The command line of training: what each mistake says, and what it leaves behind."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tdmr1.cli import main
+from tdmr1.trainers.run import RunFolder
+
+SMALL = """
+model = "tiny"
+iterations = 3
+checkpoint_every = 2
+eval_images = 4
+
+[method]
+steps = 2
+boundaries = 1
+batch = 8
+rank = 2
+alpha = 4.0
+"""
+
+
+@pytest.fixture
+def tdmr1(site, tmp_path, monkeypatch, capsys):
+    """Run a command line here, in an empty folder; gives (exit status, stdout, stderr)."""
+    monkeypatch.setenv("TDMR1_DEBUG", "")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "train.toml").write_text(f"{SMALL}groups = 2\ngroup_size = 4\n")
+
+    def tdmr1(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tdmr1", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code or 0, *capsys.readouterr()
+
+    return tdmr1
+
+
+@pytest.fixture
+def train(tdmr1, reward):
+    def train(*arguments, rewards=("red",)):
+        chosen = [option for name in rewards for option in ("--reward", reward(name))]
+        return tdmr1("train", "--config", "train.toml", "--out", "run", *chosen, *arguments)
+
+    return train
+
+
+def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
+    status, out, err = train(rewards=["red", "blue"])
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "run folder: run"
+    assert out.splitlines()[-2:] == [
+        "student: run/lora",
+        'try it: tdmr1 generate "PROMPT" --run run',
+    ]
+    table = [line for line in out.splitlines() if "NFE)  " in line]
+    assert [line.split()[0] for line in table] == ["teacher", "before", "after"]
+
+    status, out, err = tdmr1("eval", "run")
+    assert status == 0
+    assert [line for line in out.splitlines() if "NFE)  " in line] == table
+    status, out, err = tdmr1("eval", "run", "--json")
+    assert json.loads(out) == json.loads((tmp_path / "run" / "evaluation.json").read_text()) | {}
+
+    assert tdmr1("generate", "a red one", "--run", "run", "--out", "a.png")[:2] == (
+        0,
+        "wrote a.png\n",
+    )
+    assert (tmp_path / "a.png").exists()
+    status, _, err = tdmr1("generate", "a red one", "--run", "run", "--model", "tiny")
+    assert (status, err) == (1, "error: --run says which model; drop --model\n")
+
+
+def test_distill_needs_no_reward(tdmr1, tmp_path):
+    status, out, _ = tdmr1("distill", "--config", "small.toml", "--out", "run")
+    assert status == 0
+    assert out.splitlines()[-2] == "student: run/lora"
+    assert RunFolder(tmp_path / "run").config().kind == "distill"
+
+
+def test_arguments_win_over_settings_and_files(train, tmp_path):
+    train("--set", "iterations=2", "--set", "method.clip=none", "--iterations", 1, "--seed", 3)
+    config = RunFolder(tmp_path / "run").config()
+    assert (config.iterations, config.seed, config.method.clip) == (1, 3, None)
+
+
+def test_without_out_a_run_is_named_after_its_kind_and_time(tdmr1, tmp_path):
+    assert tdmr1("distill", "--config", "small.toml")[0] == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("distill-2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--reward", "oxr"], "no reward 'oxr' is installed.*\ntry: pip install tdmr1-reward-oxr"),
+        ([], "no reward is selected; name one, e.g. --reward ocr"),
+        (["--reward", "RED", "--model", "tony"], "unknown generator 'tony'; installed: .*tiny"),
+        (["--reward", "RED", "--prompts", "none.jsonl"], "cannot read the prompt file none.jsonl"),
+        (["--reward", "RED", "--prompts", "empty.jsonl"], "the prompt file empty.jsonl is empty"),
+        (["--reward", "RED", "--prompts", "bad.jsonl"], "bad.jsonl, line 2: not valid JSON"),
+        (["--reward", "RED", "--set", "heldout=bad.jsonl"], "bad.jsonl, line 2: not valid JSON"),
+        (["--reward", "RED", "--set", "method.group_size=1"], "'method.group_size' = 1: .* 2"),
+        (["--reward", "RED", "--set", "method.group=2"], "unknown config key.*method.groups"),
+        (["--reward", "RED", "--preset", "x"], "unknown preset 'x'; there are:"),
+        (["--reward", "RED", "--student", "nowhere"], "no LoRA in nowhere"),
+        (["--reward", "SHY"], "no reward scores any prompt of the mixture"),
+        (["--reward", "RAISES"], "failed on 64 samples: ValueError: the engine is off"),
+        (["--reward", "NAN"], "returned nan for sample 0"),
+        (["--reward", "SHORT"], "returned 63 scores for 64 samples"),
+        (
+            ["--reward", "HANGS", "--set", "reward_timeout=0.1"],
+            "did not score 64 samples within 0.1",
+        ),
+    ],
+)
+def test_a_mistake_is_explained_and_leaves_no_run_behind(tdmr1, reward, tmp_path, arguments, text):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "a red one"}\n{"prompt"\n')
+    arguments = [reward(a.lower()) if a.isupper() else a for a in arguments]
+    status, _, err = tdmr1("train", "--config", "train.toml", "--out", "run", *arguments)
+    assert status == 1
+    assert err.startswith("error: ")
+    assert re.search(text, err), err
+    assert "continue with" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistyped_reward_names_the_nearest(tdmr1, install):
+    install("tdmr1-reward-one", ["geneval2"])
+    status, _, err = tdmr1("train", "--config", "train.toml", "--reward", "genevl2")
+    assert status == 1
+    assert "did you mean geneval2" in err
+
+
+def test_a_run_is_not_overwritten_but_continued(train, tdmr1, tmp_path):
+    train()
+    before = (tmp_path / "run" / "metrics.jsonl").read_text()
+    status, _, err = train()
+    assert status == 1
+    assert "run exists already; continue it with: tdmr1 train --resume run" in err
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
+    assert tdmr1("train", "--resume", "run")[0] == 0
+
+
+def test_resume_takes_no_other_options(train, tdmr1, tmp_path):
+    train()
+    for more in (["--seed", 1], ["--set", "seed=1"], ["--out", "x"], ["--reward", "r"]):
+        status, _, err = tdmr1("train", "--resume", "run", *more)
+        assert status == 1
+        assert "--resume continues a run with its own options; drop the others" in err
+    status, _, err = tdmr1("distill", "--resume", "run")
+    assert (status, err) == (1, "error: run is a run of `tdmr1 train`, not of `tdmr1 distill`\n")
+    status, _, err = tdmr1("train", "--resume", "nowhere")
+    assert status == 1
+    assert "nowhere is not a run folder" in err
+
+
+def test_a_checkpoint_cut_short_says_what_to_type(train, tdmr1, tmp_path):
+    train()
+    path = tmp_path / "run" / "checkpoints" / "checkpoint-000003.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    status, _, err = tdmr1("train", "--resume", "run")
+    assert status == 1
+    assert "delete it to continue from the one before: rm run/checkpoints/checkpoint-" in err
+    assert err.endswith("\nthen continue with: tdmr1 train --resume run\n")
+    path.unlink()
+    assert tdmr1("train", "--resume", "run")[0] == 0
+
+
+def test_a_checkpoint_of_another_run_is_refused(train, tdmr1, tmp_path, reward):
+    train()
+    other = ["--out", "other", "--reward", reward("red"), "--set", "method.rank=3"]
+    assert tdmr1("train", "--config", "train.toml", *other)[0] == 0
+    name = "checkpoints/checkpoint-000003.safetensors"
+    (tmp_path / "run" / name).write_bytes((tmp_path / "other" / name).read_bytes())
+    status, _, err = tdmr1("train", "--resume", "run")
+    assert status == 1
+    assert "of another model, or of other options" in err
+
+
+def test_a_full_disk_says_how_to_continue(train, tdmr1, tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tdmr1.trainers.checkpoint.save_file", full)
+        status, _, err = train()
+    assert status == 1
+    assert "No space left on device\nmake room on the disk" in err
+    assert err.endswith("\nthen continue with: tdmr1 train --resume run\n")
+    assert tdmr1("train", "--resume", "run")[0] == 0
+
+
+@pytest.mark.parametrize("where", ["tdmr1.core.roles.save_file", "tdmr1.core.files.os.fsync"])
+def test_a_full_disk_at_the_very_end_too(train, tdmr1, monkeypatch, where):
+    with monkeypatch.context() as patched:
+        patched.setattr(where, lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
+        status, _, err = train()
+    assert status == 1
+    assert "No space left" in err
+    assert tdmr1("eval", "run")[0] == 1
+
+
+PRESSES = """
+import os, signal
+
+calls = []
+
+def press(samples):
+    calls.append(1)
+    if len(calls) == 5:  # one call tries it, one evaluates, and this is of the third iteration
+        os.kill(os.getpid(), signal.SIGINT)
+    return [0.5 + len(s.prompt) / 100 for s in samples]
+"""
+
+
+def test_ctrl_c_saves_says_how_to_resume_and_exits_with_130(tdmr1, tmp_path):
+    (tmp_path / "p.py").write_text(PRESSES)
+    arguments = ["--reward", "./p.py:press", "--out", "run", "--iterations", 9]
+    status, out, err = tdmr1("train", "--config", "train.toml", *arguments)
+    assert (status, err) == (130, "")
+    assert out.splitlines()[-2:] == [
+        "stopping after this iteration; Ctrl-C again stops at once",
+        "stopped, saved after 3 iterations; continue with: tdmr1 train --resume run",
+    ]
+    assert RunFolder(tmp_path / "run").last_checkpoint()["iteration"] == 3
+    assert not (tmp_path / "run" / "lora").exists()
+    (tmp_path / "p.py").write_text(PRESSES.replace("== 5", "== 0"))
+    assert tdmr1("train", "--resume", "run")[0] == 0
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == list(range(10))
+
+
+def test_ctrl_c_before_anything_is_begun_says_nothing(train, tmp_path, monkeypatch):
+    def press(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tdmr1.trainers.jobs.new_stage", press)
+    status, out, err = train()
+    assert (status, err) == (130, "")
+    assert "continue" not in out
+
+
+def test_bench_prints_the_ratio(tdmr1, reward):
+    arguments = ["--config", "train.toml", "--reward", reward("red"), "--repeats", 1]
+    status, out, _ = tdmr1("bench", *arguments)
+    assert status == 0
+    figures = dict(re.split(r"\s{2,}", line.strip()) for line in out.splitlines())
+    assert float(figures["(iteration - rewards) / networks"]) > 0
+    assert "peak memory" in figures
+
+
+@pytest.fixture
+def claims(monkeypatch, reward, tdmr1):
+    """A small claim `main`."""
+    from tdmr1.trainers import config
+    from tdmr1.trainers.reproduce import CLAIMS, Claim
+
+    values = {**config.tomllib.loads(Path("train.toml").read_text()), "rewards": ["./r.py:red"]}
+    monkeypatch.setattr(config, "preset_names", lambda: ["small"])
+    monkeypatch.setattr(config, "_read_preset", lambda name: {**values})
+    monkeypatch.setitem(CLAIMS, "main", Claim("small", (0, 1), "A small one"))
+
+
+def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
+    claims, tdmr1, tmp_path, monkeypatch
+):
+    def full(tensors, path, metadata):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tdmr1.core.roles.save_file", full)
+        status, _, err = tdmr1("reproduce", "main")
+    assert status == 1
+    assert err.endswith("then continue with: tdmr1 reproduce main --out runs\n")
+    status, out, err = tdmr1("reproduce", "main")
+    assert (status, err) == (0, "")
+    assert "A small one: mean (smallest-largest) of 2 seeds" in out
+    header, *rows = out[out.index("figure") :].splitlines()
+    assert header.split() == ["figure", "teacher", "before", "after"]
+    assert len(rows) == 4  # two tags, overall, reward
+    status, out, _ = tdmr1("reproduce", "main")
+    assert "run folder" not in out
+    RunFolder(tmp_path / "runs" / "main-seed1")._write_json("config.json", {"kind": "train"})
+    status, _, err = tdmr1("reproduce", "main")
+    assert status == 1
+    assert "has other options than the claim" in err
+
+
+def test_an_unknown_claim_names_the_others(tdmr1):
+    assert tdmr1("reproduce", "x")[2].startswith("error: unknown claim 'x'; there are: main")

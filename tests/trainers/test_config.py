@@ -1,0 +1,119 @@
+import pytest
+
+from tdmr1.errors import UserError
+from tdmr1.trainers import config
+from tdmr1.trainers.config import DistillConfig, TrainConfig, build_config, validated
+
+
+@pytest.fixture
+def presets(monkeypatch):
+    """The presets that ship, replaced."""
+
+    def presets(**values):
+        monkeypatch.setattr(config, "preset_names", lambda: sorted(values))
+        monkeypatch.setattr(config, "_read_preset", lambda name: values[name])
+
+    return presets
+
+
+def test_later_wins(tmp_path, presets):
+    presets(
+        mine={"iterations": 2, "seed": 2, "eval_seed": 2, "images_every": 2, "method": {"beta": 2}}
+    )
+    file = tmp_path / "run.toml"
+    file.write_text("seed = 3\neval_seed = 3\nimages_every = 3\n[method]\nt_min = 0.3\n")
+    built = build_config(
+        TrainConfig, "mine", file, ["eval_seed=4", "images_every=4"], {"images_every": 5}
+    )
+    assert built.checkpoint_every == TrainConfig().checkpoint_every
+    assert [built.iterations, built.seed, built.eval_seed, built.images_every] == [2, 3, 4, 5]
+    assert (built.method.beta, built.method.t_min) == (2, 0.3)
+
+
+def test_an_argument_that_was_not_given_changes_nothing(presets):
+    presets(mine={"seed": 2})
+    assert build_config(TrainConfig, "mine", overrides={"seed": None}).seed == 2
+
+
+def test_a_model_brings_its_own_preset(presets):
+    presets(
+        **{"shapes-train": {"seed": 1}, "shapes-distill": {"seed": 2}, "tiny-train": {"seed": 3}}
+    )
+    assert build_config(TrainConfig).seed == 1
+    assert build_config(DistillConfig).seed == 2
+    assert build_config(TrainConfig, overrides={"model": "tiny"}).seed == 3
+    assert build_config(TrainConfig, settings=["model=tiny"]).seed == 3
+    assert build_config(DistillConfig, overrides={"model": "tiny"}).seed == DistillConfig().seed
+    assert build_config(TrainConfig, "shapes-train", overrides={"model": "tiny"}).seed == 1
+
+
+@pytest.mark.parametrize("name", config.preset_names())
+def test_every_shipped_preset_is_valid(name):
+    kind = TrainConfig if name.endswith("-train") else DistillConfig
+    build_config(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("method.clip=none", None),
+        ("method.clip=0.5", 0.5),
+        ("method.clip = 1e-3", 1e-3),
+    ],
+)
+def test_a_setting_is_toml_or_none(setting, value):
+    assert build_config(TrainConfig, settings=[setting]).method.clip == value
+
+
+def test_a_setting_may_be_plain_text_or_a_list():
+    built = build_config(TrainConfig, settings=["model=tiny", 'rewards=["a", "b=2"]'])
+    assert (built.model, built.rewards) == ("tiny", ("a", "b=2"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("method.bta=3", r"unknown config key 'method\.bta'; did you mean method\.beta"),
+        ("beta=3", r"unknown config key 'beta'; did you mean method\.beta\?"),
+        ("iteration=3", r"unknown config key 'iteration'; did you mean iterations"),
+        ("zzz=3", r"unknown config key 'zzz'; there are: model, iterations, .*method\.beta"),
+        ("method.group_size=1", r"'method\.group_size' = 1: .*greater than or equal to 2"),
+        ("method.steps=1", r"'method': boundaries = 2, but a trajectory of steps = 1"),
+        ("iterations=0", r"'iterations' = 0: .*greater than or equal to 1"),
+        ("precision=fp8", r"'precision' = 'fp8': .*'no' or 'bf16'"),
+        ("method=3", r"'method' = 3"),
+        ("beta", r"--set 'beta': write it as key=value"),
+        ("=3", r"--set '=3': write it as key=value"),
+    ],
+)
+def test_an_impossible_setting_is_explained(setting, text):
+    with pytest.raises(UserError, match=text):
+        build_config(TrainConfig, settings=[setting])
+
+
+def test_an_option_of_the_other_stage_is_unknown():
+    with pytest.raises(UserError, match=r"unknown config key 'method\.group_size'"):
+        build_config(DistillConfig, settings=["method.group_size=8"])
+
+
+def test_every_problem_is_named():
+    with pytest.raises(UserError, match=r"(?s)'seed'.*'iterations'|'iterations'.*'seed'"):
+        build_config(TrainConfig, settings=["seed=-1", "iterations=0"])
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read the config .*none\.toml"):
+        build_config(TrainConfig, file=tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("seed = \n")
+    with pytest.raises(UserError, match=r"bad\.toml is not valid TOML.*line 1"):
+        build_config(TrainConfig, file=tmp_path / "bad.toml")
+
+
+def test_an_unknown_preset_names_the_others():
+    with pytest.raises(UserError, match=r"unknown preset 'x'; there are: .*shapes-train"):
+        build_config(TrainConfig, "x")
+
+
+def test_a_config_survives_its_file():
+    built = build_config(TrainConfig, settings=["method.clip=none", "prompt_weights.counting=2"])
+    assert validated(TrainConfig, built.model_dump(mode="json")) == built

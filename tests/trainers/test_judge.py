@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from tdmr1.core.generator import Prompt
+from tdmr1.rewards.errors import RewardError, RewardsAllAbstain
+from tdmr1.trainers.judge import DECODED, Judge
+
+PROMPTS = [Prompt("a red one", {"tag": "red"}), Prompt("a blue one", {"tag": "blue"})]
+CPU = torch.device("cpu")
+
+
+def test_outcomes_become_feedback_with_weights_and_masks(generator, reward):
+    judge = Judge([reward("red"), f"{reward('blue')}=0.5"])
+    latents = torch.full((2, 3, 4, 4), 100.0)  # white
+    red, blue = judge.feedback(judge(generator, latents, PROMPTS), CPU)
+    assert (red.weight, blue.weight) == (1.0, 0.5)
+    assert red.values.tolist() == [1, 1]
+    assert red.scored.tolist() == [True, True]
+    assert blue.scored.tolist() == [False, True]
+    assert blue.values.isfinite().all()
+
+
+def test_batches_larger_than_a_decoding_keep_their_order(generator, reward):
+    count = DECODED + 3
+    latents = torch.linspace(-2, 2, count).reshape(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+    outcomes = Judge([reward("red")])(generator, latents, PROMPTS[:1] * count).outcomes
+    values = outcomes[reward("red")].values
+    assert len(values) == count
+    assert (np.diff(values) >= 0).all()
+
+
+def test_no_reward_is_refused():
+    with pytest.raises(RewardError, match="no reward is selected; name one"):
+        Judge([])
+
+
+def test_trying_shows_a_mixture_that_no_reward_scores(generator, reward):
+    Judge([reward("shy"), reward("blue")]).try_on(generator, PROMPTS, CPU)
+    with pytest.raises(RewardsAllAbstain, match="no reward scores any prompt of the mixture"):
+        Judge([reward("shy")]).try_on(generator, PROMPTS, CPU)
+    with pytest.raises(RewardsAllAbstain):
+        Judge([reward("blue")]).try_on(generator, PROMPTS[:1], CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("raises", r"r\.py:raises' failed on 2 samples: ValueError: the engine is off"),
+        ("nan", r"r\.py:nan' returned nan for sample 0 .*to abstain, return None"),
+        ("short", r"r\.py:short' returned 1 scores for 2 samples"),
+        ("hangs", r"r\.py:hangs' did not score 2 samples within 0\.1 s; .*raise `reward_timeout`"),
+    ],
+)
+def test_trying_shows_a_reward_that_does_not_work(generator, reward, name, text):
+    with pytest.raises(RewardError, match=text):
+        Judge([reward(name)], timeout=0.1).try_on(generator, PROMPTS, CPU)

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from tdmr1.core.roles import Roles
+from tdmr1.errors import UserError
+from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+
+
+def test_an_installed_generator_is_found_by_its_name(site):
+    assert load_generator("tiny").name == "tiny"
+
+
+def test_an_unknown_one_names_the_others(site):
+    with pytest.raises(UserError, match=r"unknown generator 'tony'; installed: .*tiny.*\n.*pip"):
+        load_generator("tony")
+
+
+def test_a_broken_one_says_what_to_reinstall(site):
+    with pytest.raises(UserError, match=r"(?s)'broken' cannot be imported.*reinstall tdmr1-tiny"):
+        load_generator("broken")
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_precision_is_that_of_every_network_evaluation(generator, fresh_accelerator, precision):
+    """Inside the network, for every role; and what comes out is float32 again."""
+    roles = Roles(prepared(generator, new_accelerator(precision, 0)), 2, 4.0)
+    student = roles.add("student", trainable=True)
+    inside = []
+    generator.network.outer.register_forward_hook(lambda *given: inside.append(given[-1].dtype))
+    x = torch.randn(2, *generator.latent_shape)
+    for role in (roles.teacher, student):
+        v = role.velocity(x, torch.tensor(0.5), generator.encode(["a", "b"]))
+        assert v.dtype == torch.float32
+    assert inside == [torch.bfloat16 if precision == "bf16" else torch.float32] * 2
+
+
+def test_autocast_sees_what_an_optimiser_has_changed(generator, fresh_accelerator):
+    roles = Roles(prepared(generator, new_accelerator("bf16", 0)), 2, 4.0)
+    student = roles.add("student", trainable=True)
+    x, condition = torch.randn(2, *generator.latent_shape), generator.encode(["a", "b"])
+    before = student.velocity(x, torch.tensor(0.5), condition)
+    with torch.no_grad():
+        for parameter in student.parameters().values():
+            parameter += 0.5
+    assert not torch.equal(student.velocity(x, torch.tensor(0.5), condition), before)

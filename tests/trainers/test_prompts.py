@@ -1,0 +1,85 @@
+from collections import Counter
+
+import pytest
+
+from tdmr1.core.generator import Prompt
+from tdmr1.errors import UserError
+from tdmr1.trainers.prompts import PromptStream, read_prompts
+
+PROMPTS = [Prompt(f"{tag} {i}", {"tag": tag}) for tag, n in [("a", 1), ("b", 9)] for i in range(n)]
+
+
+def test_a_json_line_is_a_prompt_and_its_metadata(tmp_path):
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"prompt": "a cat", "tag": "x", "include": [1]}\n\n{"prompt": "a dog"}\n')
+    assert read_prompts(file) == [
+        Prompt("a cat", {"tag": "x", "include": [1]}),
+        Prompt("a dog", {}),
+    ]
+
+
+def test_a_txt_line_is_a_prompt(tmp_path):
+    file = tmp_path / "p.txt"
+    file.write_text("a cat\n\n  a dog \n")
+    assert read_prompts(file) == [Prompt("a cat"), Prompt("a dog")]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read the prompt file .*none\.jsonl"):
+        read_prompts(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_is_refused(tmp_path, content):
+    (tmp_path / "p.jsonl").write_text(content)
+    with pytest.raises(UserError, match=r"p\.jsonl is empty"):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('{"prompt": ', "not valid JSON"),
+        ('{"text": "a cat"}', 'expected an object with a text "prompt"'),
+        ('{"prompt": 3}', 'expected an object with a text "prompt"'),
+        ("[1]", 'expected an object with a text "prompt"'),
+    ],
+)
+def test_a_malformed_line_is_named_by_its_number(tmp_path, line, what):
+    (tmp_path / "p.jsonl").write_text(f'{{"prompt": "a cat"}}\n\n{line}\n')
+    with pytest.raises(UserError, match=rf"p\.jsonl, line 3: {what}"):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+def drawn(stream, count=4000):
+    return Counter(prompt.metadata["tag"] for prompt in stream.next(count))
+
+
+def test_tags_are_drawn_alike_however_many_prompts_they_have():
+    assert drawn(PromptStream(PROMPTS, "tag", {}, 0))["a"] == pytest.approx(2000, abs=150)
+
+
+def test_weights_shift_the_balance():
+    assert drawn(PromptStream(PROMPTS, "tag", {"a": 3}, 0))["a"] == pytest.approx(3000, abs=150)
+    assert drawn(PromptStream(PROMPTS, "tag", {"a": 0}, 0))["a"] == 0
+
+
+def test_without_balance_prompts_are_drawn_alike():
+    assert drawn(PromptStream(PROMPTS, None, {}, 0))["a"] == pytest.approx(400, abs=80)
+
+
+def test_the_state_continues_the_stream():
+    stream = PromptStream(PROMPTS, "tag", {}, 0)
+    stream.next(5)
+    state = stream.state_dict()
+    expected = stream.next(20)
+    other = PromptStream(PROMPTS, "tag", {}, 99)
+    other.load_state_dict(state)
+    assert other.next(20) == expected
+
+
+def test_impossible_weights_are_refused():
+    with pytest.raises(UserError, match=r"names c, which no prompt has .* there are: a, b"):
+        PromptStream(PROMPTS, "tag", {"c": 1}, 0)
+    with pytest.raises(UserError, match="not all of them 0"):
+        PromptStream(PROMPTS, "tag", {"a": 0, "b": 0}, 0)

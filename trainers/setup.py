@@ -1,0 +1,93 @@
+"""From a configuration to a training at its first iteration. Nothing is written here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tdmr1.core.generator import Generator, Prompt
+from tdmr1.errors import UserError
+from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
+from tdmr1.trainers.judge import Judge
+from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.prompts import read_prompts
+from tdmr1.trainers.stages import Distillation, Reinforcement, Stage, new_stream
+
+TRIED = 64
+"""Prompts on which the rewards are tried before a run."""
+
+
+def new_stage(config: AnyConfig) -> Stage:
+    """Whatever `config` trains."""
+    return reinforcement(config) if isinstance(config, TrainConfig) else distillation(config)
+
+
+def distillation(config: DistillConfig) -> Distillation:
+    """Stage 0, TDM: rewards, if there are any, and then weights are loaded.
+
+    Raises:
+        UserError: one of them cannot be loaded, or there are no prompts.
+    """
+    judge = new_judge(config) if config.rewards else None
+    accelerator = new_accelerator(config.precision, config.seed)
+    generator = prepared(load_generator(config.model), accelerator)
+    prompts = read_split(config, generator, "train")
+    return Distillation(config, generator, prompts, judge, accelerator)
+
+
+def reinforcement(config: TrainConfig) -> Reinforcement:
+    """Stage 1, TDM-R1: rewards and then weights are loaded, the student is the distilled one.
+
+    Raises:
+        UserError: as above; a reward does not work, or none scores any of the prompts.
+    """
+    judge = new_judge(config)
+    accelerator = new_accelerator(config.precision, config.seed)
+    generator = prepared(load_generator(config.model), accelerator)
+    student = student_folder(config, generator)
+    prompts = read_split(config, generator, "train")
+    tried = new_stream(config, prompts).next(TRIED)
+    judge.try_on(generator, tried, accelerator.device)
+    stage = Reinforcement(config, generator, prompts, judge, accelerator)
+    stage.start_from(student)
+    return stage
+
+
+def new_judge(config: RunOptions) -> Judge:
+    """The rewards of a run."""
+    return Judge(config.rewards, config.reward_timeout, config.max_reward_errors)
+
+
+def read_split(
+    config: RunOptions, generator: Generator, split: Literal["train", "heldout"]
+) -> list[Prompt]:
+    """The prompts of a run's split: its file's, or the generator's own.
+
+    Raises:
+        UserError: there are none.
+    """
+    key = "prompts" if split == "train" else "heldout"
+    file = config.prompts if split == "train" else config.heldout
+    if file is not None:
+        return read_prompts(Path(file))
+    if not (prompts := generator.prompts(split)):
+        raise UserError(
+            f"the generator {generator.name!r} ships no {split} prompts; "
+            f"name a file of yours: --set {key}=FILE"
+        )
+    return prompts
+
+
+def student_folder(config: TrainConfig, generator: Generator) -> Path:
+    """Where the student's LoRA is read from.
+
+    Raises:
+        UserError: none is named, and the generator ships none.
+    """
+    folder = Path(config.student) if config.student else generator.student_folder()
+    if folder is None:
+        raise UserError(
+            f"the generator {generator.name!r} ships no student; make one with `tdmr1 distill "
+            f"--model {config.model} --out RUN`, then add --student RUN/lora"
+        )
+    return folder
