@@ -100,6 +100,10 @@ class Generator(abc.ABC):
     def prompts(self, split: str) -> list[Prompt]:
         """The prompts that ship with the generator, `split` being "train" or "heldout"."""
 
+    def to(self, device: torch.device) -> None:
+        """Move all parts to `device`; override it where there are more than `network`."""
+        self.network.to(device)
+
     @abc.abstractmethod
     def student_folder(self) -> Path | None:
         """The folder of the few-step student LoRA that ships with the generator, if any."""

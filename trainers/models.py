@@ -52,11 +52,12 @@ def new_accelerator(precision: str, seed: int) -> Accelerator:
 
 
 def prepared(generator: Generator, accelerator: Accelerator) -> Generator:
-    """The same generator, its network on the device and under autocast.
+    """The same generator, on the device, its network under autocast.
 
     Autocast covers one forward pass at a time: a longer block would go on using the low-precision
     copies of parameters that an optimiser has changed since.
     """
+    generator.to(accelerator.device)
     network = accelerator.prepare_model(generator.network, evaluation_mode=True)
     generator.network = network
     return generator

@@ -55,6 +55,10 @@ class ShapesGenerator(Generator):
     def prompts(self, split: Literal["train", "heldout"]) -> list[Prompt]:
         return [Prompt(prompt.text, prompt.metadata) for prompt in prompts.split(split)]
 
+    def to(self, device: torch.device) -> None:
+        for part in (self._teacher.network, self._teacher.text, self._teacher.latents):
+            part.to(device)
+
     def student_folder(self) -> Path:
         return _data("student")
 

@@ -123,6 +123,7 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         The averaged teacher, which is also written to `folder` in float16 with its provenance.
     """
     size = size or Architecture()
+    torch.set_flush_denormal(True)
     torch.manual_seed(options.seed)
     teacher = Teacher.new(size)
     teacher.latents.fit(to_tensor(sample_images(FIT_IMAGES, options.seed)))
