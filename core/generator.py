@@ -6,10 +6,13 @@ import abc
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Split: TypeAlias = Literal["train", "heldout"]
+"""What rewards may train on, and what only evaluation sees."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +100,8 @@ class Generator(abc.ABC):
         """Latents (B, *latent_shape) to images (B, 3, H, W) in [0, 1]. No gradient."""
 
     @abc.abstractmethod
-    def prompts(self, split: str) -> list[Prompt]:
-        """The prompts that ship with the generator, `split` being "train" or "heldout"."""
+    def prompts(self, split: Split) -> list[Prompt]:
+        """The prompts that ship with the generator; the two splits share none."""
 
     def to(self, device: torch.device) -> None:
         """Move all parts to `device`; override it where there are more than `network`."""

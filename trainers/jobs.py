@@ -50,6 +50,7 @@ def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
         console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
         run.report("teacher", evaluation(teacher))
         console.print(as_table(run.reports()), highlight=False)
+    run.write_provenance()
 
 
 def evaluate(

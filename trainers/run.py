@@ -134,6 +134,16 @@ class RunFolder:
         kept = self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {}
         self._write_json(EVALUATION, {**kept, who: dataclasses.asdict(report)})
 
+    def write_provenance(self) -> None:
+        """Write beside the LoRA how it was made: options, versions and figures of this run."""
+        made = {
+            "command": f"tdmr1 {self.config().kind}",
+            "options": self._read_json(CONFIG),
+            "environment": self._read_json("environment.json"),
+            "evaluation": self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {},
+        }
+        self._write_json("lora/provenance.json", made)
+
     def reports(self) -> dict[str, Report]:
         """What evaluation.json holds; nothing before the first report."""
         if not (self.path / EVALUATION).exists():

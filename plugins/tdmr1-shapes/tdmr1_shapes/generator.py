@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from tdmr1.core.generator import Condition, Generator, Prompt
+from tdmr1.core.generator import Condition, Generator, Prompt, Split
 from tdmr1_shapes import prompts
 from tdmr1_shapes.latents import CHANNELS, PATCH
 from tdmr1_shapes.model import Teacher
@@ -52,7 +51,7 @@ class ShapesGenerator(Generator):
     def decode(self, latents: Tensor) -> Tensor:
         return (self._teacher.latents.decode(latents) + 1) / 2
 
-    def prompts(self, split: Literal["train", "heldout"]) -> list[Prompt]:
+    def prompts(self, split: Split) -> list[Prompt]:
         return [Prompt(prompt.text, prompt.metadata) for prompt in prompts.split(split)]
 
     def to(self, device: torch.device) -> None:

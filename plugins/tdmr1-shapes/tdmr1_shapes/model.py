@@ -34,7 +34,7 @@ class Architecture:
 class Teacher:
     """The three parts, in evaluation mode or being trained."""
 
-    network: SD3Transformer2DModel
+    network: nn.Module
     text: TextEncoder
     latents: LinearLatents
 
@@ -79,7 +79,7 @@ class Teacher:
         Args:
             tokens, pooled: what `text` made of B prompts.
         """
-        x0 = self.network(x, tokens, pooled, sigma * 1000, return_dict=False)[0]
+        x0: Tensor = self.network(x, tokens, pooled, sigma * 1000, return_dict=False)[0]
         return (x - x0) / sigma.clamp_min(SMALLEST_SIGMA).reshape(-1, 1, 1, 1)
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:

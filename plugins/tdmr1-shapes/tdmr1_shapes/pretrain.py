@@ -155,7 +155,7 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
         loss = denoising_loss(teacher, to_tensor(images), captions, generator)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
         average.update()

@@ -10,10 +10,10 @@ import dataclasses
 import itertools
 import re
 import string
-from typing import Literal
 
 import numpy as np
 
+from tdmr1.core.generator import Split
 from tdmr1_shapes.world import COLORS, NUMBERS, RELATIONS, SHAPES, TAGS, Metadata, Tag
 
 HELD_OUT_EVERY = 4
@@ -125,7 +125,7 @@ def random_word(rng: np.random.Generator) -> str:
     return "".join(rng.choice(list(string.ascii_uppercase), size=rng.integers(2, 5)))
 
 
-def split(name: Literal["train", "heldout"]) -> list[Prompt]:
+def split(name: Split) -> list[Prompt]:
     """The prompts that rewards may train on, or the ones that only evaluation sees.
 
     The two are disjoint. The teacher is pretrained on captions of the whole world.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import math
 from importlib import resources
 
@@ -67,8 +68,8 @@ def _draw_sign(canvas: NDArray[np.uint8], sign: Sign, rng: np.random.Generator |
 @functools.cache
 def _glyph(letter: str) -> NDArray[np.float64]:
     """Coverage in [0, 1] of one letter in the middle of its cell, (LETTER, LETTER, 1)."""
-    with resources.files("tdmr1_shapes").joinpath("data", FONT).open("rb") as file:
-        font = ImageFont.truetype(file, FONT_SIZE)
+    font_file = resources.files("tdmr1_shapes").joinpath("data", FONT)
+    font = ImageFont.truetype(io.BytesIO(font_file.read_bytes()), FONT_SIZE)
     left, top, right, bottom = font.getbbox(letter)
     mask = Image.new("L", (LETTER, LETTER))
     origin = (LETTER - (left + right)) / 2, round((LETTER - (top + bottom)) / 2)

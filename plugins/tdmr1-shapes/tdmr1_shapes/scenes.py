@@ -29,7 +29,8 @@ def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -
     if rng.random() < wrong:
         metadata = contradict(metadata, rng)
     shade = rng.integers(226, 256)
-    background = tuple(int(v) for v in np.clip(shade + rng.integers(-12, 13, 3), 214, 255))
+    red, green, blue = (int(v) for v in np.clip(shade + rng.integers(-12, 13, 3), 214, 255))
+    background = red, green, blue
     if metadata["tag"] == "sign":
         return Scene(background, sign=_sign(metadata["word"], rng))
     return Scene(background, things=_things(metadata["include"], rng))

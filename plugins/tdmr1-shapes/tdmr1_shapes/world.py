@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 SIZE = 64
 """Images are SIZE x SIZE pixels."""
@@ -29,12 +29,13 @@ COLORS = {
 
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 RELATIONS = ("left of", "right of", "above", "below")
-GENEVAL_TAGS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
-TAGS = (*GENEVAL_TAGS, "sign")
 
 Tag: TypeAlias = Literal[
     "single_object", "two_object", "counting", "colors", "position", "color_attr", "sign"
 ]
+TAGS: tuple[Tag, ...] = get_args(Tag)
+GENEVAL_TAGS = TAGS[:-1]
+
 Metadata: TypeAlias = dict[str, Any]
 """GenEval's `tag`, `include` [{class, count, color?, position?: [relation, index]}], `exclude`."""
 
