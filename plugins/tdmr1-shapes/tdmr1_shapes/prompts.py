@@ -53,7 +53,7 @@ def counting(shape: str, count: int) -> Prompt:
 
 def colors(shape: str, color: str) -> Prompt:
     return _prompt(
-        "colors", f"a photo of {_article(color)} {color} {shape}", _clause(shape, color=color)
+        "colors", f"a photo of {article(color)} {color} {shape}", _clause(shape, color=color)
     )
 
 
@@ -66,8 +66,8 @@ def position(first: str, relation: str, second: str) -> Prompt:
 
 def color_attr(first: str, first_color: str, second: str, second_color: str) -> Prompt:
     text = (
-        f"a photo of {_article(first_color)} {first_color} {first}"
-        f" and {_article(second_color)} {second_color} {second}"
+        f"a photo of {article(first_color)} {first_color} {first}"
+        f" and {article(second_color)} {second_color} {second}"
     )
     clauses = _clause(first, color=first_color), _clause(second, color=second_color)
     return _prompt("color_attr", text, *clauses)
@@ -89,7 +89,7 @@ def with_colors(prompt: Prompt, rng: np.random.Generator) -> Prompt:
     text, clauses = prompt.text, []
     for clause, color in zip(include, chosen, strict=True):
         shape = clause["class"]
-        text = re.sub(rf"\ba {shape}\b", f"{_article(color)} {color} {shape}", text)
+        text = re.sub(rf"\ba {shape}\b", f"{article(color)} {color} {shape}", text)
         text = re.sub(rf"\b(two|three|four) {shape}s", rf"\1 {color} {shape}s", text)
         clauses.append({**clause, "color": str(color)})
     return Prompt(text, {**prompt.metadata, "include": clauses})
@@ -152,5 +152,6 @@ def _prompt(
     return Prompt(text, {"tag": tag, "include": list(include), "exclude": exclude or []})
 
 
-def _article(color: str) -> str:
+def article(color: str) -> str:
+    """The indefinite article before `color`."""
     return "an" if color[0] in "aeiou" else "a"

@@ -35,3 +35,21 @@ def test_sign_words_are_two_to_four_capitals():
     words = [prompts.random_word(rng) for _ in range(200)]
     assert all(word.isalpha() and word.isupper() for word in words)
     assert {len(word) for word in words} == {2, 3, 4}
+
+
+def test_a_coloured_caption_asks_the_same_about_things_of_one_colour_each():
+    rng = np.random.default_rng(0)
+    prompt = prompts.with_colors(prompts.position("star", "left of", "circle"), rng)
+    circle, star = prompt.metadata["include"]
+    assert prompt.text == (
+        f"a photo of {prompts.article(star['color'])} {star['color']} star left of "
+        f"{prompts.article(circle['color'])} {circle['color']} circle"
+    )
+    counted = prompts.with_colors(prompts.counting("star", 3), rng)
+    assert counted.text == f"a photo of three {counted.metadata['include'][0]['color']} stars"
+    assert prompts.with_colors(prompts.sign("AB"), rng) == prompts.sign("AB")
+
+
+def test_a_caption_that_says_colours_is_left_alone():
+    prompt = prompts.colors("star", "red")
+    assert prompts.with_colors(prompt, np.random.default_rng(0)) == prompt

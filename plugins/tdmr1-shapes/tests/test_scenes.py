@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tdmr1_shapes import prompts, scenes
-from tdmr1_shapes.world import CELL, GENEVAL_TAGS, TAGS
+from tdmr1_shapes.world import GENEVAL_TAGS, GRID, SIZE, TAGS
 
 
 def choose(tag, rng):
@@ -15,10 +15,11 @@ def test_every_thing_stays_inside_a_cell_of_its_own(tag):
     rng = np.random.default_rng(0)
     for _ in range(30):
         things = scenes.sample_scene(choose(tag, rng), rng).things
-        assert len({(thing.x // CELL, thing.y // CELL) for thing in things}) == len(things)
+        cell = SIZE / GRID
+        assert len({(thing.x // cell, thing.y // cell) for thing in things}) == len(things)
         for thing in things:
-            for centre in (thing.x % CELL, thing.y % CELL):
-                assert thing.radius <= min(centre, CELL - centre)
+            for centre in (thing.x % cell, thing.y % cell):
+                assert thing.radius <= min(centre, cell - centre)
 
 
 def test_a_right_caption_shows_exactly_what_it_says():
