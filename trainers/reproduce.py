@@ -12,7 +12,7 @@ from tdmr1.trainers.table import WHO, figures
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A figure in the README.
+    """A run whose figures are published.
 
     Attributes:
         preset: of `tdmr1 train`.

@@ -1,4 +1,4 @@
-"""`tdmr1 reproduce CLAIM`: the runs behind a figure of the README."""
+"""`tdmr1 reproduce CLAIM`: the runs behind a claim."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tdmr1.trainers.table import WHO
 
 
 def reproduce(
-    claim: Annotated[str, typer.Argument(help="Which figure; `main` is the README's table.")],
+    claim: Annotated[str, typer.Argument(help="Which; `main` is the default run with both rewards.")],
     out: Annotated[Path, typer.Option(help="One run folder per seed goes here.")] = Path("runs"),
 ) -> None:
     """Train once per seed of a published claim and print mean, smallest and largest figure.
