@@ -19,7 +19,7 @@ from tdmr1.trainers.table import WHO
 
 
 def reproduce(
-    claim: Annotated[str, typer.Argument(help="Which; `main` is the default run with both rewards.")],
+    claim: Annotated[str, typer.Argument(help="`main`: the default run, both rewards.")],
     out: Annotated[Path, typer.Option(help="One run folder per seed goes here.")] = Path("runs"),
 ) -> None:
     """Train once per seed of a published claim and print mean, smallest and largest figure.
