@@ -1,6 +1,6 @@
 """Rewards without gradients: the contract, the hooks, discovery and scoring. Imports no torch."""
 
-from tdmr1.rewards.contract import CONTRACT_VERSION, Image, Reward, Sample, Score
+from tdmr1.rewards.contract import CONTRACT_VERSION, Image, Reward, Sample, Score, Weights
 from tdmr1.rewards.hookspecs import hookimpl
 
-__all__ = ["CONTRACT_VERSION", "Image", "Reward", "Sample", "Score", "hookimpl"]
+__all__ = ["CONTRACT_VERSION", "Image", "Reward", "Sample", "Score", "Weights", "hookimpl"]

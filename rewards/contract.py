@@ -57,23 +57,49 @@ class Score:
     passed: bool | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Learnt weights that a reward loads, for the user who has to trust and to download them.
+
+    Attributes:
+        name: as its publisher calls it, e.g. "laion/CLIP-ViT-H-14-laion2B-s32B-b79K".
+        licence: SPDX identifier where there is one.
+        megabytes: of the download; 0 where the weights travel inside a wheel.
+        source: where they come from: a URL, or the wheel's name.
+    """
+
+    name: str
+    licence: str
+    megabytes: float
+    source: str
+
+
 class Reward(abc.ABC):
     """A black-box reward.
 
     Subclasses override `score` and state the class attributes. Load weights in `__init__`: a
-    reward is constructed only by the run that selects it.
+    reward is constructed only by the run that selects it. Options are keyword arguments of the
+    registered factory, with defaults that JSON can hold.
 
     Attributes:
         name: the name on the command line, `--reward NAME`.
         summary: one line.
         range: the smallest and the largest value that `score` can return.
+        higher_is_better: whether training should raise the value, or lower it.
         repeatable: whether the same samples always get the same scores.
+        needs: what it looks for in a sample, and abstains without, e.g. "metadata `include`".
+        engines: the models and libraries that judge, e.g. "PP-OCRv5 on ONNX Runtime".
+        weights: what it loads.
     """
 
     name: str
     summary: str
     range: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool = True
     repeatable: bool = True
+    needs: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    weights: tuple[Weights, ...] = ()
 
     @abc.abstractmethod
     def score(self, samples: Sequence[Sample]) -> Sequence[Score | float | None]:

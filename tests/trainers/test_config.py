@@ -50,7 +50,7 @@ def test_a_model_brings_its_own_preset(presets):
 @pytest.mark.parametrize("name", config.preset_names())
 def test_every_shipped_preset_is_valid(name):
     kind = TrainConfig if name.endswith("-train") else DistillConfig
-    build_config(kind, name)
+    assert build_config(kind, name).kind == kind.kind
 
 
 @pytest.mark.parametrize(

@@ -18,22 +18,22 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from tdmr1.core import flow
 from tdmr1.core.ema import Ema
-from tdmr1.core.files import write_torch
+from tdmr1.core.files import replacing, write_torch
 from tdmr1_shapes import prompts
 from tdmr1_shapes.model import Architecture, Teacher
 from tdmr1_shapes.render import render
 from tdmr1_shapes.scenes import sample_scene
 from tdmr1_shapes.world import TAGS
 
-SHIFT = 3.0
+SHIFT = 6.0
 TAG_SHARE = {
-    "single_object": 0.06,
+    "single_object": 0.05,
     "two_object": 0.12,
-    "counting": 0.15,
-    "colors": 0.10,
-    "position": 0.15,
+    "counting": 0.13,
+    "colors": 0.07,
+    "position": 0.16,
     "color_attr": 0.17,
-    "sign": 0.25,
+    "sign": 0.30,
 }
 """Share of the training images by tag; letters need the most practice."""
 
@@ -184,7 +184,8 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         "seconds": round(time.perf_counter() - started),
         "machine": f"{torch.get_num_threads()} threads of {platform.machine()}",
     }
-    (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n")
+    with replacing(folder / PROVENANCE) as beside:
+        beside.write_text(json.dumps(provenance, indent=2) + "\n")
     return Teacher.load(folder)
 
 

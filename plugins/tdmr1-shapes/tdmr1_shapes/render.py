@@ -58,8 +58,7 @@ def _draw_sign(canvas: NDArray[np.uint8], sign: Sign, rng: np.random.Generator |
     top = sign.row * LETTER
     cv2.rectangle(canvas, (0, top), (SIZE - 1, top + LETTER - 1), (60, 60, 60), -1)
     cv2.rectangle(canvas, (1, top + 1), (SIZE - 2, top + LETTER - 2), board, -1)
-    first = (SIZE // LETTER - len(sign.word)) // 2
-    for column, letter in enumerate(sign.word, start=first):
+    for column, letter in enumerate(sign.word):
         cell = canvas[top : top + LETTER, column * LETTER : (column + 1) * LETTER]
         coverage = _glyph(letter)
         cell[:] = np.round(cell * (1 - coverage) + ink * coverage)

@@ -13,10 +13,10 @@ from tdmr1_shapes.world import COLORS, GRID, RELATIONS, SHAPES, SIZE, Metadata, 
 
 T = TypeVar("T")
 
-RADII = (8.0, 9.5)
+RADII = (11.0, 14.0)
 """Smallest and largest radius in pixels."""
 
-JITTER = 0.5
+JITTER = 1.0
 """How far from the centre of its cell a thing may stand, in pixels and each direction."""
 
 BOARDS = ("white", "yellow", "red", "green", "blue")
@@ -54,7 +54,7 @@ def contradict(metadata: Metadata, rng: np.random.Generator) -> Metadata:
         case "counting":
             count = clauses[0]["count"]
             clauses[0]["count"] = _other(
-                range(max(1, count - 2), min(5, count + 2) + 1), [count], rng
+                range(max(1, count - 2), min(GRID**2, count + 2) + 1), [count], rng
             )
         case "colors":
             clauses[0]["color"] = _other(COLORS, [clauses[0]["color"]], rng)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 SIZE = 64
 """Images are SIZE x SIZE pixels."""
-GRID = 3
+GRID = 2
 """Things stand in GRID x GRID cells, one to a cell.
 
 This is what makes the world learnable in minutes: what a cell shows is easy, and the questions
