@@ -44,6 +44,7 @@ class TDMR1Options(TDMOptions):
 
     group_size: int = Field(16, ge=2, description="G, samples of one prompt")
     groups: int = Field(6, ge=1, description="prompts per iteration")
+    warmup: int = Field(0, ge=0, description="iterations that train fake and surrogate alone")
     rollout: Literal["ode", "sde"] = Field("ode", description="deterministic or stochastic")
     advantage_std: Literal["batch", "group"] = "batch"
 

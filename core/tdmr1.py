@@ -39,6 +39,7 @@ class TDMR1(TDM):
     ) -> None:
         super().__init__(roles, options, draws, accelerator)
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
+        self.iterations = 0
 
     def reinforce(self, rollout: Rollout, feedback: Sequence[Feedback]) -> Metrics:
         """One iteration of Algorithm 1 on a fresh rollout and the rewards of its images."""
@@ -47,7 +48,13 @@ class TDMR1(TDM):
         for _ in range(self.options.surrogate_draws):
             # The first draw's metrics stay: its samples were new to the surrogate.
             metrics = self.surrogate.learn(rollout, advantage) | metrics
-        return metrics | self.iteration(rollout)
+        metrics |= self.iteration(rollout)
+        self.iterations += 1
+        return metrics
+
+    def update_student(self, query: Query) -> Metrics:
+        """TDM's, once fake and surrogate know what they are asked about."""
+        return super().update_student(query) if self.iterations >= self.options.warmup else {}
 
     def _advantage(self, feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
         """A (N,) of this process's samples, from the groups of all processes; and the share of
@@ -97,8 +104,10 @@ class TDMR1(TDM):
         return [*super().all_roles(), self.surrogate.surrogate, *self.surrogate.averages]
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "surrogate_updates": self.surrogate.updates}
+        counts = {"iterations": self.iterations, "surrogate_updates": self.surrogate.updates}
+        return {**super().state_dict(), **counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
+        self.iterations = state["iterations"]
         self.surrogate.updates = state["surrogate_updates"]

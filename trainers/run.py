@@ -75,10 +75,17 @@ class RunFolder:
         return (self.path / CONFIG).is_file()
 
     def start(self, config: AnyConfig) -> None:
-        """Write down what the run is, unless it is one that goes on."""
+        """Write down what the run is, unless it is one that goes on.
+
+        Paths become absolute, so that the run can be continued from another folder.
+        """
         if not self.started:
             self._write_json("environment.json", environment())
-            self._write_json(CONFIG, {"kind": config.kind, **config.model_dump(mode="json")})
+            values = config.model_dump(mode="json")
+            for key in ("prompts", "heldout", "student"):
+                if values.get(key) is not None:
+                    values[key] = str(Path(values[key]).absolute())
+            self._write_json(CONFIG, {"kind": config.kind, **values})
 
     def config(self) -> AnyConfig:
         """The options that the run was started with.

@@ -58,6 +58,16 @@ def test_an_iteration_moves_every_role_and_reports_finite_numbers(new_tdmr1, rew
     assert metrics["groups_without_signal"] == 0
 
 
+def test_the_student_waits_for_the_others_to_warm_up(new_tdmr1, rewarded, changes):
+    algorithm = new_tdmr1(warmup=1)
+    with changes(algorithm.all_roles()) as changed:
+        algorithm.reinforce(*rewarded(algorithm))
+    assert changed == {"fake", "surrogate", "anchor"}
+    with changes(algorithm.all_roles()) as changed:
+        algorithm.reinforce(*rewarded(algorithm))
+    assert {"student", "student_ema"} < changed
+
+
 def test_the_students_update_touches_the_student_and_its_average_alone(moved, rewarded, changes):
     algorithm = moved()
     query = algorithm.query(rewarded(algorithm)[0], 1)

@@ -1,5 +1,6 @@
 import errno
 import json
+from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -36,6 +37,15 @@ def test_a_distillation_stays_one(tmp_path):
 def test_a_run_that_goes_on_keeps_its_config(run):
     run.start(TrainConfig(seed=8))
     assert run.config().seed == 7
+
+
+def test_paths_are_kept_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunFolder(Path("run")).start(TrainConfig(prompts="my.jsonl", student="lora"))
+    config = RunFolder(tmp_path / "run").config()
+    assert config.prompts == str(tmp_path / "my.jsonl")
+    assert config.student == str(tmp_path / "lora")
+    assert config.heldout is None
 
 
 def test_a_folder_is_not_touched_before_the_start(tmp_path):

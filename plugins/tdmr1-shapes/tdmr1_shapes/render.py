@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tdmr1_shapes.world import COLORS, LETTER, SIZE, Scene, Sign, Thing
+from tdmr1_shapes.world import COLORS, LETTER, SIZE, Scene, Thing
 
 FONT = "DejaVuSans-Bold.ttf"
 FONT_SIZE = 14
 """In pixels: capitals are 10 px high."""
-INK = {"white": (25, 25, 25), "yellow": (25, 25, 25)}
-"""Ink by board colour; the other boards carry white letters."""
+BOARD, FRAME, INK = (250, 250, 250), (60, 60, 60), (25, 25, 25)
+"""RGB in [0, 255] of a sign."""
+SIGN_TOP = LETTER
+"""Where a sign begins, in pixels from above."""
 
 _SHIFT = 4
 _STAR = 0.45
@@ -52,21 +54,19 @@ def _outline(thing: Thing) -> NDArray[np.float64]:
     return unit * thing.radius + (thing.x - 0.5, thing.y - 0.5)
 
 
-def _draw_sign(canvas: NDArray[np.uint8], sign: Sign, rng: np.random.Generator | None) -> None:
-    board = _jitter({"white": (250, 250, 250), **COLORS}[sign.board], rng)
-    ink = np.array(INK.get(sign.board, (250, 250, 250)), np.float64)
-    top = sign.row * LETTER
-    cv2.rectangle(canvas, (0, top), (SIZE - 1, top + LETTER - 1), (60, 60, 60), -1)
-    cv2.rectangle(canvas, (1, top + 1), (SIZE - 2, top + LETTER - 2), board, -1)
-    for column, letter in enumerate(sign.word):
-        cell = canvas[top : top + LETTER, column * LETTER : (column + 1) * LETTER]
+def _draw_sign(canvas: NDArray[np.uint8], word: str, rng: np.random.Generator | None) -> None:
+    bottom = SIGN_TOP + LETTER
+    cv2.rectangle(canvas, (0, SIGN_TOP), (SIZE - 1, bottom - 1), FRAME, -1)
+    cv2.rectangle(canvas, (1, SIGN_TOP + 1), (SIZE - 2, bottom - 2), _jitter(BOARD, rng), -1)
+    for column, letter in enumerate(word):
+        square = canvas[SIGN_TOP:bottom, column * LETTER : (column + 1) * LETTER]
         coverage = _glyph(letter)
-        cell[:] = np.round(cell * (1 - coverage) + ink * coverage)
+        square[:] = np.round(square * (1 - coverage) + np.array(INK) * coverage)
 
 
 @functools.cache
 def _glyph(letter: str) -> NDArray[np.float64]:
-    """Coverage in [0, 1] of one letter in the middle of its cell, (LETTER, LETTER, 1)."""
+    """Coverage in [0, 1] of one letter in the middle of its square, (LETTER, LETTER, 1)."""
     font_file = resources.files("tdmr1_shapes").joinpath("data", FONT)
     font = ImageFont.truetype(io.BytesIO(font_file.read_bytes()), FONT_SIZE)
     left, top, right, bottom = font.getbbox(letter)

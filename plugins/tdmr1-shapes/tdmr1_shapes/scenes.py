@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from tdmr1_shapes.prompts import Prompt
-from tdmr1_shapes.world import COLORS, GRID, RELATIONS, SHAPES, SIZE, Metadata, Scene, Sign, Thing
+from tdmr1_shapes.world import COLORS, GRID, RELATIONS, SHAPES, SIZE, Metadata, Scene, Thing
 
 T = TypeVar("T")
 
@@ -18,9 +18,6 @@ RADII = (11.0, 14.0)
 
 JITTER = 1.0
 """How far from the centre of its cell a thing may stand, in pixels and each direction."""
-
-BOARDS = ("white", "yellow", "red", "green", "blue")
-SIGN_ROWS = (1, 2)
 
 
 def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -> Scene:
@@ -32,7 +29,7 @@ def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -
     red, green, blue = (int(v) for v in np.clip(shade + rng.integers(-12, 13, 3), 214, 255))
     background = red, green, blue
     if metadata["tag"] == "sign":
-        return Scene(background, sign=_sign(metadata["word"], rng))
+        return Scene(background, sign=metadata["word"])
     return Scene(background, things=_things(metadata["include"], rng))
 
 
@@ -109,10 +106,6 @@ def _holds(relation: str, thing: Thing, other: Thing) -> bool:
     along = {"left of": -dx, "right of": dx, "above": -dy, "below": dy}[relation]
     across = dy if relation in ("left of", "right of") else dx
     return along > 2 * abs(across)
-
-
-def _sign(word: str, rng: np.random.Generator) -> Sign:
-    return Sign(word, str(rng.choice(BOARDS)), int(rng.choice(SIGN_ROWS)))
 
 
 def _misspell(word: str, rng: np.random.Generator) -> str:

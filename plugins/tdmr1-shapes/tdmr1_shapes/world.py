@@ -54,18 +54,12 @@ class Thing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sign:
-    """A board across the image, LETTER pixels high, in one of the `row`s of that height."""
-
-    word: str
-    board: str
-    row: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Scene:
-    """What one image shows, on a light background (RGB in [0, 255])."""
+    """What one image shows, on a light background (RGB in [0, 255]).
+
+    A `sign` is a white board across the image, LETTER pixels high, with a word of capitals.
+    """
 
     background: tuple[int, int, int]
     things: tuple[Thing, ...] = ()
-    sign: Sign | None = None
+    sign: str | None = None

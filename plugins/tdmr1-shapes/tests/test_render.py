@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tdmr1_shapes.render import render
-from tdmr1_shapes.world import COLORS, SHAPES, SIZE, Scene, Sign, Thing
+from tdmr1_shapes.world import COLORS, SHAPES, SIZE, Scene, Thing
 
 LIGHT = (240, 240, 240)
 
@@ -34,12 +34,12 @@ def test_shapes_differ_in_area_as_geometry_says():
 
 
 def test_other_words_are_other_images_and_every_letter_is_drawn():
-    alphabet = [render(Scene(LIGHT, sign=Sign(letter, "white", 1))) for letter in "ABCDEFGHIJ"]
+    alphabet = [render(Scene(LIGHT, sign=letter)) for letter in "ABCDEFGHIJ"]
     flat = {image.tobytes() for image in alphabet}
     assert len(flat) == len(alphabet)
 
 
 def test_the_same_random_numbers_draw_the_same_image():
-    scene = Scene(LIGHT, (Thing("star", "blue", 30, 30, 9),), Sign("WM", "red", 2))
+    scene = Scene(LIGHT, (Thing("star", "blue", 30, 30, 9),), "WM")
     a, b = (render(scene, np.random.default_rng(3)) for _ in range(2))
     assert (a == b).all()
