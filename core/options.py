@@ -63,6 +63,8 @@ class TDMR1Options(TDMOptions):
     guard: float | None = Field(0.05, gt=0, description="drift that wakes the runaway guard")
     surrogate_regularizer: float = Field(1e-3, ge=0, description="of |v_surrogate - v_teacher|^2")
     group_noise: bool = Field(True, description="one noise for all samples of a group")
+    group_tau: bool = Field(False, description="one tau for each group, not for the batch")
+    first_boundary: int = Field(0, ge=0, description="lowest boundary j that the surrogate draws")
     t_min: float = Field(0.25, ge=0, lt=1, description="lowest tau of surrogate and reward")
 
     rl_cfg: float = Field(2.5, ge=1, description="CFG weight of the surrogate's direction")

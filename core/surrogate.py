@@ -79,10 +79,14 @@ class DiffusionSurrogate(SurrogateReward):
         With several processes each holds as many samples of every group, in the same order.
         """
         options, K = self.options, rollout.steps
-        j = self._draws.weighted([float(j + 1) for j in range(K)])
+        first = min(options.first_boundary, K - 1)
+        j = self._draws.weighted([float(j + 1) if j >= first else 0.0 for j in range(K)])
         x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
         tau = self._draws.tau(
-            sigma_n.clamp_min(options.t_min), self._shift, margin=options.tau_margin
+            sigma_n.clamp_min(options.t_min),
+            self._shift,
+            options.tau_margin,
+            rollout.group if options.group_tau else None,
         )
         eps = self._draws.noise(x_n, rollout.group if options.group_noise else None)
         x_tau = flow.bridge(x_n, eps, sigma_n, tau)
