@@ -74,3 +74,12 @@ class TDMR1Options(TDMOptions):
     reward_baseline: Literal["teacher", "reference"] = Field(
         "teacher", description="what the reward direction is measured against (Eq. 11: p_ref)"
     )
+
+    @model_validator(mode="after")
+    def _first_boundary_exists(self) -> TDMR1Options:
+        if self.first_boundary >= self.steps:
+            raise ValueError(
+                f"first_boundary = {self.first_boundary}, but the surrogate draws from the "
+                f"boundaries 0 to steps - 1 = {self.steps - 1}; lower it"
+            )
+        return self

@@ -74,12 +74,12 @@ class DiffusionSurrogate(SurrogateReward):
         return self.averages[-1]
 
     def learn(self, rollout: Rollout, advantage: Tensor) -> Metrics:
-        """Eq. 7-9 at one boundary j, one tau and one noise per group.
+        """Eq. 7-9 at one boundary j, one tau of the batch or the group, one noise per group.
 
         With several processes each holds as many samples of every group, in the same order.
         """
         options, K = self.options, rollout.steps
-        first = min(options.first_boundary, K - 1)
+        first = options.first_boundary
         j = self._draws.weighted([float(j + 1) if j >= first else 0.0 for j in range(K)])
         x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
         tau = self._draws.tau(
