@@ -70,6 +70,16 @@ def load(spec: RewardSpec) -> Reward:
     return reward
 
 
+def version(spec: RewardSpec) -> str:
+    """Version of the distribution that brings an installed reward; "" of a function's.
+
+    Raises:
+        RewardNotFound: no such reward is installed.
+        RewardBroken: two distributions claim the name.
+    """
+    return "" if spec.function else _distribution(_find(spec.name)).version
+
+
 def _load_installed(name: str) -> object:
     entry = _find(name)
     distribution = _distribution(entry)

@@ -13,7 +13,6 @@ from torch import Tensor
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.rewards.contract import Sample
-from tdmr1.rewards.discovery import load
 from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
@@ -35,7 +34,7 @@ class Judge:
     """Scores latents with the selected rewards.
 
     Args:
-        rewards: "NAME[=WEIGHT]" each.
+        rewards: "NAME[=WEIGHT][@PLACE]" each.
         timeout: seconds for one call of one reward.
         max_error_fraction: share of samples that may fail, per reward.
 
@@ -47,7 +46,7 @@ class Judge:
         self, rewards: Sequence[str], timeout: float = 60.0, max_error_fraction: float = 0.0
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
-        self.mix = RewardMix([(spec, load(spec)) for spec in specs], timeout, max_error_fraction)
+        self.mix = RewardMix.open(specs, timeout, max_error_fraction)
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
