@@ -70,14 +70,23 @@ def load(spec: RewardSpec) -> Reward:
     return reward
 
 
-def version(spec: RewardSpec) -> str:
-    """Version of the distribution that brings an installed reward; "" of a function's.
+def distribution_of(name: str) -> Distribution:
+    """What brings an installed reward.
 
     Raises:
         RewardNotFound: no such reward is installed.
         RewardBroken: two distributions claim the name.
     """
-    return "" if spec.function else _distribution(_find(spec.name)).version
+    return _distribution(_find(name))
+
+
+def version(spec: RewardSpec) -> str:
+    """Version of the distribution that brings an installed reward; "" of a function's.
+
+    Raises:
+        RewardError: as `distribution_of`.
+    """
+    return "" if spec.function else distribution_of(spec.name).version
 
 
 def _load_installed(name: str) -> object:

@@ -9,7 +9,8 @@ and gets N outcomes, or an error whose kind is the name of one of those in `erro
     {"scores": [...]}
     {"error": {"kind": "RewardFailed", "text": "reward 'ocr' failed on 96 samples: ..."}}
 
-A server is also told the reward that is meant, `"reward": "ocr"`, and the time limit, `"seconds":
+A server is also told the reward that is meant, `"reward": "ocr"`, the seconds in which it has to
+score, `"seconds": 60.0`, and those in which the turn of these samples has to come, `"patience":
 60.0`. Between a process and its child the body does not travel: it lies in memory that both map,
 whose file descriptor comes with the frame's first byte, and `"memory": 75497472` says how long it
 is. If the reward still holds images when it has answered, the child's answer says `"kept": true`,
@@ -35,6 +36,9 @@ from tdmr1.rewards.contract import CONTRACT_VERSION, Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardRefused
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.wire import FrameInvalid, Header, describe_samples, pack_scores, unpack_scores
+
+CONTENT_TYPE = "application/x-tdmr1-frame"
+"""Of a frame over HTTP. A web page cannot send it to a server of ours without asking first."""
 
 _KINDS = {
     name: kind

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tdmr1.rewards.discovery import load, version
+from tdmr1.rewards.errors import RewardSpecInvalid
 from tdmr1.rewards.places.base import Place, RewardInfo
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.spec import RewardSpec
+
+if TYPE_CHECKING:
+    from tdmr1.rewards.places.worker import Worker
 
 
 def open_place(spec: RewardSpec, timeout: float = 60.0) -> Place:
@@ -19,9 +25,32 @@ def open_place(spec: RewardSpec, timeout: float = 60.0) -> Place:
         RewardError: it is unknown or broken, or the place cannot be reached.
     """
     # What only some places need is imported for them alone.
+    if spec.place.kind == "here":
+        reward = load(spec)
+        return Here(reward, timeout, RewardInfo.of(reward, spec.name, version(spec)))
+    if spec.place.kind == "http":
+        from tdmr1.rewards.places.http import Http
+
+        return Http(spec.name, spec.place.addresses, timeout)
+    return open_worker(spec, timeout)
+
+
+def open_worker(spec: RewardSpec, timeout: float = 60.0) -> Worker:
+    """Load a reward in a child process, @worker or @env.
+
+    Raises:
+        RewardSpecInvalid: it shall run elsewhere.
+        RewardError: it is unknown or broken.
+    """
     if spec.place.kind == "worker":
         from tdmr1.rewards.places.worker import Worker
 
         return Worker(spec.name, timeout)
-    reward = load(spec)
-    return Here(reward, timeout, RewardInfo.of(reward, spec.name, version(spec)))
+    if spec.place.kind == "env":
+        from tdmr1.rewards.places.env import open_env
+
+        return open_env(spec.name, timeout)
+    raise RewardSpecInvalid(
+        f"reward {spec.name!r} shall run @{spec.place.kind}, but it needs a process of its own "
+        f"here; write {spec.name} or {spec.name}@env"
+    )

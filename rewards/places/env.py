@@ -1,0 +1,19 @@
+"""`@env`: a reward in a child process, with the Python and the packages of its own environment."""
+
+from __future__ import annotations
+
+from tdmr1.rewards.places.environment import find_environment
+from tdmr1.rewards.places.worker import CHILD, Worker
+
+
+def open_env(name: str, timeout: float = 60.0) -> Worker:
+    """A worker in the environment that `tdmr1 rewards install NAME` has made.
+
+    Raises:
+        EnvironmentFailed: there is none, or it cannot be used.
+        RewardError: as `Worker`.
+    """
+    environment = find_environment(name)
+    # -I: neither the folder that we are in nor the user's own packages are seen there.
+    command = [str(environment.interpreter), "-I", "-u", "-m", CHILD, name]
+    return Worker(name, timeout, command, environment.variables())
