@@ -66,7 +66,7 @@ class Announcement:
     @property
     def what(self) -> str:
         """For an error's text."""
-        return f"reward {self.name!r} of {self.distribution} {self.version}"
+        return f"reward {self.name!r} of {self.distribution} {self.version}".rstrip()
 
     @property
     def incompatible(self) -> str:
@@ -100,6 +100,8 @@ def visible(name: str) -> bool:
 
 def hidden() -> list[str]:
     """Names of the installed rewards that `TDMR1_REWARDS` hides."""
+    if not os.environ.get(LIMIT):
+        return []  # without looking at the packages once more
     return [name for name in _all() if not visible(name)]
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from tdmr1.rewards.listing import InstalledReward
+from tdmr1.rewards.listing import HERE, InstalledReward
 
 TIME_LIMIT = 120.0
 """Seconds for one reward; its weights may have to be read, or downloaded."""
@@ -25,6 +25,17 @@ def verified(reward: InstalledReward, time_limit: float = TIME_LIMIT) -> Install
     if not reward.usable:
         return reward
     remedy = f"try: pip install --force-reinstall {reward.distribution}"
+    if reward.place != HERE:
+        remedy = f"try: tdmr1 rewards install {reward.name}"
+    try:
+        status = _tried(reward, time_limit, remedy)
+    except OSError as error:
+        status = f"broken: {reward.python} cannot be started: {error.strerror}; {remedy}"
+    return dataclasses.replace(reward, status=status)
+
+
+def _tried(reward: InstalledReward, time_limit: float, remedy: str) -> str:
+    """The status that a child process gives, or that its end means."""
     with subprocess.Popen(
         [reward.python, "-m", __name__, reward.name],
         stdin=subprocess.DEVNULL,
@@ -38,14 +49,13 @@ def verified(reward: InstalledReward, time_limit: float = TIME_LIMIT) -> Install
     ) as process:
         try:
             out, err = process.communicate(timeout=time_limit)
-            status = _status(process.returncode, out, err, remedy)
         except subprocess.TimeoutExpired:
-            status = f"broken: not ready after {time_limit:g} s; {remedy}"
+            return f"broken: not ready after {time_limit:g} s; {remedy}"
         finally:
             # Not yet waited for, so that its number cannot be another's by now.
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    return dataclasses.replace(reward, status=status)
+    return _status(process.returncode, out, err, remedy)
 
 
 def _status(code: int, out: str, err: str, remedy: str) -> str:

@@ -12,6 +12,7 @@ from tdmr1.rewards.checks.finding import Finding, failed, not_checked, passed
 from tdmr1.rewards.checks.samples import golden_samples, probes, score
 from tdmr1.rewards.contract import Golden, Reward, Sample
 from tdmr1.rewards.errors import blaming
+from tdmr1.rewards.function import FunctionReward
 from tdmr1.rewards.scoring import Outcomes
 
 TOLERANCE = 1e-3
@@ -118,6 +119,8 @@ def abstains_without_its_needs(reward: Reward, goldens: Sequence[Golden]) -> Fin
     outcomes = score(reward, [Sample(probes(goldens)[0].image, "")])
     abstained = bool(outcomes.abstained[0])
     needs = ", ".join(reward.needs)
+    if abstained and isinstance(reward, FunctionReward):
+        return not_checked("a function does not state what it needs")
     if abstained and not reward.needs:
         return failed("abstains without prompt and metadata; say in `needs` what it looks for")
     if reward.needs and not abstained:

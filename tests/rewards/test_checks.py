@@ -16,6 +16,7 @@ from tdmr1.rewards import Golden, Reward, Score, Weights
 from tdmr1.rewards.checks import answers, cost, images, samples, statement
 from tdmr1.rewards.checks.suite import CHECKS, check_reward, name_of, run_checks
 from tdmr1.rewards.errors import RewardNotFound, RewardOptionInvalid
+from tdmr1.rewards.function import FunctionReward
 from tdmr1.rewards.spec import RewardSpec
 
 
@@ -276,6 +277,11 @@ def test_what_gives_nothing_to_check_is_not_called_passed(check, reward, goldens
     finding = check(reward(), goldens)
     assert finding.status == "not checked"
     assert says in finding.text
+
+
+def test_a_function_may_abstain_as_it_cannot_state_its_needs():
+    reward = FunctionReward("./my.py:score", Brightness().score)
+    assert answers.abstains_without_its_needs(reward, GOLDENS).status == "not checked"
 
 
 def test_without_golden_images_synthetic_ones_are_scored():

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 import time
@@ -33,10 +34,10 @@ def status(install, tmp_path, monkeypatch):
     """The verified status of a reward with some code."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    def status(code, **options):
+    def status(code, time_limit=600):
         install("tdmr1-reward-good", ["good"], code=code)
         (reward,) = [reward for reward in installed() if reward.name == "good"]
-        return verified(reward, **options).status
+        return verified(reward, time_limit).status
 
     return status
 
@@ -116,3 +117,13 @@ def test_what_metadata_shows_to_be_broken_is_not_tried(install):
     install("tdmr1-reward-gone", ["gone"])
     (reward,) = [reward for reward in installed() if reward.name == "gone"]
     assert verified(reward) == reward
+
+
+def test_an_environment_that_is_gone_is_broken(install, tmp_path):
+    install("tdmr1-reward-good", ["good"], code=GOOD)
+    (reward,) = [reward for reward in installed() if reward.name == "good"]
+    there = dataclasses.replace(reward, place="own environment", python=str(tmp_path / "python"))
+    assert verified(there).status == (
+        f"broken: {tmp_path / 'python'} cannot be started: No such file or directory; "
+        "try: tdmr1 rewards install good"
+    )
