@@ -70,7 +70,11 @@ class RewardMix:
 
     @classmethod
     def open(
-        cls, specs: Sequence[RewardSpec], timeout: float = 60.0, max_error_fraction: float = 0.0
+        cls,
+        specs: Sequence[RewardSpec],
+        timeout: float = 60.0,
+        max_error_fraction: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> RewardMix:
         """Load every reward where it runs; those that run elsewhere load side by side.
 
@@ -78,25 +82,30 @@ class RewardMix:
             specs: at least one; no name twice.
             timeout: seconds for one call of one reward, > 0.
             max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+            options: reward name -> its option -> value.
 
         Raises:
             RewardError: as for the class; or a reward is unknown, broken or cannot be reached.
                 Those that were loaded are closed again.
         """
         _weights(specs)
+
+        def open_one(spec: RewardSpec) -> Place:
+            return open_place(spec, timeout, (options or {}).get(spec.name))
+
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}
             for spec in specs:
                 if spec.place.kind != "here":
                     lane = Lane(f"opening {spec.name}")
-                    futures[spec.name] = lane.submit(partial(open_place, spec, timeout))
+                    futures[spec.name] = lane.submit(partial(open_one, spec))
                     lane.close()
                     opened.callback(futures[spec.name].add_done_callback, _close)
             places: dict[str, Place] = {}
             for spec in specs:
                 # In this process one after another and in this thread, as imports may want it.
                 if spec.name not in futures:
-                    places[spec.name] = open_place(spec, timeout)
+                    places[spec.name] = open_one(spec)
                     opened.callback(places[spec.name].close)
             _wait(futures.values())
             places |= {name: future.result() for name, future in futures.items()}

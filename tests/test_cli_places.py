@@ -13,8 +13,8 @@ from tdmr1.rewards.places.environment import Environment
 from tdmr1.rewards.places.http import Http
 
 CODE = """
-def score(samples):
-    return [s.image[0, 0, 0] / 255 for s in samples]
+def score(samples, scale=1.0):
+    return [scale * s.image[0, 0, 0] / 255 for s in samples]
 """
 
 
@@ -27,7 +27,7 @@ def installing(monkeypatch):
         if source == "broken":
             raise EnvironmentFailed("pip failed\nits last lines of output:\n    no such package")
         asked.append((name, python, source))
-        return Environment(name, f"tdmr1-reward-{name}", "1.2", "3.10.13")
+        return Environment(name, f"tdmr1-reward-{name}", "1.2", "", "3.10.13")
 
     monkeypatch.setattr("tdmr1.rewards.places.install.install", install)
     monkeypatch.setattr("tdmr1.rewards.places.install.remove", lambda name: asked.append(name))
@@ -74,7 +74,7 @@ def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch):
     (tmp_path / "my.py").write_text(CODE)
     command = [sys.executable, "-c", "from tdmr1.cli import main; main()", "rewards", "serve"]
     with subprocess.Popen(
-        [*command, "./my.py:score", "--port", "0"],
+        [*command, "./my.py:score", "--port", "0", "--option", "scale=0.5"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -84,7 +84,7 @@ def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch):
         address = re.search(r"--reward \./my\.py:score@http://(127\.0\.0\.1:\d+)$", said)[1]
         monkeypatch.setenv("TDMR1_TOKEN", "a secret")
         place = Http("./my.py:score", [address])
-        assert place.score([Sample(np.full((2, 2, 3), 255, np.uint8), "")]) == [Score(1.0)]
+        assert place.score([Sample(np.full((2, 2, 3), 255, np.uint8), "")]) == [Score(0.5)]
         place.close()
         server.send_signal(signal.SIGINT)
         assert server.wait(120) == 130

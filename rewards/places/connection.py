@@ -13,7 +13,13 @@ from tdmr1.rewards.background import Lane
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
 from tdmr1.rewards.places.base import RewardInfo
-from tdmr1.rewards.places.messages import CONTENT_TYPE, read_info, read_scores, score_request
+from tdmr1.rewards.places.messages import (
+    CONTENT_TYPE,
+    read_info,
+    read_scores,
+    score_request,
+    sendable,
+)
 from tdmr1.rewards.wire import MAX_HEADER, FrameInvalid, Header, encode, pixel_chunks, read_frame
 
 CONNECT_TIMEOUT = 10.0
@@ -79,10 +85,8 @@ class Server:
             RewardError: as the server says.
         """
         limits = {"reward": self._name, "seconds": seconds, "patience": patience}
-        try:
+        with sendable(self._name):
             frame = encode({**score_request(samples), **limits}, pixel_chunks(samples))
-        except FrameInvalid as error:
-            raise RewardRefused(f"reward {self._name!r} cannot be sent this: {error}") from None
         answer = self._ask(frame, seconds + patience + _MARGIN)
         try:
             return read_scores(answer, samples, info)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tdmr1.rewards.places.environment import find_environment
-from tdmr1.rewards.places.worker import CHILD, Worker
+from tdmr1.rewards.places.worker import Worker
 
 
-def open_env(name: str, timeout: float = 60.0) -> Worker:
+def open_env(name: str, timeout: float = 60.0, options: Mapping[str, Any] | None = None) -> Worker:
     """A worker in the environment that `tdmr1 rewards install NAME` has made.
 
     Raises:
@@ -15,5 +18,5 @@ def open_env(name: str, timeout: float = 60.0) -> Worker:
     """
     environment = find_environment(name)
     # -I: neither the folder that we are in nor the user's own packages are seen there.
-    command = [str(environment.interpreter), "-I", "-u", "-m", CHILD, name]
-    return Worker(name, timeout, command, environment.variables())
+    python = [str(environment.interpreter), "-I"]
+    return Worker(name, timeout, options, python, environment.variables())

@@ -18,6 +18,7 @@ from pathlib import Path
 from tdmr1.rewards.contract import CONTRACT_VERSION
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.home import home
+from tdmr1.rewards.listing import InstalledReward
 
 MANIFEST = "environment.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,6 +32,7 @@ class Environment:
         name: of the reward.
         distribution: that brings the reward.
         version: of the distribution.
+        summary: the distribution's one-line description.
         python: its version, e.g. "3.10.13".
         contract: the version of the contract that the `tdmr1` in it speaks.
         folder: of the virtual environment.
@@ -40,6 +42,7 @@ class Environment:
     name: str
     distribution: str = ""
     version: str = ""
+    summary: str = ""
     python: str = ""
     contract: int = CONTRACT_VERSION
     folder: Path = Path()
@@ -82,6 +85,23 @@ def installed_environments() -> list[Environment]:
     return [_read(manifest) for manifest in manifests]
 
 
+def listed() -> list[InstalledReward]:
+    """The same, as `tdmr1 rewards list` shows them."""
+    return [
+        InstalledReward(
+            name=environment.name,
+            distribution=environment.distribution,
+            version=environment.version,
+            contract=environment.contract,
+            summary=environment.summary,
+            place=f"own environment (python {environment.python.rpartition('.')[0]})",
+            python=str(environment.interpreter),
+            status=_status(environment),
+        )
+        for environment in installed_environments()
+    ]
+
+
 def find_environment(name: str) -> Environment:
     """The environment of a reward.
 
@@ -116,6 +136,12 @@ def shelf(name: str) -> Path:
     return home() / "environments" / name
 
 
+def _status(environment: Environment) -> str:
+    if not environment.problem:
+        return "not checked"
+    return f"broken: {environment.problem}; try: tdmr1 rewards install {environment.name}"
+
+
 def _read(manifest: Path) -> Environment:
     name = manifest.parent.name
     try:
@@ -126,11 +152,12 @@ def _read(manifest: Path) -> Environment:
         case {
             "distribution": str(distribution),
             "version": str(version),
+            "summary": str(summary),
             "python": str(python),
             "contract": int(contract),
             "folder": str(folder),
         }:
-            folder_path = manifest.parent / folder
-            return Environment(name, distribution, version, python, contract, folder_path)
+            path = manifest.parent / folder
+            return Environment(name, distribution, version, summary, python, contract, path)
         case _:
             return Environment(name, damage=f"{manifest} does not say what is in it")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
@@ -26,11 +27,13 @@ class Http(Place):
         name: of the reward, as the servers have it.
         addresses: HOST:PORT each.
         timeout: seconds for one batch, > 0, and as many for it to wait behind those of others.
+        options: that the reward is expected to be served with; None for any.
         token: that the servers want; by default of the environment variable TDMR1_TOKEN.
 
     Raises:
         RewardLost: a server cannot be reached.
-        RewardRefused: the token is wrong; a server has another reward, or another version of it.
+        RewardRefused: the token is wrong; a server has another reward, or another version of it,
+            or has it with other options.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Http(Place):
         name: str,
         addresses: Sequence[str],
         timeout: float = 60.0,
+        options: Mapping[str, Any] | None = None,
         token: str | None = None,
     ) -> None:
         token = token or os.environ.get("TDMR1_TOKEN") or None
@@ -49,6 +53,13 @@ class Http(Place):
             self.close()
             raise
         self.info = infos[0]
+        if options is not None and options != self.info.options:
+            self.close()
+            raise RewardRefused(
+                f"reward {name!r} is served at {self._servers[0]} with the options "
+                f"{self.info.options}, and the run asks for {dict(options)}; start the server "
+                "with --option KEY=VALUE, or leave the options to it"
+            )
         for server, info in zip(self._servers, infos, strict=True):
             if info != self.info:
                 self.close()

@@ -27,7 +27,14 @@ entries = entry_points(group="tdmr1.rewards")
 print(json.dumps({
     "python": platform.python_version(),
     "contract": CONTRACT_VERSION,
-    "rewards": {entry.name: [entry.dist.name, entry.dist.version] for entry in entries},
+    "rewards": {
+        entry.name: {
+            "distribution": entry.dist.name,
+            "version": entry.dist.version,
+            "summary": entry.dist.metadata["Summary"] or "",
+        }
+        for entry in entries
+    },
 }))
 """
 
@@ -157,13 +164,8 @@ def _described(environment: Environment, plugin: str) -> Environment:
             f"{plugin} brings no reward {name!r} (its rewards: {brought}); name the package that "
             f"does: tdmr1 rewards install {name} --from PACKAGE"
         )
-    its_distribution, its_version = said["rewards"][name]
     return dataclasses.replace(
-        environment,
-        distribution=its_distribution,
-        version=its_version,
-        python=said["python"],
-        contract=said["contract"],
+        environment, python=said["python"], contract=said["contract"], **said["rewards"][name]
     )
 
 

@@ -7,8 +7,8 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
-from tdmr1.rewards.discovery import distribution_of
-from tdmr1.rewards.errors import RewardNotFound
+from tdmr1.rewards.errors import RewardError
+from tdmr1.rewards.packages import find
 
 
 def requirement_of(installed: Distribution) -> str:
@@ -36,15 +36,14 @@ def plugin_requirement(name: str, source: str | None = None) -> str:
     Args:
         name: of the reward.
         source: requirement or path of the package; by default where the reward comes from in
-            this process, or else `tdmr1-reward-NAME`.
-
-    Raises:
-        RewardBroken: two distributions claim the name.
+            this process, or else, where it cannot be used here, `tdmr1-reward-NAME`.
     """
     if source is not None:
         path = Path(source).expanduser()
         return str(path.absolute()) if path.exists() else source
     try:
-        return requirement_of(distribution_of(name))
-    except RewardNotFound:
+        installed = find(name).entry.dist
+    except RewardError:
         return f"tdmr1-reward-{name}"
+    assert installed is not None, "an entry point comes from a distribution"
+    return requirement_of(installed)

@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
+app = typer.Typer()
+
 Name = Annotated[str, typer.Argument(help="Of the reward.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to `tdmr1 rewards`."""
-    for command in (install, remove, serve):
-        app.command()(command)
-
-
+@app.command()
 def install(
     name: Name,
     python: Annotated[
@@ -39,6 +36,7 @@ def install(
     )
 
 
+@app.command()
 def remove(name: Name) -> None:
     """Delete the environment of a reward."""
     from tdmr1.rewards.places.install import remove
@@ -47,12 +45,16 @@ def remove(name: Name) -> None:
     typer.echo(f"removed the environment of {name}")
 
 
+@app.command()
 def serve(
     reward: Annotated[
         str, typer.Argument(help="NAME, or NAME@env for the one with an environment of its own.")
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value of the reward's own; repeatable.")
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
@@ -62,16 +64,17 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a reward to runs on other machines."""
+    from tdmr1.rewards.options import parse_options
     from tdmr1.rewards.places.opening import open_worker
     from tdmr1.rewards.places.server import RewardServer
     from tdmr1.rewards.spec import PlaceSpec, RewardSpec
 
-    spec = RewardSpec.parse(reward, PlaceSpec("worker"))
+    spec, options = RewardSpec.parse(reward, PlaceSpec("worker")), parse_options(option or [])
     # The address first: whether it can be had is known at once, and weights take their time.
     with contextlib.ExitStack() as stack:
         secret = token or os.environ.get("TDMR1_TOKEN") or None
         server = stack.enter_context(RewardServer(host, port, secret))
-        worker = stack.enter_context(contextlib.closing(open_worker(spec)))
+        worker = stack.enter_context(contextlib.closing(open_worker(spec, options=options)))
         address = f"http://{host}:{server.server_address[1]}"
         typer.echo(f"serving; in a run: --reward {spec.name}@{address}")
         server.serve(worker)

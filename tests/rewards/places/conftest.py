@@ -76,6 +76,7 @@ class Wheelhouse:
         """A pure wheel; `files` maps paths in it to their text. Gives its path."""
         info = f"{name.replace('-', '_')}-{version}.dist-info"
         metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+        metadata += ["Summary: A test of it"]
         metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
         files = {
             **files,

@@ -6,12 +6,16 @@ import pytest
 from tdmr1.rewards import CONTRACT_VERSION
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.home import home
+from tdmr1.rewards.listing import installed
 from tdmr1.rewards.places.environment import (
     Environment,
     find_environment,
     installed_environments,
+    listed,
     shelf,
 )
+
+SUMMARY = "A test of it"
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +31,9 @@ def make(tmp_path):
         folder = tmp_path / "environments" / name / "env-1"
         (folder / "bin").mkdir(parents=True)
         (folder / "bin" / "python").touch()
-        environment = Environment(name, f"tdmr1-reward-{name}", "1.2", "3.10.13", contract, folder)
+        environment = Environment(
+            name, f"tdmr1-reward-{name}", "1.2", SUMMARY, "3.10.13", contract, folder
+        )
         environment.write()
         return environment
 
@@ -51,6 +57,21 @@ def test_all_are_listed_by_name_also_those_that_cannot_be_used(make):
     assert problems[0] == ""
     assert "environment.json cannot be read: " in problems[1]
     assert problems[2] == "its Python 3.10.13 is gone"
+
+
+def test_they_are_shown_among_the_installed_rewards(make):
+    make("fine")
+    make("gone").interpreter.unlink()
+    shown = {reward.name: reward for reward in installed(listed())}
+    fine, gone = shown["fine"], shown["gone"]
+    assert (fine.distribution, fine.version, fine.summary) == (
+        "tdmr1-reward-fine",
+        "1.2",
+        SUMMARY,
+    )
+    assert (fine.place, fine.status) == ("own environment (python 3.10)", "not checked")
+    assert fine.python.endswith("/bin/python")
+    assert gone.status == "broken: its Python 3.10.13 is gone; try: tdmr1 rewards install gone"
 
 
 def test_nothing_is_listed_where_nothing_is_installed():
@@ -111,6 +132,7 @@ def test_the_manifest_is_readable(make):
         "name": "ocr",
         "distribution": "tdmr1-reward-ocr",
         "version": "1.2",
+        "summary": SUMMARY,
         "python": "3.10.13",
         "contract": CONTRACT_VERSION,
         "folder": "env-1",

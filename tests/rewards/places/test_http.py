@@ -202,6 +202,14 @@ def test_servers_of_another_reward_or_of_different_versions(serve, reach):
         reach(serve(), serve(version="2"))
 
 
+def test_options_are_the_server_s(serve, reach):
+    server = serve(options={"side": 200})
+    assert reach(server).info.options == {"side": 200}
+    assert reach(server, options={"side": 200}).info.options == {"side": 200}
+    with pytest.raises(RewardRefused, match=r"the run asks for {'side': 96}; start the server"):
+        reach(server, options={"side": 96})
+
+
 @pytest.mark.parametrize(
     ("said", "error", "says"),
     [

@@ -110,6 +110,7 @@ def test_what_is_in_an_environment_can_be_read_without_it(quick):
     install("one")
     environment = find_environment("one")
     assert (environment.distribution, environment.version) == ("tdmr1-reward-one", "1.0")
+    assert environment.summary == "A test of it"
     assert (environment.contract, environment.problem) == (CONTRACT_VERSION, "")
     assert environment.python.count(".") == 2
     assert environment in installed_environments()
