@@ -6,20 +6,51 @@ reward with large numbers cannot drown another, and only then weighted by `Rewar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import concurrent.futures
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future
+from functools import partial
+from typing import Any
 
-from tdmr1.rewards.contract import Reward, Sample
+from tdmr1.rewards.background import Lane
+from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.errors import RewardsAllAbstain, RewardSpecInvalid
+from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.opening import open_place
 from tdmr1.rewards.scoring import Outcomes, Scorer
 from tdmr1.rewards.spec import RewardSpec
 
 
-class RewardMix:
-    """The selected rewards of a run.
+class Pending:
+    """A batch that is being scored.
 
     Args:
-        rewards: at least one; no name twice.
-        timeout: seconds for one call of one reward, > 0.
+        futures: reward name -> its outcomes to be.
+    """
+
+    def __init__(self, futures: Mapping[str, Future[Outcomes]]) -> None:
+        self._futures = dict(futures)
+
+    def done(self) -> bool:
+        """Whether `result` would return, or raise, at once."""
+        return all(future.done() for future in self._futures.values())
+
+    def result(self) -> dict[str, Outcomes]:
+        """Reward name -> outcomes of all samples, in the order of the mixture; waits for them.
+
+        Raises:
+            RewardError: as `Scorer`; that of the first reward to fail, without waiting longer.
+        """
+        _wait(self._futures.values())
+        return {name: future.result() for name, future in self._futures.items()}
+
+
+class RewardMix:
+    """The selected rewards of a run. Each scores in a thread of its own.
+
+    Args:
+        rewards: at least one, and where it runs; no name twice.
         max_error_fraction: share of samples that may fail, per reward, in [0, 1).
 
     Attributes:
@@ -31,26 +62,68 @@ class RewardMix:
     """
 
     def __init__(
-        self,
-        rewards: Sequence[tuple[RewardSpec, Reward]],
+        self, rewards: Sequence[tuple[RewardSpec, Place]], max_error_fraction: float = 0.0
+    ) -> None:
+        self.weights = _weights([spec for spec, _ in rewards])
+        self.scorers = {spec.name: Scorer(place, max_error_fraction) for spec, place in rewards}
+        self._lanes = {name: Lane(f"scoring {name}") for name in self.scorers}
+
+    @classmethod
+    def open(
+        cls,
+        specs: Sequence[RewardSpec],
         timeout: float = 60.0,
         max_error_fraction: float = 0.0,
-    ) -> None:
-        if not rewards:
-            raise RewardSpecInvalid("no reward is selected; name one, e.g. --reward ocr")
-        self.weights: dict[str, float] = {}
-        self.scorers: dict[str, Scorer] = {}
-        for spec, reward in rewards:
-            if spec.name in self.weights:
-                raise RewardSpecInvalid(
-                    f"reward {spec.name!r} is selected twice; name it once, with its weight: "
-                    f"--reward {spec.name}={self.weights[spec.name] + spec.weight:g}"
-                )
-            self.weights[spec.name] = spec.weight
-            self.scorers[spec.name] = Scorer(reward, timeout, max_error_fraction)
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> RewardMix:
+        """Load every reward where it runs; those that run elsewhere load side by side.
+
+        Args:
+            specs: at least one; no name twice.
+            timeout: seconds for one call of one reward, > 0.
+            max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+            options: reward name -> its option -> value.
+
+        Raises:
+            RewardError: as for the class; or a reward is unknown, broken or cannot be reached.
+                Those that were loaded are closed again.
+        """
+        _weights(specs)
+
+        def open_one(spec: RewardSpec) -> Place:
+            return open_place(spec, timeout, (options or {}).get(spec.name))
+
+        with contextlib.ExitStack() as opened:
+            futures: dict[str, Future[Place]] = {}
+            for spec in specs:
+                if spec.place.kind != "here":
+                    lane = Lane(f"opening {spec.name}")
+                    futures[spec.name] = lane.submit(partial(open_one, spec))
+                    lane.close()
+                    opened.callback(futures[spec.name].add_done_callback, _close)
+            places: dict[str, Place] = {}
+            for spec in specs:
+                # In this process one after another and in this thread, as imports may want it.
+                if spec.name not in futures:
+                    places[spec.name] = open_one(spec)
+                    opened.callback(places[spec.name].close)
+            _wait(futures.values())
+            places |= {name: future.result() for name, future in futures.items()}
+            mix = cls([(spec, places[spec.name]) for spec in specs], max_error_fraction)
+            opened.pop_all()
+        return mix
+
+    def submit(self, samples: Sequence[Sample]) -> Pending:
+        """Begin to score N samples with every reward, after whatever was submitted before."""
+        return Pending(
+            {
+                name: self._lanes[name].submit(partial(scorer, samples))
+                for name, scorer in self.scorers.items()
+            }
+        )
 
     def score(self, samples: Sequence[Sample]) -> dict[str, Outcomes]:
-        """Score N samples with one reward after another.
+        """Score N samples; the rewards work side by side.
 
         Returns:
             Reward name -> outcomes of all N samples.
@@ -58,7 +131,41 @@ class RewardMix:
         Raises:
             RewardError: as `Scorer` does.
         """
-        return {name: scorer(samples) for name, scorer in self.scorers.items()}
+        return self.submit(samples).result()
+
+    def close(self) -> None:
+        """End every thread and process of the rewards; nothing can be scored any more."""
+        for name, scorer in self.scorers.items():
+            self._lanes[name].close()
+            scorer.place.close()
+
+
+def _weights(specs: Sequence[RewardSpec]) -> dict[str, float]:
+    """Reward name -> weight; refuses what is no mixture."""
+    if not specs:
+        raise RewardSpecInvalid("no reward is selected; name one, e.g. --reward ocr")
+    weights: dict[str, float] = {}
+    for spec in specs:
+        if spec.name in weights:
+            raise RewardSpecInvalid(
+                f"reward {spec.name!r} is selected twice; name it once, with its weight: "
+                f"--reward {spec.name}={weights[spec.name] + spec.weight:g}"
+            )
+        weights[spec.name] = spec.weight
+    return weights
+
+
+def _wait(futures: Collection[Future[Any]]) -> None:
+    """Until all are done, or one has failed; raises what it failed with."""
+    concurrent.futures.wait(futures, return_when=FIRST_EXCEPTION)
+    for future in futures:
+        if future.done():
+            future.result()
+
+
+def _close(future: Future[Place]) -> None:
+    if future.exception() is None:
+        future.result().close()
 
 
 def check_coverage(outcomes: Mapping[str, Outcomes]) -> None:

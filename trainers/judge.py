@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.rewards.contract import Sample
-from tdmr1.rewards.discovery import load
+from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.listing import warn_of_unusable
 from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
@@ -35,19 +37,32 @@ class Judge:
     """Scores latents with the selected rewards.
 
     Args:
-        rewards: "NAME[=WEIGHT]" each.
+        rewards: "NAME[=WEIGHT][@PLACE]" each.
         timeout: seconds for one call of one reward.
         max_error_fraction: share of samples that may fail, per reward.
+        options: name of a selected reward -> its option -> value.
 
     Raises:
-        RewardError: there is none, or one is unknown, broken or named twice.
+        RewardError: there is none, or one is unknown, broken or named twice; or an option is not
+            one of a selected reward.
     """
 
     def __init__(
-        self, rewards: Sequence[str], timeout: float = 60.0, max_error_fraction: float = 0.0
+        self,
+        rewards: Sequence[str],
+        timeout: float = 60.0,
+        max_error_fraction: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
-        self.mix = RewardMix([(spec, load(spec)) for spec in specs], timeout, max_error_fraction)
+        names, options = [spec.name for spec in specs], options or {}
+        for name in options.keys() - set(names):
+            raise RewardOptionInvalid(
+                f"`reward_options` has options for {name!r}, which is not selected; "
+                f"selected are: {', '.join(names)}"
+            )
+        warn_of_unusable(names)
+        self.mix = RewardMix.open(specs, timeout, max_error_fraction, options=options)
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]

@@ -55,7 +55,9 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
 
 def new_judge(config: RunOptions) -> Judge:
     """The rewards of a run."""
-    return Judge(config.rewards, config.reward_timeout, config.max_reward_errors)
+    return Judge(
+        config.rewards, config.reward_timeout, config.max_reward_errors, config.reward_options
+    )
 
 
 def read_split(
