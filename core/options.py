@@ -46,6 +46,9 @@ class TDMR1Options(TDMOptions):
     groups: int = Field(6, ge=1, description="prompts per iteration")
     rollout: Literal["ode", "sde"] = Field("ode", description="deterministic or stochastic")
     advantage_std: Literal["batch", "group"] = "batch"
+    advantage_mix: Literal["gdpo", "grpo"] = Field(
+        "gdpo", description="normalise each reward, then sum (GDPO); or sum, then normalise (GRPO)"
+    )
 
     surrogate_lr: float = Field(4e-4, gt=0)
     surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration")
