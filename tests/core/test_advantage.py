@@ -99,7 +99,8 @@ def test_one_reward_of_weight_1_is_mixed_alike_both_ways(values, std):
 
 
 def test_gdpo_hears_a_quiet_reward_beside_a_loud_one_and_grpo_does_not():
-    quiet, loud = torch.rand(15), torch.rand(15) * 1e4
+    quiet = torch.tensor([0.1, 0.9, 0.5, 0.3, 0.7] * 3)
+    loud = torch.tensor([2e4, 1e4, 5e4, 4e4, 3e4] * 3)
 
     def heard(mix):
         advantage = combined_advantage(feedback(quiet, loud), GROUP, mix=mix)
