@@ -16,6 +16,10 @@ class RewardSpecInvalid(RewardError):
     """`--reward` was given something that is not `NAME[=WEIGHT]`."""
 
 
+class GateInvalid(RewardError):
+    """`--gate` was given something that is not a comparison, or one that decides nothing."""
+
+
 class RewardNotFound(RewardError):
     """No such reward, file, module or function."""
 

@@ -64,7 +64,7 @@ def evaluate(
 
     Args:
         run: one that has ended.
-        rewards, heldout, images, seed: instead of the run's own.
+        rewards, heldout, images, seed: instead of the run's own. Rewards replace its gates', too.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
@@ -77,6 +77,8 @@ def evaluate(
         "eval_seed": seed,
     }
     changes = {key: value for key, value in changes.items() if value is not None}
+    if rewards is not None and isinstance(config, TrainConfig):
+        changes["gates"] = ()
     config = validated(type(config), {**config.model_dump(), **changes})
     lora, judge = _lora(run), new_judge(config)
     generator, roles, student = _student(config)

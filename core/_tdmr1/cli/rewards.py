@@ -7,6 +7,7 @@ import json
 
 import typer
 
+from tdmr1.cli import scoring
 from tdmr1.rewards.discovery import InstalledReward, installed
 
 app = typer.Typer()
@@ -41,3 +42,6 @@ def _print_table(found: list[InstalledReward]) -> None:
         origin = f"{reward.distribution} {reward.version}"
         table.add_row(reward.name, origin, reward.summary, reward.status)
     Console(markup=False, highlight=False).print(table)
+
+
+app.command("score")(scoring.score)
