@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,21 +72,24 @@ class ScoreFile:
         data = b"".join(_encode(line) for line in lines)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.write(data)
+            # One write, so that a kill, or a second command, finds whole lines.
+            with self.path.open("ab", buffering=0) as file:
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise self._unwritable(error) from error
         for line in lines:
             self._put(line)
 
     def tidy(self) -> None:
-        """Drop the lines that newer ones have replaced.
+        """Drop the lines that newer ones have replaced; also those of other commands.
 
         Raises:
             UserError: as `append`; the file is as it was.
         """
         if not self._superseded:
             return
+        self._read()  # what another command has written since
         try:
             with replacing(self.path) as beside:
                 beside.write_bytes(b"".join(_encode(line) for line in self._lines.values()))
@@ -113,8 +118,9 @@ class ScoreFile:
     def _parse(self, text: bytes, number: int) -> ScoreLine:
         try:
             line = ScoreLine(**json.loads(text))
-            if not (isinstance(line.file, str) and isinstance(line.reward, str)):
-                raise TypeError("`file` and `reward` are no texts")
+            texts = isinstance(line.file, str) and isinstance(line.reward, str)
+            if not (texts and isinstance(line.value, float | int | None)):
+                raise TypeError("`file` and `reward` are texts, `value` is a number or null")
         except (ValueError, TypeError) as error:
             raise self._foreign(number, str(error)) from error
         return line

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 
@@ -63,6 +64,18 @@ def test_newer_lines_count_and_tidying_drops_the_older(filled):
     assert [entry.name for entry in filled.parent.iterdir()] == ["scores.jsonl"]
 
 
+def test_two_commands_that_write_one_file_keep_each_other_s_lines(filled):
+    first, second = ScoreFile(filled), ScoreFile(filled)
+    first.append([dataclasses.replace(ONE, value=0.5)])
+    second.append([dataclasses.replace(ONE, reward="geneval")])
+    first.tidy()
+    second.append([dataclasses.replace(TWO, reward="geneval")])
+    second.tidy()
+    pairs = [(o["file"], o["reward"]) for o in objects(filled)]
+    assert len(pairs) == len(set(pairs)) == 5
+    assert ScoreFile(filled).get("d/1.png", "ocr").value == 0.5
+
+
 @pytest.mark.parametrize("left", [1, 5, 40])
 def test_a_line_cut_short_by_a_kill_is_dropped(filled, left):
     whole = filled.read_bytes()
@@ -82,6 +95,7 @@ def test_a_line_cut_short_by_a_kill_is_dropped(filled, left):
         (b'{"prompt": "a cat"}\n', 1),
         (b'{"file": "1.png", "reward": "ocr", "prompt": "a"}\n[]\n', 2),
         (b'{"file": 1, "reward": "ocr", "prompt": "a"}\n', 1),
+        (b'{"file": "1.png", "reward": "ocr", "prompt": "a", "value": "b"}\n', 1),
         (b'{"file": "1.png", "reward": "ocr", "prompt": "a", "more": 1}\n', 1),
     ],
 )
@@ -98,7 +112,7 @@ def test_a_full_disk_says_how_to_go_on(filled, monkeypatch):
     lines = ScoreFile(filled)
     lines.append([ONE])
 
-    def full(*arguments):
+    def full(*arguments, **more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tdmr1.files.os.fsync", full)

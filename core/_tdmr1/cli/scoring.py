@@ -29,7 +29,9 @@ def score(
         Path, typer.Option(help="JSON lines; what is in it is not scored again.")
     ] = Path("scores.jsonl"),
     batch: Annotated[int, typer.Option(min=1, help="Images scored at a time.")] = 32,
-    reward_timeout: Annotated[float, typer.Option(help="Seconds for one batch.")] = 60.0,
+    reward_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds for one batch.")
+    ] = 60.0,
     max_reward_errors: Annotated[
         float, typer.Option(min=0, max=1, help="Share of samples that may fail, per reward.")
     ] = 0.1,
