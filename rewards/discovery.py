@@ -70,6 +70,25 @@ def load(spec: RewardSpec) -> Reward:
     return reward
 
 
+def version(spec: RewardSpec) -> str:
+    """Version of the distribution that brings an installed reward; "" of a function's.
+
+    Raises:
+        RewardNotFound: no such reward is installed.
+        RewardBroken: two distributions claim the name.
+    """
+    return "" if spec.function else _distribution(_find(spec.name)).version
+
+
+def module_of(spec: RewardSpec) -> str:
+    """Name of the module that an installed reward's entry point names; imports nothing.
+
+    Raises:
+        RewardNotFound, RewardBroken: as `version`.
+    """
+    return _find(spec.name).module
+
+
 def _load_installed(name: str) -> object:
     entry = _find(name)
     distribution = _distribution(entry)

@@ -13,7 +13,7 @@ class RewardError(UserError):
 
 
 class RewardSpecInvalid(RewardError):
-    """`--reward` was given something that is not `NAME[=WEIGHT]`."""
+    """`--reward` was given something that is not `NAME[=WEIGHT][@PLACE]`."""
 
 
 class GateInvalid(RewardError):
@@ -38,6 +38,18 @@ class RewardTimeout(RewardError):
 
 class RewardAnswerInvalid(RewardError):
     """`Reward.score` returned something else than one finite score in range per sample."""
+
+
+class RewardLost(RewardError):
+    """Whoever scores elsewhere is lost: it ended, hung, cannot be reached, or spoke nonsense."""
+
+
+class RewardRefused(RewardError):
+    """Whoever scores elsewhere will not: a wrong token, another reward, version or contract."""
+
+
+class EnvironmentFailed(RewardError):
+    """A reward's own environment cannot be made, found or removed."""
 
 
 class RewardsAllAbstain(RewardError):

@@ -13,11 +13,11 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr1.rewards.contract import Reward
 from tdmr1.rewards.errors import GateInvalid
 from tdmr1.rewards.scoring import Outcomes
+from tdmr1.rewards.spec import RewardSpec
 
-EXPECTED = 'expected NAME, one of > >= < <=, and a number, e.g. --gate "aesthetic>5"'
+EXPECTED = 'expected NAME[@PLACE], one of > >= < <=, and a number, e.g. --gate "aesthetic>5"'
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _GATE = re.compile(r"(?P<reward>[^<>]*[^<>=\s])\s*(?P<comparison>[<>]=?)(?P<threshold>[^<>=]+)")
 
@@ -27,7 +27,7 @@ class Gate:
     """What a reward has to say of a sample for the sample to pass.
 
     Attributes:
-        reward: the name, as for `--reward`.
+        reward: its name; and where it runs, unless `--reward` names it, too.
         comparison: ">", ">=", "<" or "<=".
         threshold: finite; the reward's value stands on the left of the comparison.
 
@@ -35,7 +35,7 @@ class Gate:
         GateInvalid: the comparison is another, or the threshold is not finite.
     """
 
-    reward: str
+    reward: RewardSpec
     comparison: str
     threshold: float
 
@@ -45,10 +45,11 @@ class Gate:
 
     @classmethod
     def parse(cls, text: str) -> Gate:
-        """Read `NAME>NUMBER`.
+        """Read `NAME[@PLACE]>NUMBER`.
 
         Raises:
             GateInvalid: it is something else.
+            RewardSpecInvalid: NAME or PLACE is.
         """
         if (match := _GATE.fullmatch(text.strip())) is None:
             raise GateInvalid(f"--gate {text!r} is not a comparison: {EXPECTED}")
@@ -58,24 +59,33 @@ class Gate:
             raise GateInvalid(
                 f"{match['threshold'].strip()!r} in --gate {text!r} is not a number: {EXPECTED}"
             ) from None
-        return cls(match["reward"], match["comparison"], threshold)
+        reward = RewardSpec.parse(match["reward"])
+        if reward.weight != 1:
+            raise GateInvalid(
+                f"--gate {text!r} has a weight; write it as --reward {reward.name}="
+                f"{reward.weight:g}, or leave it out"
+            )
+        return cls(reward, match["comparison"], threshold)
 
     def __str__(self) -> str:
-        return f"{self.reward}{self.comparison}{self.threshold:g}"
+        return f"{self.reward.name}{self.comparison}{self.threshold:g}"
 
-    def check(self, reward: Reward) -> None:
-        """Refuse a gate that holds back every sample of `reward`, or none.
+    def check(self, range: tuple[float, float]) -> None:
+        """Refuse a gate that holds back every sample, or none.
+
+        Args:
+            range: of the reward.
 
         Raises:
-            GateInvalid: the reward's range lies on one side of the threshold.
+            GateInvalid: the range lies on one side of the threshold.
         """
-        low, high = reward.range
+        low, high = range
         passing = self._passes(np.array([low, high]))
         if passing[0] == passing[1]:
             which = "every sample" if passing[0] else "no sample"
             raise GateInvalid(
-                f'--gate "{self}" lets {which} pass: {self.reward} is in [{low:g}, {high:g}]; '
-                "choose a threshold inside"
+                f'--gate "{self}" lets {which} pass: {self.reward.name} is in '
+                f"[{low:g}, {high:g}]; choose a threshold inside"
             )
 
     def closed(self, outcomes: Outcomes) -> NDArray[np.bool_]:

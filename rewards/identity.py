@@ -3,56 +3,56 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tdmr1.rewards.contract import CONTRACT_VERSION, Reward
-from tdmr1.rewards.discovery import installed
+from tdmr1.rewards.discovery import module_of
+from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.spec import RewardSpec
 
 
-def identity(name: str, version: str, options: Mapping[str, Any] | None = None) -> str:
+def identity(info: RewardInfo, code: str, options: Mapping[str, Any] | None = None) -> str:
     """A text that is equal for two rewards only if they give equal scores.
 
     Args:
-        name: of the reward, as selected.
-        version: whatever changes when its scores may, e.g. of its distribution.
+        info: name, version and contract count.
+        code: a hash of its source files; "" where they are out of sight.
         options: that it was made with; JSON.
     """
-    parts = [CONTRACT_VERSION, name, version, dict(options or {})]
+    parts = [info.contract, info.name, info.version, code, dict(options or {})]
     return json.dumps(parts, sort_keys=True)
 
 
-def identify(spec: RewardSpec, reward: Reward) -> str:
-    """The identity of a reward that `load` has made of `spec` in this process.
+def identify(spec: RewardSpec, info: RewardInfo) -> str:
+    """The identity of a reward that was opened as `spec`.
 
-    Its version is that of its distribution, and a hash of its source files: whoever works on a
-    reward changes these without changing that.
+    Where its code is that of this environment, a hash of it counts beside the version: whoever
+    works on a reward changes the one without the other. Imports nothing.
     """
-    if spec.function is not None:
-        source = spec.function[0]
-        file = Path(source).expanduser() if source.endswith(".py") else None
-        return identity(spec.name, _fingerprint(file or _module_file(source)))
-    found = next(r for r in installed() if r.name == spec.name)
-    code = _fingerprint(_module_file(type(reward).__module__))
-    return identity(spec.name, f"{found.distribution} {found.version} {code}")
+    here = spec.place.kind in ("here", "worker")
+    return identity(info, _fingerprint(_source(spec)) if here else "")
 
 
-def _module_file(name: str) -> Path | None:
-    """Where an imported module's code is; None for one that is built into Python."""
-    file = getattr(sys.modules.get(name), "__file__", None)
-    return None if file is None else Path(file)
+def _source(spec: RewardSpec) -> list[Path]:
+    """The Python files of a reward: its file, or all of the package that it is in."""
+    source = spec.function[0] if spec.function else module_of(spec)
+    if source.endswith(".py"):
+        return [Path(source).expanduser()]
+    top, *below = source.split(".")
+    found = importlib.util.find_spec(top)
+    if found is None or not found.has_location or found.origin is None:
+        return []  # built into Python
+    folder = Path(found.origin).parent
+    if found.submodule_search_locations is None:
+        return [Path(found.origin)]
+    return sorted(folder.joinpath(*below[:-1]).rglob("*.py"))
 
 
-def _fingerprint(file: Path | None) -> str:
-    """Of a module: the hash of its file, or of all Python files of the package that it is in."""
-    if file is None:
-        return ""
-    packaged = (file.parent / "__init__.py").is_file()
+def _fingerprint(files: list[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(file.parent.rglob("*.py")) if packaged else [file]:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

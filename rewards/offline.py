@@ -7,36 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from tdmr1.rewards.cache import RewardCache
-from tdmr1.rewards.cached import CachedReward, load_cached, sample_key
+from tdmr1.rewards.cached import sample_key
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.errors import RewardSpecInvalid
+from tdmr1.rewards.identity import identify
+from tdmr1.rewards.mixing import RewardMix
 from tdmr1.rewards.pairing import Picture
 from tdmr1.rewards.pictures import ImageUnreadable, read_rgb
 from tdmr1.rewards.scorefile import ScoreFile, ScoreLine
 from tdmr1.rewards.scoring import Scorer
 from tdmr1.rewards.spec import RewardSpec
-
-ALL = "all"
-"""The group of a `Summary` over all images."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Selected:
-    """One reward that scores files.
-
-    Attributes:
-        scorer: calls it.
-        identity: see `tdmr1.rewards.identity`; scores of another identity are not believed.
-    """
-
-    scorer: Scorer
-    identity: str
-
-    @property
-    def cache_hits(self) -> int:
-        """Samples so far that the cache knew."""
-        reward = self.scorer.reward
-        return reward.scoring.hits if isinstance(reward, CachedReward) else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +24,14 @@ class Summary:
     """What one reward says of a group of images.
 
     Attributes:
-        group: value of their metadata key `tag`, or `ALL`.
+        tag: that they have in common, a metadata key; None: of all images.
         images: how many.
         mean: of the scores; None without any.
         passed: share in [0, 1] of the verdicts that are good; None without any.
         abstained, errors: how many.
     """
 
-    group: str
+    tag: str | None
     images: int
     mean: float | None
     passed: float | None
@@ -59,37 +39,37 @@ class Summary:
     errors: int
 
 
-def select(
-    names: str, timeout: float, max_error_fraction: float, cache: RewardCache | None
-) -> dict[str, Selected]:
-    """Load rewards.
+def open_rewards(
+    names: Sequence[str], timeout: float, max_error_fraction: float, cache: RewardCache | None
+) -> tuple[RewardMix, dict[str, str]]:
+    """Load rewards, in the order given.
 
     Args:
-        names: "NAME" or "NAME,NAME".
+        names: "NAME[@PLACE]" each.
         timeout: seconds for one call of one reward, > 0.
         max_error_fraction: share of samples that may fail, per reward, in [0, 1].
         cache: for those that are repeatable.
 
     Returns:
-        Name -> reward, each once.
+        The rewards, and the identity of each (`tdmr1.rewards.identity`).
 
     Raises:
-        RewardError: one is unknown or broken, or was given a weight.
+        RewardError: one is unknown, broken, named twice, or was given a weight.
     """
-    selected = {}
-    for spec in map(RewardSpec.parse, names.split(",")):
+    specs = [RewardSpec.parse(name) for name in names]
+    for spec in specs:
         if spec.weight != 1:
             raise RewardSpecInvalid(
                 f"{spec.name!r} has a weight, which only training uses; write {spec.name} alone"
             )
-        reward, identity = load_cached(spec, cache)
-        selected[spec.name] = Selected(Scorer(reward, timeout, max_error_fraction), identity)
-    return selected
+    mix = RewardMix.open(specs, timeout, max_error_fraction, cache=cache)
+    return mix, {s.name: identify(s, mix.scorers[s.name].place.info) for s in specs}
 
 
 def score_pictures(
     pictures: Sequence[Picture],
-    rewards: Mapping[str, Selected],
+    scorers: Mapping[str, Scorer],
+    identities: Mapping[str, str],
     out: ScoreFile,
     batch: int,
     advance: Callable[[int], None],
@@ -101,7 +81,8 @@ def score_pictures(
 
     Args:
         pictures: to score.
-        rewards: name -> reward.
+        scorers: reward name -> scorer.
+        identities: reward name -> identity; what was scored under another is not believed.
         out: where to.
         batch: pictures that are read, and scored, at a time.
         advance: called with the number of pictures done since the last call.
@@ -117,34 +98,34 @@ def score_pictures(
     for start in range(0, len(pictures), batch):
         part = pictures[start : start + batch]
         samples = [_read(picture) for picture in part]
-        for name, reward in rewards.items():
+        for name, scorer in scorers.items():
             lines, sought = [], []
             for picture, sample in zip(part, samples, strict=True):
                 line = ScoreLine(str(picture.path), picture.prompt, name)
                 if isinstance(sample, ImageUnreadable):
                     lines.append(dataclasses.replace(line, error=str(sample)))
                     continue
-                line = dataclasses.replace(line, key=_key(reward.identity, sample))
+                line = dataclasses.replace(line, key=_key(identities[name], sample))
                 before = out.get(line.file, name)
                 if before is not None and before.error is None and before.key == line.key:
                     known += 1
                 else:
                     sought.append((line, sample))
-            out.append([*lines, *_score(sought, reward.scorer)])
+            out.append([*lines, *_score(sought, scorer)])
         advance(len(part))
     return known
 
 
 def summarize(pictures: Sequence[Picture], reward: str, out: ScoreFile) -> list[Summary]:
     """What a reward says of pictures, all of which `out` knows: of all, and of each `tag`."""
-    groups: dict[str, list[ScoreLine]] = {ALL: []}
+    groups: dict[str | None, list[ScoreLine]] = {None: []}
     for picture in pictures:
         line = out.get(str(picture.path), reward)
         assert line is not None, f"{picture.path} was not scored"
-        groups[ALL].append(line)
+        groups[None].append(line)
         if "tag" in picture.metadata:
             groups.setdefault(str(picture.metadata["tag"]), []).append(line)
-    return [_summary(group, lines) for group, lines in groups.items()]
+    return [_summary(tag, lines) for tag, lines in groups.items()]
 
 
 def _read(picture: Picture) -> Sample | ImageUnreadable:
@@ -177,11 +158,11 @@ def _score(sought: Sequence[tuple[ScoreLine, Sample]], scorer: Scorer) -> list[S
     ]
 
 
-def _summary(group: str, lines: Sequence[ScoreLine]) -> Summary:
+def _summary(tag: str | None, lines: Sequence[ScoreLine]) -> Summary:
     values = [line.value for line in lines if line.value is not None]
     verdicts = [line.passed for line in lines if line.passed is not None]
     return Summary(
-        group=group,
+        tag=tag,
         images=len(lines),
         mean=fmean(values) if values else None,
         passed=fmean(verdicts) if verdicts else None,

@@ -72,7 +72,7 @@ def lines(file="scores.jsonl"):
 
 
 def test_scores_are_lines_and_a_table(score):
-    status, out, err = score("./r.py:red,./r.py:blue")
+    status, out, err = score("./r.py:red", "--reward", "./r.py:blue")
     assert (status, err) == (0, "")
     assert [line["reward"] for line in lines()] == ["./r.py:red"] * 10 + ["./r.py:blue"] * 10
     assert lines()[3]["file"] == "images/3.png"

@@ -15,8 +15,10 @@ from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.rewards.cache import open_cache
 from tdmr1.rewards.contract import Sample
-from tdmr1.rewards.mixing import check_coverage, load_mix
+from tdmr1.rewards.gates import Gate
+from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.scoring import Outcomes
+from tdmr1.rewards.spec import RewardSpec
 from tdmr1.trainers.images import to_uint8
 
 DECODED = 64
@@ -44,10 +46,10 @@ class Judge:
     """Scores latents with the selected rewards.
 
     Args:
-        rewards: "NAME[=WEIGHT]" each.
+        rewards: "NAME[=WEIGHT][@PLACE]" each.
         timeout: seconds for one call of one reward.
         max_error_fraction: share of samples that may fail, per reward.
-        gates: "NAME>NUMBER" each.
+        gates: "NAME[@PLACE]>NUMBER" each.
         cache: of scores: "on", "off" or a file.
 
     Raises:
@@ -62,7 +64,9 @@ class Judge:
         gates: Sequence[str] = (),
         cache: str = "off",
     ) -> None:
-        self.mix = load_mix(rewards, timeout, max_error_fraction, gates, open_cache(cache))
+        specs = [RewardSpec.parse(text) for text in rewards]
+        parsed = [Gate.parse(text) for text in gates]
+        self.mix = RewardMix.open(specs, timeout, max_error_fraction, parsed, open_cache(cache))
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]

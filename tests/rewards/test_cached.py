@@ -1,14 +1,14 @@
-import math
-
 import numpy as np
 import pytest
 
 from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.cache import RewardCache
-from tdmr1.rewards.cached import CachedReward, CachedScoring, sample_key
+from tdmr1.rewards.cached import CachedPlace, cached, sample_key
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardFailed
 from tdmr1.rewards.function import FunctionReward
+from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.scoring import Scorer
+from tdmr1.rewards.spec import RewardSpec
 
 
 @pytest.fixture
@@ -24,106 +24,86 @@ def asked():
 
 
 @pytest.fixture
-def cached(cache, asked):
-    """A scoring with a cache; what it is asked about is in `asked`."""
+def place(cache, asked):
+    """A place with a cache; what its reward is asked about is in `asked`."""
 
-    def cached(answer=lambda samples: [len(s.prompt) / 10 for s in samples], identity="one"):
+    def place(answer=lambda samples: [len(s.prompt) / 10 for s in samples], identity="one"):
         def score(samples):
             asked.extend(sample.prompt for sample in samples)
             return answer(samples)
 
-        return CachedScoring(score, identity, (0.0, 1.0), cache)
+        return CachedPlace(Here(FunctionReward("r", score)), identity, cache)
 
-    return cached
+    return place
 
 
 def sample(prompt="a", image=None, **metadata):
     return Sample(np.zeros((2, 3, 3), np.uint8) if image is None else image, prompt, metadata)
 
 
-def test_only_what_is_not_known_is_asked_and_the_order_is_kept(cached, asked):
-    scoring = cached()
-    scoring.score([sample("aa"), sample("aaaa")])
-    assert scoring.hits == 0
+def test_only_what_is_not_known_is_asked_and_the_order_is_kept(place, asked):
+    first = place()
+    first.score([sample("aa"), sample("aaaa")])
+    assert first.hits == 0
     asked.clear()
-    outcomes = scoring.score([sample(p) for p in ("a", "aaaa", "aaa", "aa", "aaaaa")])
+    scores = first.score([sample(p) for p in ("a", "aaaa", "aaa", "aa", "aaaaa")])
     assert asked == ["a", "aaa", "aaaaa"]
-    assert [o.value if isinstance(o, Score) else o for o in outcomes] == [0.1, 0.4, 0.3, 0.2, 0.5]
-    assert scoring.hits == 2
+    assert [score.value for score in scores] == [0.1, 0.4, 0.3, 0.2, 0.5]
+    assert first.hits == 2
     asked.clear()
-    scoring.score([sample("aa"), sample("aaaa")])
-    assert (asked, scoring.hits) == ([], 4)
+    first.score([sample("aa"), sample("aaaa")])
+    assert (asked, first.hits) == ([], 4)
 
 
-def test_scores_with_reason_and_verdict_and_abstentions_are_known_the_second_time(cached, asked):
-    given = [Score(0.5, "two stars", passed=np.bool_(False)), None, np.float32(0.25), True]
-    scoring = cached(lambda samples: given)
-    batch = [sample(prompt) for prompt in "abcd"]
-    assert scoring.score(batch) == given
-    assert scoring.score(batch) == [Score(0.5, "two stars", False), None, Score(0.25), Score(1.0)]
-    assert len(asked) == 4
+def test_scores_with_reason_and_verdict_and_abstentions_are_known_the_second_time(place, asked):
+    given = [Score(0.5, "two stars", passed=False), None, Score(1.0, passed=True)]
+    remembering = place(lambda samples: given)
+    batch = [sample(prompt) for prompt in "abc"]
+    for _ in range(2):
+        assert remembering.score(batch) == given
+    assert len(asked) == 3
 
 
-def test_an_array_is_an_answer(cached, asked):
-    scoring = cached(lambda samples: np.full(len(samples), 0.5))
-    scoring.score([sample("a")])
-    assert scoring.score([sample("a"), sample("b")]) == [Score(0.5), 0.5]
+def test_twice_in_one_batch_is_no_hit(place, asked):
+    twice = place()
+    assert twice.score([sample("a"), sample("a")]) == [Score(0.1), Score(0.1)]
+    assert (twice.hits, twice.score([])) == (0, [])
 
 
-def test_another_identity_shares_nothing(cached, asked):
-    cached(identity="one").score([sample()])
-    cached(identity="two").score([sample()])
+def test_another_identity_shares_nothing(place, asked):
+    place(identity="one").score([sample()])
+    place(identity="two").score([sample()])
     assert asked == ["a", "a"]
 
 
-@pytest.mark.parametrize("answer", [math.nan, math.inf, 1.5, -0.1, "good", Score(math.nan)])
-def test_what_the_caller_will_refuse_is_handed_on_and_not_kept(cached, asked, answer):
-    scoring = cached(lambda samples: [0.5, answer])
-    batch = [sample("a"), sample("b")]
-    assert scoring.score(batch)[1] is answer
-    cached(lambda samples: [0.5]).score(batch)
-    assert asked == ["a", "b", "b"]
+def fail(samples):
+    raise ValueError("off")
 
 
-def test_of_a_batch_that_fails_nothing_is_kept_or_counted(cached, asked):
-    cached().score([sample("a")])
-
-    def fail(samples):
-        raise ValueError("off")
-
-    failing = cached(fail)
-    with pytest.raises(ValueError, match="off"):
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(fail, RewardFailed), (lambda samples: [float("nan")] * len(samples), RewardAnswerInvalid)],
+)
+def test_of_a_batch_that_fails_nothing_is_kept_or_counted(place, asked, answer, error):
+    place().score([sample("a")])
+    failing = place(answer)
+    with pytest.raises(error):
         failing.score([sample("a"), sample("b")])
     assert failing.hits == 0
-    cached().score([sample("b")])
+    assert place().score([sample("b")]) == [Score(0.1)]
     assert asked == ["a", "b", "b"]
 
 
-@pytest.mark.parametrize(("answer", "says"), [([0.1], "a list of 1"), (None, "a NoneType inst")])
-def test_an_answer_of_another_length_fits_no_samples(cached, answer, says):
-    with pytest.raises(RewardAnswerInvalid, match=says):
-        cached(lambda samples: answer).score([sample("a"), sample("b")])
-
-
-def test_within_a_budget_the_failed_sample_alone_is_an_error_and_not_kept(cache, asked):
-    def score(samples):
-        asked.extend(s.prompt for s in samples)
-        if any(s.prompt == "bad" for s in samples):
-            raise ValueError("off")
-        return [0.5] * len(samples)
-
-    def scorer(**budget):
-        return Scorer(CachedReward(FunctionReward("r", score), "r", cache), **budget)
+def test_within_a_budget_the_failed_sample_alone_is_an_error_and_not_kept(place, asked):
+    def picky(samples):
+        return fail(samples) if "bad" in [s.prompt for s in samples] else [0.5] * len(samples)
 
     batch = [sample("a"), sample("bad"), sample("b")]
-    first = scorer(max_error_fraction=0.5)
+    scorer = Scorer(place(picky), max_error_fraction=0.5)
     for hits in (0, 2):
-        outcomes = first(batch)
-        assert outcomes.errors.tolist() == [False, True, False]
-        assert first.reward.scoring.hits == hits
+        assert scorer(batch).errors.tolist() == [False, True, False]
+        assert scorer.place.hits == hits
     assert asked == ["a", "bad", "b", "a", "bad", "b", "bad", "bad"]
-    with pytest.raises(RewardFailed, match="ValueError: off"):
-        scorer()(batch)
 
 
 IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -153,16 +133,35 @@ def test_a_key_is_of_the_content_and_not_of_how_it_lies_in_memory():
     assert len(first) == 32
 
 
-def test_metadata_without_a_canonical_form_is_asked_about_every_time(cached, asked):
-    scoring = cached()
+def test_metadata_without_a_canonical_form_is_asked_about_every_time(place, asked):
+    remembering = place()
     for _ in range(2):
-        outcomes = scoring.score([sample("aa", font=object()), sample("a")])
+        scores = remembering.score([sample("aa", font=object()), sample("a")])
+        assert [score.value for score in scores] == [0.2, 0.1]
     assert asked == ["aa", "a", "aa"]
-    assert outcomes == [0.2, Score(0.1)]
 
 
-def test_a_reward_behind_a_cache_still_says_what_it_is(cache):
-    reward = FunctionReward("r", lambda samples: [])
-    reward.higher_is_better, reward.range = False, (1.0, 2.0)
-    behind = CachedReward(reward, "r", cache)
-    assert (behind.name, behind.range, behind.higher_is_better) == ("r", (1.0, 2.0), False)
+def test_it_is_the_place_that_it_stands_before(cache):
+    class Closing(Here):
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    inner = Closing(FunctionReward("r", len))
+    outer = CachedPlace(inner, "one", cache)
+    assert outer.info is inner.info
+    outer.close()
+    assert inner.closed
+
+
+def test_without_a_cache_or_repeatable_scores_nothing_stands_between(cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.py").write_text("")
+    spec, reward = RewardSpec("./r.py:score"), FunctionReward("r", len)
+    inner = Here(reward)
+    assert cached(inner, spec, None) is inner
+    assert isinstance(cached(inner, spec, cache), CachedPlace)
+    reward.repeatable = False
+    inner = Here(reward)
+    assert cached(inner, spec, cache) is inner

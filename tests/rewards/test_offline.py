@@ -6,8 +6,9 @@ from PIL import Image
 
 from tdmr1.rewards.errors import RewardFailed, RewardNotFound, RewardSpecInvalid
 from tdmr1.rewards.function import FunctionReward
-from tdmr1.rewards.offline import Selected, Summary, score_pictures, select, summarize
+from tdmr1.rewards.offline import Summary, open_rewards, score_pictures, summarize
 from tdmr1.rewards.pairing import Picture
+from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.scorefile import ScoreFile
 from tdmr1.rewards.scoring import Scorer
 
@@ -43,7 +44,7 @@ def reward(asked):
                 for sample in samples
             ]
 
-        return Selected(Scorer(FunctionReward("r", score), 60.0, budget), identity)
+        return Scorer(Here(FunctionReward("r", score)), budget), identity
 
     return reward
 
@@ -53,8 +54,10 @@ def run(pictures, tmp_path):
     """Score the pictures with one reward, three at a time; gives (known, file, advances)."""
 
     def run(reward, some=None):
-        out, steps = ScoreFile(tmp_path / "s.jsonl"), []
-        known = score_pictures(some or pictures, {"r": reward}, out, 3, steps.append)
+        (scorer, identity), out, steps = reward, ScoreFile(tmp_path / "s.jsonl"), []
+        known = score_pictures(
+            some or pictures, {"r": scorer}, {"r": identity}, out, 3, steps.append
+        )
         out.tidy()
         return known, out, steps
 
@@ -137,7 +140,7 @@ def test_a_summary_of_all_and_of_each_tag(run, reward, pictures):
     pictures[6].path.write_text("no image")
     _, out, _ = run(reward(fails_on=["prompt 3"]))
     assert summarize(pictures, "r", out) == [
-        Summary("all", 7, mean=27.5, passed=None, abstained=1, errors=2),
+        Summary(None, 7, mean=27.5, passed=None, abstained=1, errors=2),
         Summary("even", 4, mean=20, passed=None, abstained=0, errors=1),
         Summary("odd", 3, mean=50, passed=None, abstained=1, errors=1),
     ]
@@ -157,19 +160,24 @@ def shy(samples):
 def test_verdicts_are_shares_of_those_given(pictures, tmp_path):
     (tmp_path / "r.py").write_text(CODE)
     names = [f"{tmp_path}/r.py:{name}" for name in ("bright", "shy")]
-    rewards = select(",".join(names), 60.0, 0.0, None)
-    assert list(rewards) == names
+    mix, identities = open_rewards(names, 60.0, 0.0, None)
+    assert list(identities) == names
     out = ScoreFile(tmp_path / "s.jsonl")
-    score_pictures(pictures, rewards, out, 3, lambda done: None)
+    score_pictures(pictures, mix.scorers, identities, out, 3, lambda done: None)
     bright, shy = (summarize(pictures, name, out)[0] for name in names)
     assert bright.passed == pytest.approx(4 / 7)
-    assert shy == Summary("all", 7, mean=None, passed=None, abstained=7, errors=0)
+    assert shy == Summary(None, 7, mean=None, passed=None, abstained=7, errors=0)
 
 
-def test_what_cannot_be_selected_says_why():
-    with pytest.raises(RewardNotFound, match="no reward 'oxr' is installed"):
-        select("oxr", 60.0, 0.0, None)
-    with pytest.raises(RewardSpecInvalid, match="'oxr' has a weight, which only training uses"):
-        select("oxr=2", 60.0, 0.0, None)
-    with pytest.raises(RewardSpecInvalid, match="needs a name"):
-        select("", 60.0, 0.0, None)
+@pytest.mark.parametrize(
+    ("names", "error", "says"),
+    [
+        (["oxr"], RewardNotFound, "no reward 'oxr' is installed"),
+        (["oxr=2"], RewardSpecInvalid, "'oxr' has a weight, which only training uses"),
+        ([""], RewardSpecInvalid, "needs a name"),
+        (["a.b:c", "a.b:c"], RewardSpecInvalid, "is selected twice"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(names, error, says):
+    with pytest.raises(error, match=says):
+        open_rewards(names, 60.0, 0.0, None)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,8 @@ def test_without_gates_nothing_is_held_back(generator, reward):
 
 def test_where_lower_is_better_training_climbs_down(generator, reward):
     judge = Judge([reward("red")])
-    judge.mix.scorers[reward("red")].reward.higher_is_better = False
+    place = judge.mix.scorers[reward("red")].place
+    place.info = dataclasses.replace(place.info, higher_is_better=False)
     latents = torch.stack([torch.full((3, 4, 4), x) for x in (100.0, -100.0)])
     judgement = judge(generator, latents, PROMPTS)
     assert judgement.outcomes[reward("red")].values.tolist() == [1, 0]

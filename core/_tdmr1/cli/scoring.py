@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +12,14 @@ import typer
 if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must start fast
     from rich.console import Console
 
-    from tdmr1.rewards.offline import Selected, Summary
+    from tdmr1.rewards.mixing import RewardMix
+    from tdmr1.rewards.offline import Summary
     from tdmr1.rewards.pairing import Picture
     from tdmr1.rewards.scorefile import ScoreFile
 
 
 def score(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Reward; several: NAME,NAME.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Reward, NAME[@PLACE].")],
     images: Annotated[
         list[Path], typer.Argument(metavar="DIR_OR_FILES", help="Folders and image files.")
     ],
@@ -25,6 +27,9 @@ def score(
         Path,
         typer.Option(help='JSON lines with "prompt" and "file", or one prompt an image in order.'),
     ],
+    reward: Annotated[
+        list[str] | None, typer.Option("--reward", "-r", help="One more reward; repeatable.")
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="JSON lines; what is in it is not scored again.")
     ] = Path("scores.jsonl"),
@@ -46,7 +51,7 @@ def score(
     from rich.console import Console
 
     from tdmr1.rewards.cache import open_cache
-    from tdmr1.rewards.offline import select, summarize
+    from tdmr1.rewards.offline import open_rewards, summarize
     from tdmr1.rewards.pairing import find_images, pair
     from tdmr1.rewards.scorefile import ScoreFile
 
@@ -54,17 +59,18 @@ def score(
     pictures, unused = pair(find_images(images), prompts)
     lines = ScoreFile(out)
     cache = open_cache(reward_cache)
-    rewards = select(name, reward_timeout, max_reward_errors, cache)
-    known = _run(pictures, rewards, lines, batch, console)
-    summaries = {reward: summarize(pictures, reward, lines) for reward in rewards}
+    names = [name, *(reward or [])]
+    mix, identities = open_rewards(names, reward_timeout, max_reward_errors, cache)
+    with contextlib.closing(mix):
+        known = _run(pictures, mix, identities, lines, batch)
+    summaries = {reward: summarize(pictures, reward, lines) for reward in identities}
     _print_table(summaries, console)
     if unused:
         console.print(f"{unused} lines of {prompts} name none of these images")
     if known:
-        console.print(f"{known} of {len(pictures) * len(rewards)} scores were in {out} already")
+        console.print(f"{known} of {len(pictures) * len(names)} scores were in {out} already")
     if cache is not None:
-        hits = sum(reward.cache_hits for reward in rewards.values())
-        console.print(f"{hits} were in the cache {cache.path}")
+        console.print(f"{sum(mix.cache_hits().values())} were in the cache {cache.path}")
         cache.close()
     console.print(f"scores: {out}")
     if any(summary.errors for of_reward in summaries.values() for summary in of_reward):
@@ -74,10 +80,10 @@ def score(
 
 def _run(
     pictures: Sequence[Picture],
-    rewards: Mapping[str, Selected],
+    mix: RewardMix,
+    identities: Mapping[str, str],
     lines: ScoreFile,
     batch: int,
-    console: Console,
 ) -> int:
     """Score behind a progress bar; how many scores were known."""
     from rich.console import Console
@@ -90,12 +96,14 @@ def _run(
     display = Console(stderr=True)
     try:
         with Progress(console=display, transient=True, disable=not display.is_terminal) as bar:
-            task = bar.add_task(f"scoring with {', '.join(rewards)}", total=len(pictures))
-            known = score_pictures(
-                pictures, rewards, lines, batch, lambda done: bar.advance(task, done)
-            )
+            task = bar.add_task(f"scoring with {', '.join(identities)}", total=len(pictures))
+
+            def advance(done: int) -> None:
+                bar.advance(task, done)
+
+            known = score_pictures(pictures, mix.scorers, identities, lines, batch, advance)
     except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from here")
+        typer.echo("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
     except RewardError as error:
         raise UserError(
@@ -113,7 +121,7 @@ def _print_table(summaries: Mapping[str, Sequence[Summary]], console: Console) -
         for row in of_reward:
             table.add_row(
                 reward,
-                row.group,
+                "all" if row.tag is None else row.tag,
                 str(row.images),
                 "-" if row.mean is None else f"{row.mean:.3f}",
                 "-" if row.passed is None else f"{row.passed:.1%}",
