@@ -47,6 +47,9 @@ class TDMR1Options(TDMOptions):
     warmup: int = Field(0, ge=0, description="iterations that train fake and surrogate alone")
     rollout: Literal["ode", "sde"] = Field("ode", description="deterministic or stochastic")
     advantage_std: Literal["batch", "group"] = "batch"
+    advantage_mix: Literal["gdpo", "grpo"] = Field(
+        "gdpo", description="normalise each reward, then sum (GDPO); or sum, then normalise (GRPO)"
+    )
 
     surrogate_lr: float = Field(4e-4, gt=0)
     surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration")

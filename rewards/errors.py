@@ -20,6 +20,10 @@ class RewardOptionInvalid(RewardError):
     """A reward has no such option, or its value is of another type."""
 
 
+class GateInvalid(RewardError):
+    """`--gate` was given something that is not a comparison, or one that decides nothing."""
+
+
 class RewardNotFound(RewardError):
     """No such reward, file, module or function."""
 

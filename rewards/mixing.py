@@ -1,7 +1,8 @@
 """Several rewards over the same samples, each with its own outcomes.
 
 The rewards are not added up here: advantages are taken per reward within the group, so that a
-reward with large numbers cannot drown another, and only then weighted by `RewardMix.weights`.
+reward with large numbers cannot drown another, and only then weighted by `RewardMix.weights`
+(`tdmr1.core.advantage`, which can also do it the other way round).
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from concurrent.futures import FIRST_EXCEPTION, Future
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tdmr1.rewards.background import Lane
+from tdmr1.rewards.cache import RewardCache
+from tdmr1.rewards.cached import CachedPlace, cached
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.errors import RewardsAllAbstain, RewardSpecInvalid
+from tdmr1.rewards.gates import Gate
 from tdmr1.rewards.places.base import Place
 from tdmr1.rewards.places.opening import open_place
 from tdmr1.rewards.scoring import Outcomes, Scorer
@@ -47,25 +54,38 @@ class Pending:
 
 
 class RewardMix:
-    """The selected rewards of a run. Each scores in a thread of its own.
+    """The selected rewards of a run, and its gates. Each reward scores in a thread of its own.
 
     Args:
         rewards: at least one, and where it runs; no name twice.
         max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+        gates: their rewards are among `rewards` or among `watched`.
+        watched: rewards that gates alone look at: they are scored, and not climbed.
 
     Attributes:
-        weights: reward name -> weight, in the order given.
+        weights: reward name -> weight, in the order given; without those of `watched`.
         scorers: reward name -> its scorer, which holds the counts of samples and errors.
+        gates: as given.
 
     Raises:
         RewardSpecInvalid: there is no reward, or one is named twice.
+        GateInvalid: a gate lets every sample of its reward pass, or none.
     """
 
     def __init__(
-        self, rewards: Sequence[tuple[RewardSpec, Place]], max_error_fraction: float = 0.0
+        self,
+        rewards: Sequence[tuple[RewardSpec, Place]],
+        max_error_fraction: float = 0.0,
+        gates: Sequence[Gate] = (),
+        watched: Sequence[tuple[RewardSpec, Place]] = (),
     ) -> None:
         self.weights = _weights([spec for spec, _ in rewards])
-        self.scorers = {spec.name: Scorer(place, max_error_fraction) for spec, place in rewards}
+        self.scorers = {
+            spec.name: Scorer(place, max_error_fraction) for spec, place in [*rewards, *watched]
+        }
+        self.gates = list(gates)
+        for gate in gates:
+            gate.check(self.scorers[gate.reward.name].place.info.range)
         self._lanes = {name: Lane(f"scoring {name}") for name in self.scorers}
 
     @classmethod
@@ -75,6 +95,8 @@ class RewardMix:
         timeout: float = 60.0,
         max_error_fraction: float = 0.0,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        gates: Sequence[Gate] = (),
+        cache: RewardCache | None = None,
     ) -> RewardMix:
         """Load every reward where it runs; those that run elsewhere load side by side.
 
@@ -83,33 +105,41 @@ class RewardMix:
             timeout: seconds for one call of one reward, > 0.
             max_error_fraction: share of samples that may fail, per reward, in [0, 1).
             options: reward name -> its option -> value.
+            gates: a reward that is not among `specs` is loaded for its gates alone.
+            cache: asked before those rewards that are repeatable.
 
         Raises:
             RewardError: as for the class; or a reward is unknown, broken or cannot be reached.
                 Those that were loaded are closed again.
         """
-        _weights(specs)
+        selected = _weights(specs)
+        watched: dict[str, RewardSpec] = {}
+        for gate in gates:
+            if gate.reward.name not in selected:
+                watched.setdefault(gate.reward.name, gate.reward)
+        everything = [*specs, *watched.values()]
 
         def open_one(spec: RewardSpec) -> Place:
             return open_place(spec, timeout, (options or {}).get(spec.name))
 
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}
-            for spec in specs:
+            for spec in everything:
                 if spec.place.kind != "here":
                     lane = Lane(f"opening {spec.name}")
                     futures[spec.name] = lane.submit(partial(open_one, spec))
                     lane.close()
                     opened.callback(futures[spec.name].add_done_callback, _close)
             places: dict[str, Place] = {}
-            for spec in specs:
+            for spec in everything:
                 # In this process one after another and in this thread, as imports may want it.
                 if spec.name not in futures:
                     places[spec.name] = open_one(spec)
                     opened.callback(places[spec.name].close)
             _wait(futures.values())
             places |= {name: future.result() for name, future in futures.items()}
-            mix = cls([(spec, places[spec.name]) for spec in specs], max_error_fraction)
+            pairs = [(spec, cached(places[spec.name], spec, cache)) for spec in everything]
+            mix = cls(pairs[: len(specs)], max_error_fraction, gates, pairs[len(specs) :])
             opened.pop_all()
         return mix
 
@@ -132,6 +162,20 @@ class RewardMix:
             RewardError: as `Scorer` does.
         """
         return self.submit(samples).result()
+
+    def merit(self, name: str, outcomes: Outcomes) -> NDArray[np.float64]:
+        """A reward's values (N,) as training climbs them: turned round where lower is better."""
+        higher_is_better = self.scorers[name].place.info.higher_is_better
+        return outcomes.values if higher_is_better else -outcomes.values
+
+    def closed(self, outcomes: Mapping[str, Outcomes]) -> dict[str, NDArray[np.bool_]]:
+        """Gate, as it is written -> bool (N,), the samples that it holds back."""
+        return {str(gate): gate.closed(outcomes[gate.reward.name]) for gate in self.gates}
+
+    def cache_hits(self) -> dict[str, int]:
+        """Reward name -> samples so far that the cache knew; without those that have no cache."""
+        places = {name: scorer.place for name, scorer in self.scorers.items()}
+        return {name: p.hits for name, p in places.items() if isinstance(p, CachedPlace)}
 
     def close(self) -> None:
         """End every thread and process of the rewards; nothing can be scored any more."""

@@ -49,6 +49,9 @@ class RunOptions(Options):
     )
     reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
+    reward_cache: str = Field(
+        "off", description="scores that are kept on disk: on (in the user's cache), off, or a file"
+    )
     checkpoint_every: int = Field(25, ge=1, description="iterations")
     checkpoints_kept: int = Field(2, ge=1)
     evaluate_every: int = Field(0, ge=0, description="iterations; 0: only at the end")
@@ -71,6 +74,9 @@ class TrainConfig(RunOptions):
     kind: ClassVar[str] = "train"
 
     student: str | None = Field(None, description="LoRA folder; by default the generator's own")
+    gates: tuple[str, ...] = Field(
+        (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
+    )
     method: TDMR1Options = TDMR1Options()
 
 

@@ -65,8 +65,8 @@ def evaluate(
 
     Args:
         run: one that has ended.
-        rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
-            options.
+        rewards, heldout, images, seed: instead of the run's own. A reward of the run keeps its
+            options; rewards replace its gates', too.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
@@ -82,6 +82,8 @@ def evaluate(
         names = {RewardSpec.parse(text).name for text in rewards}
         changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
     changes = {key: value for key, value in changes.items() if value is not None}
+    if rewards is not None and isinstance(config, TrainConfig):
+        changes["gates"] = ()
     config = validated(type(config), {**config.model_dump(), **changes})
     lora, judge = _lora(run), new_judge(config)
     generator, roles, student = _student(config)

@@ -4,16 +4,20 @@ import time
 import numpy as np
 import pytest
 
-from tdmr1.rewards import Sample
+from tdmr1.rewards import Sample, Score
+from tdmr1.rewards.cache import RewardCache
 from tdmr1.rewards.errors import (
+    GateInvalid,
     RewardFailed,
     RewardNotFound,
     RewardsAllAbstain,
     RewardSpecInvalid,
 )
 from tdmr1.rewards.function import FunctionReward
+from tdmr1.rewards.gates import Gate
 from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.places.here import Here
+from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
 
 
@@ -166,3 +170,84 @@ def test_nothing_is_opened_of_what_is_no_mixture(opened):
     with pytest.raises(RewardSpecInvalid, match="selected twice"):
         RewardMix.open(specs("a", "a@worker"))
     assert opened == []
+
+
+def test_where_lower_is_better_the_values_are_turned_round():
+    up, down = FunctionReward("up", len), FunctionReward("down", len)
+    down.higher_is_better = False
+    rewards = RewardMix([(RewardSpec(r.name), Here(r)) for r in (up, down)])
+    outcomes = Outcomes.of([Score(2.0), None])
+    np.testing.assert_array_equal(rewards.merit("up", outcomes), [2, np.nan])
+    np.testing.assert_array_equal(rewards.merit("down", outcomes), [-2, np.nan])
+
+
+CODE = """
+from tdmr1.rewards import Reward
+
+def score(samples):
+    return [1.0] * len(samples)
+
+class Short(Reward):
+    "How short the prompt is."
+    name = "short"
+
+    def score(self, samples):
+        return [1 / len(sample.prompt) for sample in samples]
+
+class Random(Short):
+    repeatable = False
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Three rewards in ./r.py."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.py").write_text(CODE)
+
+
+def test_a_gate_s_reward_is_scored_and_not_climbed_unless_it_is_selected(here):
+    gates = [Gate.parse(t) for t in ("./r.py:Short>0.3", "./r.py:score>=1", "./r.py:Short<0.9")]
+    rewards = RewardMix.open(specs("./r.py:score=2"), gates=gates)
+    outcomes = rewards.score(batch("abcd", "ab", "a"))
+    assert rewards.weights == {"./r.py:score": 2.0}
+    assert outcomes["./r.py:Short"].values.tolist() == [0.25, 0.5, 1]
+    assert {gate: closed.tolist() for gate, closed in rewards.closed(outcomes).items()} == {
+        "./r.py:Short>0.3": [True, False, False],
+        "./r.py:score>=1": [False, False, False],
+        "./r.py:Short<0.9": [False, False, True],
+    }
+    rewards.close()
+
+
+def test_a_gate_opens_its_reward_where_it_says_unless_it_is_selected(opened):
+    gates = [Gate.parse(text) for text in ("a@env>0", "b@worker>0", "b@env<9")]
+    rewards = RewardMix.open(specs("a@worker"), gates=gates)
+    assert sorted(opened) == ["opened a worker 60.0", "opened b worker 60.0"]
+    rewards.close()
+    assert opened[2:] == ["closed a", "closed b"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "error", "says"),
+    [
+        ("./r.py:Short>5", GateInvalid, "lets no sample pass"),
+        ("./r.py:nothing>5", RewardNotFound, "its functions are: score"),
+    ],
+)
+def test_a_gate_that_cannot_be_is_refused_when_it_is_opened(here, gate, error, says):
+    with pytest.raises(error, match=says):
+        RewardMix.open(specs("./r.py:score"), gates=[Gate.parse(gate)])
+
+
+def test_repeatable_rewards_remember(here, tmp_path):
+    cache = RewardCache(tmp_path / "c.sqlite")
+    rewards = RewardMix.open(specs("./r.py:score", "./r.py:Random"), cache=cache)
+    assert rewards.cache_hits() == {"./r.py:score": 0}
+    for hits in (0, 2):
+        outcomes = rewards.score(batch("a", "ab"))
+        assert outcomes["./r.py:score"].values.tolist() == [1, 1]
+        assert outcomes["./r.py:Random"].values.tolist() == [1, 0.5]
+        assert rewards.cache_hits() == {"./r.py:score": hits}
+    rewards.close()
+    cache.close()

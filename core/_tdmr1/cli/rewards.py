@@ -7,7 +7,7 @@ import json
 
 import typer
 
-from tdmr1.cli import authoring, places
+from tdmr1.cli import authoring, places, scoring
 from tdmr1.rewards.listing import InstalledReward, installed
 from tdmr1.rewards.packages import LIMIT, hidden
 from tdmr1.rewards.places.environment import listed
@@ -58,3 +58,4 @@ def _print_table(found: list[InstalledReward]) -> None:
 
 app.add_typer(authoring.app)
 app.add_typer(places.app)
+app.command("score")(scoring.score)

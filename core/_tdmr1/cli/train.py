@@ -22,6 +22,10 @@ Rewards = Annotated[
     list[str] | None,
     typer.Option("--reward", "-r", help="NAME[=WEIGHT] or ./file.py:function; repeatable."),
 ]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option("--gate", help="'NAME>NUMBER': what fails it is its group's worst; repeatable."),
+]
 Model = Annotated[str | None, typer.Option(help="Generator.")]
 Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .txt.")]
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
@@ -35,6 +39,7 @@ Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 
 def train(
     reward: Rewards = None,
+    gate: Gates = None,
     model: Model = None,
     student: Annotated[str | None, typer.Option(help="LoRA folder to start from.")] = None,
     prompts: Prompts = None,
@@ -49,6 +54,7 @@ def train(
     """Train a few-step generator on black-box rewards (TDM-R1)."""
     arguments = {
         "rewards": reward or None,
+        "gates": gate or None,
         "model": model,
         "student": student,
         "prompts": prompts,
