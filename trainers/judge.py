@@ -57,8 +57,8 @@ class Judge:
         cache: of scores: "on", "off" or a file.
 
     Raises:
-        RewardError: there is none, or one is unknown, broken or named twice, or so is a gate; or an
-            option is not one of a selected reward.
+        RewardError: there is none, or one is unknown, broken or named twice, or so is a gate; or
+            an option is not one of a selected reward.
     """
 
     def __init__(

@@ -329,14 +329,15 @@ def test_peak_memory_grows_with_what_was_held():
         import numpy as np
         from tdmr1.rewards.checks.cost import peak_memory
 
-        print(peak_memory(None, ()).figures["mib"])
-        held = np.ones(150 * 2**20, np.uint8)
+        before = peak_memory(None, ()).figures["mib"]
+        held = np.ones(round(before) * 2**20, np.uint8)
         del held
-        print(peak_memory(None, ()).figures["mib"])
+        print(before, peak_memory(None, ()).figures["mib"])
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     before, after = map(float, subprocess.check_output(command, text=True).split())
-    assert 5 < before < 150 < after < before + 250
+    # The first figure may be the peak of the process that started this one.
+    assert 5 < before < after < 2.5 * before
 
 
 def test_peak_memory_of_the_gpu_where_torch_was_imported(monkeypatch):
