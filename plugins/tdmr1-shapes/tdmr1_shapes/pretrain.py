@@ -61,7 +61,7 @@ class PretrainOptions:
         seed: of weights, images and noise.
     """
 
-    steps: int = 3000
+    steps: int = 5000
     batch: int = 96
     lr: float = 1.5e-3
     ema: float = 0.999
