@@ -80,15 +80,6 @@ def version(spec: RewardSpec) -> str:
     return "" if spec.function else _distribution(_find(spec.name)).version
 
 
-def module_of(spec: RewardSpec) -> str:
-    """Name of the module that an installed reward's entry point names; imports nothing.
-
-    Raises:
-        RewardNotFound, RewardBroken: as `version`.
-    """
-    return _find(spec.name).module
-
-
 def _load_installed(name: str) -> object:
     entry = _find(name)
     distribution = _distribution(entry)
