@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from tdmr1.rewards.errors import RewardRefused
+
 T = TypeVar("T")
 
 
@@ -26,19 +28,30 @@ class Lane:
         self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
         self._tasks = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """What `work` returns or raises, once everything submitted before has been done."""
+        """What `work` returns or raises, once everything submitted before has been done.
+
+        Raises:
+            RewardRefused: the lane is closed.
+        """
         future: Future[T] = Future()
-        self._tasks.put((future, work))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._closed:
+                raise RewardRefused(f"{self._name} is closed")
+            self._tasks.put((future, work))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
         return future
 
     def close(self) -> None:
         """End the thread after what has been submitted; does not wait for it."""
-        self._tasks.put(None)
+        with self._lock:
+            self._closed = True
+            self._tasks.put(None)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:

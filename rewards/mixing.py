@@ -94,6 +94,7 @@ class RewardMix:
         specs: Sequence[RewardSpec],
         timeout: float = 60.0,
         max_error_fraction: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
         gates: Sequence[Gate] = (),
         cache: RewardCache | None = None,
     ) -> RewardMix:
@@ -103,6 +104,7 @@ class RewardMix:
             specs: at least one; no name twice.
             timeout: seconds for one call of one reward, > 0.
             max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+            options: reward name -> its option -> value.
             gates: a reward that is not among `specs` is loaded for its gates alone.
             cache: asked before those rewards that are repeatable.
 
@@ -111,28 +113,34 @@ class RewardMix:
                 Those that were loaded are closed again.
         """
         selected = _weights(specs)
+        options = options or {}
         watched: dict[str, RewardSpec] = {}
         for gate in gates:
             if gate.reward.name not in selected:
                 watched.setdefault(gate.reward.name, gate.reward)
         everything = [*specs, *watched.values()]
+
+        def open_one(spec: RewardSpec) -> Place:
+            place = open_place(spec, timeout, options.get(spec.name))
+            return cached(place, spec, options.get(spec.name), cache)
+
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}
             for spec in everything:
                 if spec.place.kind != "here":
                     lane = Lane(f"opening {spec.name}")
-                    futures[spec.name] = lane.submit(partial(open_place, spec, timeout))
+                    futures[spec.name] = lane.submit(partial(open_one, spec))
                     lane.close()
                     opened.callback(futures[spec.name].add_done_callback, _close)
             places: dict[str, Place] = {}
             for spec in everything:
                 # In this process one after another and in this thread, as imports may want it.
                 if spec.name not in futures:
-                    places[spec.name] = open_place(spec, timeout)
+                    places[spec.name] = open_one(spec)
                     opened.callback(places[spec.name].close)
             _wait(futures.values())
             places |= {name: future.result() for name, future in futures.items()}
-            pairs = [(spec, cached(places[spec.name], spec, cache)) for spec in everything]
+            pairs = [(spec, places[spec.name]) for spec in everything]
             mix = cls(pairs[: len(specs)], max_error_fraction, gates, pairs[len(specs) :])
             opened.pop_all()
         return mix

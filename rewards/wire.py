@@ -117,26 +117,25 @@ def parse_header(text: bytes) -> Header:
     return header
 
 
-def pack_samples(samples: Sequence[Sample]) -> tuple[list[Header], list[memoryview]]:
-    """Samples as header entries and chunks of the body.
+def describe_samples(samples: Sequence[Sample]) -> list[Header]:
+    """Samples, but for their pixels, as header entries.
 
     Raises:
         FrameInvalid: an image is not uint8 (height, width, 3).
     """
-    entries = describe_samples(samples)
-    return entries, [np.ascontiguousarray(sample.image).data.cast("B") for sample in samples]
-
-
-def describe_samples(samples: Sequence[Sample]) -> list[Header]:
-    """The header entries of `pack_samples`, without the pixels."""
     return [
         {"prompt": s.prompt, "metadata": dict(s.metadata), "shape": _shape(s.image, f"sample {i}")}
         for i, s in enumerate(samples)
     ]
 
 
+def pixel_chunks(samples: Sequence[Sample]) -> list[memoryview]:
+    """The pixels of samples that can be described, as chunks of the body."""
+    return [np.ascontiguousarray(sample.image).data.cast("B") for sample in samples]
+
+
 def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
-    """What `pack_samples` packed; the images are read-only views of `body`.
+    """What `describe_samples` and `pixel_chunks` packed; the images are read-only views of `body`.
 
     Raises:
         FrameInvalid: an entry is not one, or the body is not as long as the shapes say.

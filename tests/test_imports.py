@@ -54,8 +54,8 @@ def test_a_reward_package_imports_the_contract_alone():
 
 
 def test_rewards_import_without_torch():
-    files = [path.relative_to(ROOT) for path in (ROOT / "rewards").glob("**/[!_]*.py")]
-    modules = [".".join(("tdmr1", *path.with_suffix("").parts)) for path in files]
+    paths = [path.relative_to(ROOT) for path in (ROOT / "rewards").rglob("[!_]*.py")]
+    modules = [f"tdmr1.{'.'.join(path.with_suffix('').parts)}" for path in paths]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

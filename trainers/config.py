@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from tdmr1.core.options import Options, TDMOptions, TDMR1Options
 from tdmr1.errors import UserError
@@ -44,6 +44,9 @@ class RunOptions(Options):
     prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
     precision: Literal["no", "bf16"] = Field("no", description="of the network, by autocast")
     rewards: tuple[str, ...] = Field((), description="NAME[=WEIGHT]; distillation only measures")
+    reward_options: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="reward -> option -> value; `tdmr1 rewards info NAME` lists the options"
+    )
     reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
     reward_cache: str = Field(

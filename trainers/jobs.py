@@ -11,6 +11,7 @@ from rich.console import Console
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
+from tdmr1.rewards.spec import RewardSpec
 from tdmr1.trainers.config import AnyConfig, TrainConfig, build_config, validated
 from tdmr1.trainers.evaluate import Evaluation, Report, few_step, many_step
 from tdmr1.trainers.images import grid, to_uint8, write_png
@@ -64,7 +65,8 @@ def evaluate(
 
     Args:
         run: one that has ended.
-        rewards, heldout, images, seed: instead of the run's own. Rewards replace its gates', too.
+        rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
+            options, and gates go with their run's rewards.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
@@ -76,9 +78,11 @@ def evaluate(
         "eval_images": images,
         "eval_seed": seed,
     }
+    if rewards is not None:
+        names = {RewardSpec.parse(text).name for text in rewards}
+        changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
+        changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}
-    if rewards is not None and isinstance(config, TrainConfig):
-        changes["gates"] = ()
     config = validated(type(config), {**config.model_dump(), **changes})
     lora, judge = _lora(run), new_judge(config)
     generator, roles, student = _student(config)

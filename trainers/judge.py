@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.rewards.cache import open_cache
 from tdmr1.rewards.contract import Sample
+from tdmr1.rewards.errors import RewardOptionInvalid
 from tdmr1.rewards.gates import Gate
+from tdmr1.rewards.listing import warn_of_unusable
 from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
@@ -49,11 +52,13 @@ class Judge:
         rewards: "NAME[=WEIGHT][@PLACE]" each.
         timeout: seconds for one call of one reward.
         max_error_fraction: share of samples that may fail, per reward.
+        options: name of a selected reward, or of a gate's -> its option -> value.
         gates: "NAME[@PLACE]>NUMBER" each.
         cache: of scores: "on", "off" or a file.
 
     Raises:
-        RewardError: there is none, or one is unknown, broken or named twice; or so is a gate.
+        RewardError: there is none, or one is unknown, broken or named twice; an option is not
+            one of a selected reward; a gate is malformed or decides nothing.
     """
 
     def __init__(
@@ -61,12 +66,23 @@ class Judge:
         rewards: Sequence[str],
         timeout: float = 60.0,
         max_error_fraction: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
         gates: Sequence[str] = (),
         cache: str = "off",
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
         parsed = [Gate.parse(text) for text in gates]
-        self.mix = RewardMix.open(specs, timeout, max_error_fraction, parsed, open_cache(cache))
+        names = list(dict.fromkeys(spec.name for spec in [*specs, *(g.reward for g in parsed)]))
+        options = options or {}
+        for name in options.keys() - set(names):
+            raise RewardOptionInvalid(
+                f"`reward_options` has options for {name!r}, which is not selected; "
+                f"selected are: {', '.join(names)}"
+            )
+        warn_of_unusable(names)
+        self.mix = RewardMix.open(
+            specs, timeout, max_error_fraction, options, parsed, open_cache(cache)
+        )
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]

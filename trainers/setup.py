@@ -59,6 +59,7 @@ def new_judge(config: RunOptions) -> Judge:
         config.rewards,
         config.reward_timeout,
         config.max_reward_errors,
+        config.reward_options,
         config.gates if isinstance(config, TrainConfig) else (),
         config.reward_cache,
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Sample, Score
 from tdmr1.rewards.errors import blaming
+
+SLOW = "; if it is only slow, raise `reward_timeout`"
+"""What to do about a time limit, for an error's text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +25,7 @@ class RewardInfo:
         repeatable: whether the same samples always get the same scores.
         version: of the distribution that brings it; "" of a function's.
         contract: the version of the contract that its side speaks.
+        options: that it was made with; the others have their defaults.
     """
 
     name: str
@@ -29,15 +34,23 @@ class RewardInfo:
     repeatable: bool = True
     version: str = ""
     contract: int = CONTRACT_VERSION
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, reward: Reward, name: str | None = None, version: str = "") -> RewardInfo:
+    def of(
+        cls,
+        reward: Reward,
+        name: str | None = None,
+        version: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> RewardInfo:
         """What a reward in this process says of itself.
 
         Args:
             reward: any.
             name: as selected; by default the reward's own.
             version: of the distribution that brings it.
+            options: that it was made with.
 
         Raises:
             RewardBroken: what it says is not what the contract asks.
@@ -51,6 +64,7 @@ class RewardInfo:
             higher_is_better=bool(reward.higher_is_better),
             repeatable=bool(reward.repeatable),
             version=version,
+            options=dict(options or {}),
         )
 
 

@@ -1,10 +1,9 @@
 """The process at the other end of `process.py`: loads one reward, and scores what it is sent.
 
-    python -m tdmr1.rewards.places.child NAME [PATH ...]
+    python -m tdmr1.rewards.places.child NAME
 
-Stdin is the wire, a Unix socket; whatever is written to stdout and stderr is for people. The
-paths, if there are any, become `sys.path`: a reward is found here as it is in the process that
-wants it. `messages.py` says what passes over the wire.
+Stdin is the wire, a Unix socket, and `messages.py` says what passes over it; whatever is written
+to stdout and stderr is for people. NAME is for them, too, who look at a list of processes.
 
 The process ends when the wire does.
 """
@@ -24,13 +23,12 @@ import time
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward
-from tdmr1.rewards.discovery import load, version
 from tdmr1.rewards.errors import RewardError
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.here import call
+from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.messages import error_message, info_message, scores_message
 from tdmr1.rewards.places.process import GRACE
-from tdmr1.rewards.spec import RewardSpec
 from tdmr1.rewards.wire import FrameInvalid, Header, StreamEnded, encode, read_head, unpack_samples
 
 
@@ -50,12 +48,12 @@ class Wire:
         (frame,) = encode(header)
         self._socket.sendall(frame)
 
-    def receive(self) -> tuple[Header, int]:
-        """The next header, and the descriptor that came with it, to be closed.
+    def receive(self) -> tuple[Header, int | None]:
+        """The next header, and the descriptor that came with it, if any, to be closed.
 
         Raises:
             StreamEnded: nothing more comes.
-            FrameInvalid: what came is not a request with a descriptor.
+            FrameInvalid: what came is not a frame.
         """
         descriptors: list[int] = []
 
@@ -74,9 +72,7 @@ class Wire:
         except StreamEnded:
             self._ended = True
             raise
-        if len(descriptors) != 1:
-            raise FrameInvalid(f"{len(descriptors)} descriptors came with it instead of one")
-        return header, descriptors[0]
+        return header, descriptors[0] if descriptors else None
 
     def _end_with_it(self) -> None:
         """End this process some time after the wire, should the reward be hanging then."""
@@ -96,7 +92,7 @@ def _end_group() -> None:
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
-def answer(reward: Reward, info: RewardInfo, header: Header, descriptor: int) -> Header:
+def answer(reward: Reward, info: RewardInfo, header: Header, descriptor: int | None) -> Header:
     """Score what a request asks for.
 
     Args:
@@ -109,9 +105,9 @@ def answer(reward: Reward, info: RewardInfo, header: Header, descriptor: int) ->
         FrameInvalid: it is not a request.
     """
     size = header.get("memory")
+    if header.get("op") != "score" or type(size) is not int or descriptor is None:
+        raise FrameInvalid("it does not ask to score")
     try:
-        if header.get("op") != "score" or type(size) is not int:
-            raise FrameInvalid("it does not ask to score")
         memory = mmap.mmap(descriptor, max(size, 1), access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
@@ -133,25 +129,22 @@ def _score(reward: Reward, info: RewardInfo, header: Header, pixels: memoryview)
 
 def main() -> None:
     """Serve the wire until it ends."""
-    name, *paths = sys.argv[1:]
-    if paths:
-        sys.path[:] = paths
     faulthandler.enable()
     wire = Wire()
-    spec = RewardSpec(name)
     try:
-        reward = load(spec)
-        info = RewardInfo.of(reward, name, version(spec))
-    except UserError as error:
-        wire.send(error_message(error))
-        return
-    wire.send(info_message(info))
-    while True:
+        request, _ = wire.receive()
+        if (paths := request["path"]) is not None:
+            sys.path[:] = paths
         try:
-            header, descriptor = wire.receive()
-        except StreamEnded:
+            reward, info = load_described(request["reward"], request["options"])
+        except UserError as error:
+            wire.send(error_message(error))
             return
-        wire.send(answer(reward, info, header, descriptor))
+        wire.send(info_message(info))
+        while True:
+            wire.send(answer(reward, info, *wire.receive()))
+    except StreamEnded:
+        return
 
 
 if __name__ == "__main__":

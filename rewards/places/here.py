@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from tdmr1.rewards.answers import checked, described
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardTimeout
-from tdmr1.rewards.places.base import Place, RewardInfo
+from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
 
 
 class Here(Place):
@@ -48,7 +48,7 @@ class Here(Place):
         if not answer.done():
             raise RewardTimeout(
                 f"reward {self.info.name!r} did not score {len(samples)} samples within "
-                f"{self.timeout:g} s; if it is only slow, raise `reward_timeout`"
+                f"{self.timeout:g} s{SLOW}"
             )
         return answer.result()
 

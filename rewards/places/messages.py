@@ -1,6 +1,15 @@
 """What a run and a reward that works elsewhere say to each other, as headers of the wire.
 
-A run asks to score N samples
+A run asks a child, first of all, to load a reward, and to look for it where the run does
+
+    {"op": "load", "reward": "ocr", "options": {"short_side": 200}, "path": null or [...]}
+
+and the child introduces itself, as a server does when asked `{"op": "info"}`:
+
+    {"info": {"name": "ocr", "range": [0.0, 1.0], "higher_is_better": true, "repeatable": true,
+              "version": "0.1.0", "contract": 1, "options": {"short_side": 200}}}
+
+A side of the range that has no limit is null. Then the run asks to score N samples
 
     {"op": "score", "samples": [...]}
 
@@ -9,25 +18,21 @@ and gets N outcomes, or an error whose kind is the name of one of those in `erro
     {"scores": [...]}
     {"error": {"kind": "RewardFailed", "text": "reward 'ocr' failed on 96 samples: ..."}}
 
-A server is also told the reward that is meant, `"reward": "ocr"`, and the time limit, `"seconds":
+A server is also told the reward that is meant, `"reward": "ocr"`, the seconds in which it has to
+score, `"seconds": 60.0`, and those in which the turn of these samples has to come, `"patience":
 60.0`. Between a process and its child the body does not travel: it lies in memory that both map,
 whose file descriptor comes with the frame's first byte, and `"memory": 75497472` says how long it
 is. If the reward still holds images when it has answered, the child's answer says `"kept": true`,
 and that memory is not written again.
-
-The other side introduces itself, a child unasked and a server when asked `{"op": "info"}`:
-
-    {"info": {"name": "ocr", "range": [0.0, 1.0], "higher_is_better": true, "repeatable": true,
-              "version": "0.1.0", "contract": 1}}
-
-A side of the range that has no limit is null.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from tdmr1.rewards import errors
 from tdmr1.rewards.answers import checked
@@ -36,12 +41,20 @@ from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardRefused
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.wire import FrameInvalid, Header, describe_samples, pack_scores, unpack_scores
 
+CONTENT_TYPE = "application/x-tdmr1-frame"
+"""Of a frame over HTTP. A web page cannot send it to a server of ours without asking first."""
+
 _KINDS = {
     name: kind
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, RewardError)
 }
 """The errors that keep their type on the way."""
+
+
+def load_request(name: str, options: Mapping[str, Any], path: Sequence[str] | None) -> Header:
+    """Asks a child to load a reward; the path, where there is one, becomes its `sys.path`."""
+    return {"op": "load", "reward": name, "options": dict(options), "path": path}
 
 
 def score_request(samples: Sequence[Sample], memory: bool = False) -> Header:
@@ -73,6 +86,19 @@ def error_message(error: Exception) -> Header:
     return {"error": {"kind": kind if kind in _KINDS else "RewardError", "text": str(error)}}
 
 
+@contextlib.contextmanager
+def sendable(name: str) -> Iterator[None]:
+    """What cannot be put into a frame within the block is the run's fault.
+
+    Raises:
+        RewardRefused: it cannot; says why.
+    """
+    try:
+        yield
+    except FrameInvalid as error:
+        raise RewardRefused(f"reward {name!r} cannot be sent this: {error}") from None
+
+
 def read_info(header: Header, name: str) -> RewardInfo:
     """Who is on the other side.
 
@@ -94,9 +120,17 @@ def read_info(header: Header, name: str) -> RewardInfo:
             "repeatable": bool(repeatable),
             "version": str(version),
             "contract": int(contract),
+            "options": dict(options),
         }:
-            limits = (_limit(low, -math.inf), _limit(high, math.inf))
-            info = RewardInfo(its_name, limits, higher_is_better, repeatable, version, contract)
+            info = RewardInfo(
+                name=its_name,
+                range=(_limit(low, -math.inf), _limit(high, math.inf)),
+                higher_is_better=higher_is_better,
+                repeatable=repeatable,
+                version=version,
+                contract=contract,
+                options=options,
+            )
         case _:
             raise FrameInvalid("it does not say which reward it is")
     if info.contract != CONTRACT_VERSION:

@@ -61,23 +61,42 @@ class Child:
         """Whether it can be asked."""
         return self._wire.fileno() >= 0 and self._process.poll() is None
 
-    def ask(self, frame: bytes, descriptor: int, seconds: float, what: str) -> Header:
-        """Send a frame with a file descriptor beside it, and return the header of the answer.
+    def ask(
+        self,
+        frame: bytes,
+        seconds: float,
+        what: str,
+        descriptor: int | None = None,
+        hint: str = "",
+    ) -> Header:
+        """Send a frame, and return the header of the answer.
 
         Args:
             frame: has no body.
-            descriptor: of the memory where the pixels lie.
             seconds: in which the answer has to be there.
             what: the child does meanwhile, for messages: "score 96 samples".
+            descriptor: of the memory where the pixels lie, to be sent beside the frame.
+            hint: what to do if it takes longer, for messages.
 
         Raises:
             RewardLost: it ended, did not answer in time, or answered nonsense; it is ended.
         """
-        return self._exchange(frame, descriptor, seconds, what)
-
-    def hear(self, seconds: float, what: str) -> Header:
-        """The header of a frame that the child sends unasked; arguments and errors as `ask`."""
-        return self._exchange(b"", None, seconds, what)
+        deadline = time.monotonic() + seconds
+        try:
+            self._send(frame, descriptor, seconds)
+            header, body_size = read_head(lambda size: self._receive(size, deadline))
+            if body_size:
+                raise FrameInvalid("its answer has a body")
+            return header
+        except TimeoutError:
+            raise self.lost(f"did not {what} within {seconds:g} s{hint}") from None
+        except FrameInvalid as error:
+            raise self.lost(f"should {what}, and answered nonsense: {error}") from None
+        except (OSError, StreamEnded):
+            raise self.lost(f"{self._ending()} while it should {what}") from None
+        except BaseException:
+            self.kill()
+            raise
 
     def lost(self, why: str) -> RewardLost:
         """End the process at once; the error says why, and what it wrote last."""
@@ -101,25 +120,6 @@ class Child:
         self._signal()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE)
-
-    def _exchange(self, frame: bytes, descriptor: int | None, seconds: float, what: str) -> Header:
-        deadline = time.monotonic() + seconds
-        try:
-            self._send(frame, descriptor, seconds)
-            header, body_size = read_head(lambda size: self._receive(size, deadline))
-            if body_size:
-                raise FrameInvalid("its answer has a body")
-            return header
-        except TimeoutError:
-            hint = "if it is only slow, raise `reward_timeout`"
-            raise self.lost(f"did not {what} within {seconds:g} s; {hint}") from None
-        except FrameInvalid as error:
-            raise self.lost(f"should {what}, and answered nonsense: {error}") from None
-        except (OSError, StreamEnded):
-            raise self.lost(f"{self._ending()} while it should {what}") from None
-        except BaseException:
-            self.kill()
-            raise
 
     def _send(self, frame: bytes, descriptor: int | None, seconds: float) -> None:
         self._wire.settimeout(seconds)

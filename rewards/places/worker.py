@@ -8,12 +8,19 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
-from tdmr1.rewards.places.base import Place, RewardInfo
+from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
 from tdmr1.rewards.places.memory import Memory
-from tdmr1.rewards.places.messages import read_info, read_scores, score_request
+from tdmr1.rewards.places.messages import (
+    load_request,
+    read_info,
+    read_scores,
+    score_request,
+    sendable,
+)
 from tdmr1.rewards.places.process import Child
 from tdmr1.rewards.wire import FrameInvalid, encode
 
@@ -34,7 +41,9 @@ class Worker(Place):
     Args:
         name: of the reward.
         timeout: seconds for one batch, > 0; the start of a child does not count.
-        command: starts the child; by default with the Python and the packages of this process.
+        options: of the reward.
+        python: command that starts the Python of the child; by default this process's, which
+            finds its packages where this one does.
         environment: the variables that the child sees; by default those of this process.
 
     Raises:
@@ -45,12 +54,16 @@ class Worker(Place):
         self,
         name: str,
         timeout: float = 60.0,
-        command: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        python: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.timeout = timeout
         self._name = name
-        self._command = own_command(name) if command is None else command
+        self._command = [*(own_python() if python is None else python), "-u", "-m", CHILD, name]
+        paths = sys.path if python is None else None
+        with sendable(name):
+            self._load_request = b"".join(encode(load_request(name, options or {}, paths)))
         self._environment = os.environ if environment is None else environment
         self._memory = Memory()
         self._child: Child | None = None
@@ -92,17 +105,14 @@ class Worker(Place):
         self._memory.close()
 
     def _request(self, samples: Sequence[Sample]) -> bytes:
-        try:
-            (frame,) = encode(score_request(samples, memory=True))
-        except FrameInvalid as error:
-            raise RewardRefused(f"reward {self._name!r} cannot be sent this: {error}") from None
-        return bytes(frame)
+        with sendable(self._name):
+            return b"".join(encode(score_request(samples, memory=True)))
 
     def _attempt(
         self, request: bytes, memory: Memory, samples: Sequence[Sample], seconds: float
     ) -> list[Score | None]:
         child, what = self._living(), f"score {len(samples)} samples"
-        answer = child.ask(request, memory.descriptor, seconds, what)
+        answer = child.ask(request, seconds, what, memory.descriptor, SLOW)
         if answer.get("kept"):
             memory.renew()
         try:
@@ -133,15 +143,13 @@ class Worker(Place):
             if self._child is not None:
                 self._child.close()
             self._child = child = Child(self._command, self._environment, self._name)
-        message = child.hear(START_TIMEOUT, "load the reward")
+        message = child.ask(self._load_request, START_TIMEOUT, "load the reward")
         try:
             return read_info(message, self._name)
         except FrameInvalid as error:
             raise child.lost(f"introduced itself with nonsense: {error}") from None
 
 
-def own_command(name: str) -> list[str]:
-    """Starts a child that finds `name` with the Python and where this process finds it."""
-    # The folder that we happen to be in must not stand before the standard library.
-    safe = ["-P"] if sys.version_info >= (3, 11) else []
-    return [sys.executable, "-u", *safe, "-m", CHILD, name, *sys.path]
+def own_python() -> list[str]:
+    """This process's Python; without what lies in the folder that we happen to be in."""
+    return [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else [])]

@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from tdmr1.rewards.background import Lane
+from tdmr1.rewards.errors import RewardRefused
 
 
 def test_work_is_done_in_order_in_one_daemon_thread():
@@ -44,3 +45,10 @@ def test_no_thread_without_work():
     before = threading.active_count()
     Lane("a lane").close()
     assert threading.active_count() == before
+
+
+def test_after_the_end_nothing_is_taken():
+    lane = Lane("a lane")
+    lane.close()
+    with pytest.raises(RewardRefused, match="a lane is closed"):
+        lane.submit(lambda: 7)

@@ -127,8 +127,8 @@ def opened(monkeypatch):
         def close(self):
             log.append(f"closed {self.info.name}")
 
-    def open_place(spec, timeout):
-        log.append(f"opened {spec.name} {spec.place.kind} {timeout}")
+    def open_place(spec, timeout, options):
+        log.append(f"opened {spec.name} {spec.place.kind} {timeout} {options}")
         if spec.name == "missing":
             raise RewardNotFound("no reward 'missing'")
         return Logged(FunctionReward(spec.name, lambda samples: [1.0] * len(samples)))
@@ -142,8 +142,14 @@ def specs(*texts):
 
 
 def test_rewards_are_opened_where_they_shall_run_and_closed(opened):
-    rewards = RewardMix.open(specs("a=2", "b@worker", "c@env"), timeout=3.0)
-    assert sorted(opened) == ["opened a here 3.0", "opened b worker 3.0", "opened c env 3.0"]
+    rewards = RewardMix.open(
+        specs("a=2", "b@worker", "c@env"), timeout=3.0, options={"b": {"side": 2}}
+    )
+    assert sorted(opened) == [
+        "opened a here 3.0 None",
+        "opened b worker 3.0 {'side': 2}",
+        "opened c env 3.0 None",
+    ]
     assert rewards.weights == {"a": 2.0, "b": 1.0, "c": 1.0}
     assert list(rewards.score(batch("x"))) == ["a", "b", "c"]
     rewards.close()

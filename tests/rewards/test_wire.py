@@ -24,8 +24,9 @@ def sample(height=2, width=3, prompt="a cat", metadata=None):
 
 def through(samples):
     """Samples over the wire and back."""
-    entries, chunks = wire.pack_samples(samples)
-    header, body = wire.read_frame(b"".join(wire.encode({"samples": entries}, chunks)))
+    header = {"samples": wire.describe_samples(samples)}
+    frame = b"".join(wire.encode(header, wire.pixel_chunks(samples)))
+    header, body = wire.read_frame(frame)
     return wire.unpack_samples(header["samples"], body)
 
 
@@ -131,7 +132,7 @@ def test_a_body_that_would_be_refused_is_not_sent(monkeypatch):
 )
 def test_an_image_that_is_none_is_not_sent(image, says):
     with pytest.raises(FrameInvalid) as caught:
-        wire.pack_samples([Sample(image, "")])
+        wire.describe_samples([Sample(image, "")])
     assert says in str(caught.value)
 
 

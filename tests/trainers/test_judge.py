@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tdmr1.core.generator import Prompt
-from tdmr1.rewards.errors import RewardError, RewardsAllAbstain
+from tdmr1.rewards.errors import RewardError, RewardOptionInvalid, RewardsAllAbstain
 from tdmr1.trainers.judge import DECODED, Judge
 
 PROMPTS = [Prompt("a red one", {"tag": "red"}), Prompt("a blue one", {"tag": "blue"})]
@@ -76,6 +76,33 @@ def test_batches_larger_than_a_decoding_keep_their_order(generator, reward):
 def test_no_reward_is_refused():
     with pytest.raises(RewardError, match="no reward is selected; name one"):
         Judge([])
+
+
+def test_options_reach_the_reward_that_they_are_for(generator, reward):
+    name = reward("bright")
+    latents = torch.full((2, 3, 4, 4), 100.0)  # white
+    judge = Judge([f"{name}=0.5", reward("red")], options={name: {"gain": 3}})
+    outcomes = judge(generator, latents, PROMPTS).outcomes
+    assert outcomes[name].values.tolist() == [3, 3]
+    assert outcomes[reward("red")].values.tolist() == [1, 1]
+
+
+def test_an_unknown_option_lists_those_there_are(reward):
+    name = reward("bright")
+    with pytest.raises(RewardOptionInvalid, match=r"no option 'gian'; .*gain = 1\.0"):
+        Judge([name], options={name: {"gian": 3}})
+
+
+def test_options_of_a_reward_that_is_not_selected_are_refused(reward):
+    with pytest.raises(RewardOptionInvalid, match=r"for 'bright', .* selected are: .*r\.py:red"):
+        Judge([reward("red")], options={"bright": {"gain": 3}})
+
+
+def test_a_broken_reward_that_is_not_selected_is_a_warning(install, reward, caplog):
+    install("tdmr1-reward-gone", ["gone"])
+    Judge([reward("red")])
+    (message,) = caplog.messages
+    assert "'gone', which is not selected, is broken: module 'tdmr1_reward_gone'" in message
 
 
 def test_trying_shows_a_mixture_that_no_reward_scores(generator, reward):

@@ -25,7 +25,7 @@ def sent(header):
     [
         INFO,
         RewardInfo("./my.py:f", (-math.inf, math.inf), repeatable=False),
-        RewardInfo("up", (-1.0, math.inf), higher_is_better=False),
+        RewardInfo("up", (-1.0, math.inf), higher_is_better=False, options={"side": [1, 2]}),
     ],
 )
 def test_an_introduction_arrives_as_it_was_sent(info):
@@ -52,6 +52,7 @@ def test_another_reward_or_contract_is_refused():
         {"repeatable": None},
         {"version": 2},
         {"contract": "1"},
+        {"options": [1]},
     ],
 )
 def test_an_introduction_that_is_none_is_nonsense(change):

@@ -12,6 +12,7 @@ from tdmr1.rewards.errors import (
     RewardFailed,
     RewardLost,
     RewardNotFound,
+    RewardOptionInvalid,
     RewardRefused,
 )
 from tdmr1.rewards.places import worker
@@ -33,6 +34,9 @@ ECHO = """
 
     def process(samples):
         return [os.getpid()] * len(samples)
+
+    def constant(samples, value=0.0, scale=1):
+        return [value * scale] * len(samples)
 """
 
 
@@ -116,6 +120,15 @@ def test_an_installed_reward_says_what_it_is(install, open_worker, numbered):
     assert place.score(numbered(2)) == [Score(3.0), Score(3.0)]
 
 
+def test_options_reach_the_reward(my_file, open_worker, numbered):
+    my_file(ECHO)
+    place = open_worker("./my.py:constant", options={"value": 0.5, "scale": 3})
+    assert place.score(numbered(1)) == [Score(1.5)]
+    assert place.info.options == {"value": 0.5, "scale": 3}
+    with pytest.raises(RewardOptionInvalid, match="no option 'worth'; its options"):
+        Worker("./my.py:constant", options={"worth": 3})
+
+
 @pytest.mark.parametrize(
     ("name", "error", "says"),
     [
@@ -153,7 +166,7 @@ def test_a_process_that_ends_before_the_reward_is_loaded_says_its_last_words(my_
 
 def test_a_process_that_cannot_be_started():
     with pytest.raises(RewardBroken, match=r"cannot be started: .*no/such/python"):
-        Worker("ocr", command=["/no/such/python"])
+        Worker("ocr", python=["/no/such/python"])
 
 
 def test_a_reward_that_raises_goes_on(my_file, open_worker, numbered, tmp_path):
@@ -289,14 +302,14 @@ def test_another_version_under_way_is_refused(my_file, open_worker, numbered, mo
 def test_a_child_that_says_nothing_in_time_is_lost(monkeypatch):
     monkeypatch.setattr(worker, "START_TIMEOUT", 0.2)
     with pytest.raises(RewardLost, match=r"did not load the reward within 0\.2 s"):
-        Worker("ocr", command=["sleep", "1000"])
+        Worker("ocr", python=["sh", "-c", "sleep 1000"])
 
 
 def test_a_child_that_introduces_itself_with_nonsense_is_lost(tmp_path):
     (tmp_path / "frame").write_bytes(b"".join(encode({"hello": 1})))
-    command = ["sh", "-c", f"cat {tmp_path / 'frame'} >&0; sleep 1000"]
+    shell = ["sh", "-c", f"cat {tmp_path / 'frame'} >&0; sleep 1000"]
     with pytest.raises(RewardLost, match="it does not say which reward it is"):
-        Worker("ocr", command=command)
+        Worker("ocr", python=shell)
 
 
 def test_closing_ends_the_process_and_what_it_started(my_file, numbered, wait_until_ended):
