@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -72,7 +73,7 @@ def evaluate(
         UserError: something cannot be loaded, or a reward failed.
     """
     config = run.config()
-    changes = {
+    changes: dict[str, Any] = {
         "rewards": rewards,
         "heldout": heldout and str(heldout),
         "eval_images": images,
