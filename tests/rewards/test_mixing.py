@@ -223,7 +223,7 @@ def test_a_gate_s_reward_is_scored_and_not_climbed_unless_it_is_selected(here):
 def test_a_gate_opens_its_reward_where_it_says_unless_it_is_selected(opened):
     gates = [Gate.parse(text) for text in ("a@env>0", "b@worker>0", "b@env<9")]
     rewards = RewardMix.open(specs("a@worker"), gates=gates)
-    assert sorted(opened) == ["opened a worker 60.0", "opened b worker 60.0"]
+    assert sorted(opened) == ["opened a worker 60.0 None", "opened b worker 60.0 None"]
     rewards.close()
     assert opened[2:] == ["closed a", "closed b"]
 
