@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,23 @@ class CachedPlace(Place):
         self._place.close()
 
 
-def cached(place: Place, spec: RewardSpec, cache: RewardCache | None) -> Place:
-    """The place of `spec` behind a cache, if there is one and its reward is repeatable."""
+def cached(
+    place: Place,
+    spec: RewardSpec,
+    options: Mapping[str, Any] | None,
+    cache: RewardCache | None,
+) -> Place:
+    """A place behind a cache, if there is one and its reward is repeatable.
+
+    Args:
+        place: of `spec`.
+        spec: what was opened there.
+        options: with which.
+        cache: to ask first.
+    """
     if cache is None or not place.info.repeatable:
         return place
-    return CachedPlace(place, identify(spec, place.info), cache)
+    return CachedPlace(place, identify(spec, place.info, options), cache)
 
 
 def sample_key(identity: str, sample: Sample) -> bytes | None:

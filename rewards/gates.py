@@ -68,7 +68,8 @@ class Gate:
         return cls(reward, match["comparison"], threshold)
 
     def __str__(self) -> str:
-        return f"{self.reward.name}{self.comparison}{self.threshold:g}"
+        threshold = repr(self.threshold).removesuffix(".0")
+        return f"{self.reward.name}{self.comparison}{threshold}"
 
     def check(self, range: tuple[float, float]) -> None:
         """Refuse a gate that holds back every sample, or none.

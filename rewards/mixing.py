@@ -113,6 +113,7 @@ class RewardMix:
                 Those that were loaded are closed again.
         """
         selected = _weights(specs)
+        options = options or {}
         watched: dict[str, RewardSpec] = {}
         for gate in gates:
             if gate.reward.name not in selected:
@@ -120,7 +121,8 @@ class RewardMix:
         everything = [*specs, *watched.values()]
 
         def open_one(spec: RewardSpec) -> Place:
-            return open_place(spec, timeout, (options or {}).get(spec.name))
+            place = open_place(spec, timeout, options.get(spec.name))
+            return cached(place, spec, options.get(spec.name), cache)
 
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}
@@ -138,7 +140,7 @@ class RewardMix:
                     opened.callback(places[spec.name].close)
             _wait(futures.values())
             places |= {name: future.result() for name, future in futures.items()}
-            pairs = [(spec, cached(places[spec.name], spec, cache)) for spec in everything]
+            pairs = [(spec, places[spec.name]) for spec in everything]
             mix = cls(pairs[: len(specs)], max_error_fraction, gates, pairs[len(specs) :])
             opened.pop_all()
         return mix

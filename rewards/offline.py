@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from tdmr1.rewards.cache import RewardCache
 from tdmr1.rewards.cached import sample_key
@@ -40,7 +41,11 @@ class Summary:
 
 
 def open_rewards(
-    names: Sequence[str], timeout: float, max_error_fraction: float, cache: RewardCache | None
+    names: Sequence[str],
+    timeout: float,
+    max_error_fraction: float,
+    options: Mapping[str, Any],
+    cache: RewardCache | None,
 ) -> tuple[RewardMix, dict[str, str]]:
     """Load rewards, in the order given.
 
@@ -48,6 +53,7 @@ def open_rewards(
         names: "NAME[@PLACE]" each.
         timeout: seconds for one call of one reward, > 0.
         max_error_fraction: share of samples that may fail, per reward, in [0, 1].
+        options: of the first.
         cache: for those that are repeatable.
 
     Returns:
@@ -62,8 +68,13 @@ def open_rewards(
             raise RewardSpecInvalid(
                 f"{spec.name!r} has a weight, which only training uses; write {spec.name} alone"
             )
-    mix = RewardMix.open(specs, timeout, max_error_fraction, cache=cache)
-    return mix, {s.name: identify(s, mix.scorers[s.name].place.info) for s in specs}
+    of_each = {specs[0].name: options}
+    mix = RewardMix.open(specs, timeout, max_error_fraction, of_each, cache=cache)
+    identities = {
+        spec.name: identify(spec, mix.scorers[spec.name].place.info, of_each.get(spec.name))
+        for spec in specs
+    }
+    return mix, identities
 
 
 def score_pictures(

@@ -13,7 +13,7 @@ from tdmr1.cli import main
 
 CODE = """
 from pathlib import Path
-from tdmr1.rewards import Score
+from tdmr1.rewards import Reward, Score
 
 def red(samples):
     with Path("calls").open("a") as calls:
@@ -23,6 +23,15 @@ def red(samples):
 
 def blue(samples):
     return [s.image[..., 2].mean() / 255 if "blue" in s.prompt else None for s in samples]
+
+class Level(Reward):
+    name = "level"
+
+    def __init__(self, level: float = 0.25):
+        self.level = level
+
+    def score(self, samples):
+        return [self.level] * len(samples)
 
 def picky(samples):
     if any("5" in s.prompt for s in samples):
@@ -109,6 +118,17 @@ def test_another_file_takes_the_scores_from_the_cache(score, here):
     _, out, _ = score("./r.py:red", "--out", "third.jsonl", "--reward-cache", "off")
     assert "cache" not in out
     assert len(Path("calls").read_text()) == 20
+
+
+def test_options_are_of_the_first_reward_and_change_its_scores(score):
+    for option, mean in ([], "0.250"), (["--option", "level=0.5"], "0.500"):
+        status, out, err = score("./r.py:Level", "--reward", "./r.py:blue", *option)
+        assert (status, err) == (0, "")
+        assert rows(out)[1] == ["./r.py:Level", "all", "10", mean, "-", "0", "0"]
+    assert "10 of 20 scores were in scores.jsonl already" in out
+    status, _, err = score("./r.py:Level", "--option", "height=1")
+    assert status == 1
+    assert "height" in err
 
 
 def test_errors_are_counted_and_are_the_exit_status(score):

@@ -66,8 +66,8 @@ def evaluate(
 
     Args:
         run: one that has ended.
-        rewards, heldout, images, seed: instead of the run's own. A reward of the run keeps its
-            options; rewards replace its gates', too.
+        rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
+            options, and gates go with their run's rewards.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
@@ -82,9 +82,8 @@ def evaluate(
     if rewards is not None:
         names = {RewardSpec.parse(text).name for text in rewards}
         changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
+        changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}
-    if rewards is not None and isinstance(config, TrainConfig):
-        changes["gates"] = ()
     config = validated(type(config), {**config.model_dump(), **changes})
     lora, judge = _lora(run), new_judge(config)
     generator, roles, student = _student(config)

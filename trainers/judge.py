@@ -57,8 +57,8 @@ class Judge:
         cache: of scores: "on", "off" or a file.
 
     Raises:
-        RewardError: there is none, or one is unknown, broken or named twice, or so is a gate; or
-            an option is not one of a selected reward.
+        RewardError: there is none, or one is unknown, broken or named twice; an option is not
+            one of a selected reward; a gate is malformed or decides nothing.
     """
 
     def __init__(
@@ -72,20 +72,16 @@ class Judge:
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
         parsed = [Gate.parse(text) for text in gates]
-        names = list(dict.fromkeys([s.name for s in specs] + [g.reward.name for g in parsed]))
-        for name in (options or {}).keys() - set(names):
+        names = list(dict.fromkeys(spec.name for spec in [*specs, *(g.reward for g in parsed)]))
+        options = options or {}
+        for name in options.keys() - set(names):
             raise RewardOptionInvalid(
                 f"`reward_options` has options for {name!r}, which is not selected; "
                 f"selected are: {', '.join(names)}"
             )
         warn_of_unusable(names)
         self.mix = RewardMix.open(
-            specs,
-            timeout,
-            max_error_fraction,
-            options=options,
-            gates=parsed,
-            cache=open_cache(cache),
+            specs, timeout, max_error_fraction, options, parsed, open_cache(cache)
         )
 
     def __call__(

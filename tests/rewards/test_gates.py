@@ -25,6 +25,11 @@ def test_parse(text, reward, comparison, threshold):
     assert str(gate) == f"{gate.reward.name}{comparison}{threshold:g}"
 
 
+def test_gates_that_differ_are_written_differently():
+    near = ["aesthetic>0.123456789", "aesthetic>0.123456788"]
+    assert [str(Gate.parse(text)) for text in near] == near
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -160,7 +160,7 @@ def shy(samples):
 def test_verdicts_are_shares_of_those_given(pictures, tmp_path):
     (tmp_path / "r.py").write_text(CODE)
     names = [f"{tmp_path}/r.py:{name}" for name in ("bright", "shy")]
-    mix, identities = open_rewards(names, 60.0, 0.0, None)
+    mix, identities = open_rewards(names, 60.0, 0.0, {}, None)
     assert list(identities) == names
     out = ScoreFile(tmp_path / "s.jsonl")
     score_pictures(pictures, mix.scorers, identities, out, 3, lambda done: None)
@@ -180,4 +180,4 @@ def test_verdicts_are_shares_of_those_given(pictures, tmp_path):
 )
 def test_what_cannot_be_opened_says_why(names, error, says):
     with pytest.raises(error, match=says):
-        open_rewards(names, 60.0, 0.0, None)
+        open_rewards(names, 60.0, 0.0, {}, None)

@@ -87,6 +87,14 @@ def test_options_reach_the_reward_that_they_are_for(generator, reward):
     assert outcomes[reward("red")].values.tolist() == [1, 1]
 
 
+def test_the_reward_of_a_gate_has_options_too(generator, reward):
+    name = reward("bright")
+    judge = Judge([reward("red")], options={name: {"gain": 3}}, gates=[f"{name}>2"])
+    latents = torch.stack([torch.full((3, 4, 4), x) for x in (100.0, -100.0)])
+    closed = judge(generator, latents, PROMPTS).closed
+    assert [mask.tolist() for mask in closed.values()] == [[False, True]]
+
+
 def test_an_unknown_option_lists_those_there_are(reward):
     name = reward("bright")
     with pytest.raises(RewardOptionInvalid, match=r"no option 'gian'; .*gain = 1\.0"):

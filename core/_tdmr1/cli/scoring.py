@@ -30,6 +30,9 @@ def score(
     reward: Annotated[
         list[str] | None, typer.Option("--reward", "-r", help="One more reward; repeatable.")
     ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value, an option of NAME; repeatable.")
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="JSON lines; what is in it is not scored again.")
     ] = Path("scores.jsonl"),
@@ -52,6 +55,7 @@ def score(
 
     from tdmr1.rewards.cache import open_cache
     from tdmr1.rewards.offline import open_rewards, summarize
+    from tdmr1.rewards.options import parse_options
     from tdmr1.rewards.pairing import find_images, pair
     from tdmr1.rewards.scorefile import ScoreFile
 
@@ -60,7 +64,9 @@ def score(
     lines = ScoreFile(out)
     cache = open_cache(reward_cache)
     names = [name, *(reward or [])]
-    mix, identities = open_rewards(names, reward_timeout, max_reward_errors, cache)
+    mix, identities = open_rewards(
+        names, reward_timeout, max_reward_errors, parse_options(option or []), cache
+    )
     with contextlib.closing(mix):
         known = _run(pictures, mix, identities, lines, batch)
     summaries = {reward: summarize(pictures, reward, lines) for reward in identities}
