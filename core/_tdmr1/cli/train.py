@@ -20,7 +20,9 @@ from tdmr1.trainers.run import RunFolder
 
 Rewards = Annotated[
     list[str] | None,
-    typer.Option("--reward", "-r", help="NAME[=WEIGHT] or ./file.py:function; repeatable."),
+    typer.Option(
+        "--reward", "-r", help="NAME[=WEIGHT][@PLACE] or ./file.py:function; repeatable."
+    ),
 ]
 Model = Annotated[str | None, typer.Option(help="Generator.")]
 Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .txt.")]
