@@ -43,7 +43,9 @@ class RunOptions(Options):
     )
     prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
     precision: Literal["no", "bf16"] = Field("no", description="of the network, by autocast")
-    rewards: tuple[str, ...] = Field((), description="NAME[=WEIGHT]; distillation only measures")
+    rewards: tuple[str, ...] = Field(
+        (), description="NAME[=WEIGHT][@PLACE]; distillation only measures"
+    )
     reward_options: dict[str, dict[str, JsonValue]] = Field(
         {}, description="reward -> option -> value; `tdmr1 rewards info NAME` lists the options"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
 from tdmr1.rewards.places.base import Place
 from tdmr1.rewards.places.connection import Server, WorkerLost
+from tdmr1.rewards.places.parts import parts_of
 from tdmr1.rewards.places.worker import START_TIMEOUT
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Http(Place):
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
         servers = [server for server in self._servers if server.is_rested] or self._servers
-        parts = list(zip(servers, _split(samples, len(servers)), strict=False))
+        parts = list(zip(servers, parts_of(samples, len(servers)), strict=False))
         futures = [
             server.lane.submit(partial(server.score, part, self.info, self.timeout, self.timeout))
             for server, part in parts
@@ -91,10 +91,3 @@ class Http(Place):
     def close(self) -> None:
         for server in self._servers:
             server.close()
-
-
-def _split(samples: Sequence[Sample], count: int) -> list[Sequence[Sample]]:
-    """Up to `count` parts of about the same size, in order; one, if there are no samples."""
-    count = max(1, min(count, len(samples)))
-    edges = [len(samples) * i // count for i in range(count + 1)]
-    return [samples[start:end] for start, end in itertools.pairwise(edges)]

@@ -36,6 +36,10 @@ def open_place(
         from tdmr1.rewards.places.http import Http
 
         return Http(spec.name, spec.place.addresses, timeout, options)
+    if spec.place.kind == "ray":
+        from tdmr1.rewards.places.ray import Ray
+
+        return Ray(spec.name, spec.place.actors, timeout, options)
     return open_worker(spec, timeout, options)
 
 

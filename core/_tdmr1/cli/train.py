@@ -20,7 +20,9 @@ from tdmr1.trainers.run import RunFolder
 
 Rewards = Annotated[
     list[str] | None,
-    typer.Option("--reward", "-r", help="NAME[=WEIGHT] or ./file.py:function; repeatable."),
+    typer.Option(
+        "--reward", "-r", help="NAME[=WEIGHT][@PLACE] or ./file.py:function; repeatable."
+    ),
 ]
 Gates = Annotated[
     list[str] | None,
