@@ -94,7 +94,6 @@ def add_node(cluster):
         except Exception as error:
             if "timed out during startup" not in str(error):
                 raise
-            cluster.shutdown()
     pytest.fail("no node of a Ray cluster could be started")
 
 
