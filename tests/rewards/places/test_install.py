@@ -129,16 +129,9 @@ def test_what_cannot_be_made_says_what_pip_said_and_leaves_the_old(home, monkeyp
     def commands(environment, python, requirements):
         folder, interpreter = str(environment.folder), str(environment.interpreter)
         pip = [sys.executable, "-m", "pip", "--python", interpreter, "install"]
-        return [
-            [
-                sys.executable,
-                "-m",
-                "venv",
-                "--without-pip",
-                folder,
-            ],  # takes a fraction of the time
-            [*pip, "--", *requirements],
-        ]
+        # With the pip that is here: to install another one takes most of the time.
+        venv = [sys.executable, "-m", "venv", "--without-pip", folder]
+        return [venv, [*pip, "--", *requirements]]
 
     monkeypatch.setattr(module, "_commands", commands)
     before = Environment("one", folder=home / "environments" / "one" / "env-1")
