@@ -11,6 +11,7 @@ The process ends when the wire does.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import faulthandler
 import mmap
 import os
@@ -20,6 +21,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward
@@ -44,9 +46,10 @@ class Wire:
         threading.Thread(target=self._end_with_it, name="wire", daemon=True).start()
 
     def send(self, header: Header) -> None:
-        """Raises FrameInvalid where the header cannot be sent, BrokenPipeError at the end."""
+        """Raises FrameInvalid where the header cannot be sent, StreamEnded at the end."""
         (frame,) = encode(header)
-        self._socket.sendall(frame)
+        with self._noticing_the_end():
+            self._socket.sendall(frame)
 
     def receive(self) -> tuple[Header, int | None]:
         """The next header, and the descriptor that came with it, if any, to be closed.
@@ -67,12 +70,17 @@ class Wire:
                 data += piece
             return data
 
-        try:
+        with self._noticing_the_end():
             header, _ = read_head(read)
-        except StreamEnded:
-            self._ended = True
-            raise
         return header, descriptors[0] if descriptors else None
+
+    @contextlib.contextmanager
+    def _noticing_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        except (StreamEnded, ConnectionError):
+            self._ended = True
+            raise StreamEnded from None
 
     def _end_with_it(self) -> None:
         """End this process some time after the wire, should the reward be hanging then."""

@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = refusal.status, error_message(RewardRefused(str(refusal)))
             _log.warning("refused a request of %s: %s", self.client_address[0], refusal)
         (text,) = encode(answer)
-        if self._left > _DRAINED:
+        if self._left > _DRAINED or status == 401:
             self.close_connection = True
         else:
             self.rfile.read(self._left)

@@ -86,8 +86,7 @@ HANGING = """
         with open("new", "w") as file:
             file.write(f"{os.getpid()} {helper.pid}")
         os.rename("new", "processes")
-        if samples[0].prompt == "hang":
-            time.sleep(1000)
+        time.sleep({"hang": 1000, "slow": 3}.get(samples[0].prompt, 0))
         return [0.5] * len(samples)
 """
 
@@ -112,6 +111,7 @@ sys.stdin.read()
     [
         ("hang", "Ctrl-C"),
         ("hang", "kill"),
+        ("slow", "kill"),
         ("idle", "Ctrl-C"),
         ("idle", "kill"),
         ("leave", "by itself"),

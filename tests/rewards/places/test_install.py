@@ -125,7 +125,15 @@ def test_a_reinstalled_environment_takes_the_place_of_the_one_before(quick):
     assert folders(quick, "one") == [after.folder]
 
 
-def test_what_cannot_be_made_says_what_pip_said_and_leaves_the_old(home, without_uv, capfd):
+def test_what_cannot_be_made_says_what_pip_said_and_leaves_the_old(home, monkeypatch, capfd):
+    def commands(environment, python, requirements):
+        folder, interpreter = str(environment.folder), str(environment.interpreter)
+        pip = [sys.executable, "-m", "pip", "--python", interpreter, "install"]
+        # With the pip that is here: to install another one takes most of the time.
+        venv = [sys.executable, "-m", "venv", "--without-pip", folder]
+        return [venv, [*pip, "--", *requirements]]
+
+    monkeypatch.setattr(module, "_commands", commands)
     before = Environment("one", folder=home / "environments" / "one" / "env-1")
     (before.folder / "bin").mkdir(parents=True)
     before.interpreter.touch()
@@ -156,6 +164,23 @@ def test_a_removed_environment_is_gone(quick):
         find_environment("one")
     with pytest.raises(EnvironmentFailed, match="'one' has no environment of its own; those that"):
         remove("one")
+
+
+def test_without_uv_it_is_made_with_venv_and_pip(home, without_uv):
+    environment = Environment("one", folder=home)
+    (venv, pip) = module._commands(environment, None, ["tdmr1==1", "tdmr1-reward-one"])
+    assert venv == [sys.executable, "-I", "-m", "venv", str(home)]
+    assert pip[:5] == [str(home / "bin" / "python"), "-I", "-m", "pip", "install"]
+    assert pip[-3:] == ["--", "tdmr1==1", "tdmr1-reward-one"]
+
+
+def test_with_uv_it_is_made_with_that(home, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    environment = Environment("one", folder=home)
+    (venv, pip) = module._commands(environment, "3.10", ["tdmr1==1"])
+    assert venv == ["/bin/uv", "venv", "--no-project", "--python", "3.10", str(home)]
+    assert pip[:3] == ["/bin/uv", "pip", "install"]
+    assert pip[-2:] == ["--", "tdmr1==1"]
 
 
 def test_a_python_that_is_not_there(home, without_uv):
