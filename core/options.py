@@ -52,6 +52,9 @@ class TDMR1Options(TDMOptions):
     )
 
     surrogate_lr: float = Field(4e-4, gt=0)
+    surrogate_targets: str | None = Field(
+        None, description="adapt only layers in whose names this regular expression is found"
+    )
     surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration")
     beta: float = Field(30.0, gt=0, description="scale of the implicit reward")
     reference: Literal["ema", "frozen"] = Field(

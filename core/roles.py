@@ -8,7 +8,9 @@ LoRA: Hu et al. 2021, arXiv 2106.09685; adapters are peft's, files are diffusers
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,19 +88,34 @@ class Roles:
         self._layers: list[LoraLayer] = []
         self.teacher = Role(self, "teacher", None)
 
-    def add(self, name: str, *, trainable: bool, like: Role | None = None) -> Role:
+    def add(
+        self, name: str, *, trainable: bool, like: Role | None = None, targets: str | None = None
+    ) -> Role:
         """A role with an adapter of its own, in float32 whatever the network's dtype.
 
         Args:
             name: also the adapter's name.
             trainable: whether its parameters take gradients; an average of another role does not.
             like: where the parameters start. By default the role starts equal to the teacher.
+            targets: a regular expression; only layers in whose names it is found are adapted.
+
+        Raises:
+            UserError: `targets` is in no name.
         """
         network = self.generator.network
+        config = self._config
+        if targets is not None:
+            names = [n for n in self.generator.lora_targets if re.search(targets, n)]
+            if not names:
+                raise UserError(
+                    f"no layer that takes a LoRA matches {targets!r}; there are "
+                    f"{', '.join(sorted(self.generator.lora_targets))}"
+                )
+            config = dataclasses.replace(self._config, target_modules=names)
         required = {p: p.requires_grad for p in network.parameters()}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")
-            inject_adapter_in_model(self._config, network, adapter_name=name)
+            inject_adapter_in_model(config, network, adapter_name=name)
         self._layers = [module for module in network.modules() if isinstance(module, LoraLayer)]
         role = Role(self, name, name)
         # Some versions of peft freeze or thaw the other adapters when one is added.

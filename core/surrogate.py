@@ -57,7 +57,7 @@ class DiffusionSurrogate(SurrogateReward):
         self.options, self._draws, self._accelerator = options, draws, accelerator
         self._shift = roles.generator.shift
         self.teacher = roles.teacher
-        self.surrogate = roles.add("surrogate", trainable=True)
+        self.surrogate = roles.add("surrogate", trainable=True, targets=options.surrogate_targets)
         self.averages: list[Role] = []
         self.reference = self.anchor = self.teacher
         if options.reference == "ema":
@@ -70,7 +70,10 @@ class DiffusionSurrogate(SurrogateReward):
         self.updates = 0
 
     def _average(self, roles: Roles, name: str) -> Role:
-        self.averages.append(roles.add(name, trainable=False, like=self.surrogate))
+        targets = self.options.surrogate_targets
+        self.averages.append(
+            roles.add(name, trainable=False, like=self.surrogate, targets=targets)
+        )
         return self.averages[-1]
 
     def learn(self, rollout: Rollout, advantage: Tensor) -> Metrics:

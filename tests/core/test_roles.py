@@ -99,6 +99,22 @@ def test_like_starts_a_role_where_another_stands(roles, players, velocity, pertu
     torch.testing.assert_close(velocity(average), velocity(players["student"]))
 
 
+def test_targets_choose_the_layers_of_a_role(roles, players, velocity, perturb):
+    before = velocity(players["student"])
+    role = roles.add("text", trainable=True, targets=r"to_[kv]")
+    assert role.parameters()
+    assert all("to_k" in name or "to_v" in name for name in role.parameters())
+    assert torch.equal(velocity(role), velocity(roles.teacher))
+    perturb(role)
+    assert not torch.equal(velocity(role), velocity(roles.teacher))
+    assert torch.equal(velocity(players["student"]), before)
+
+
+def test_targets_that_no_layer_has(roles):
+    with pytest.raises(UserError, match=r"no layer .* matches 'attention'; there are .*to_q"):
+        roles.add("text", trainable=True, targets="attention")
+
+
 def test_adapters_are_float32_on_a_network_of_half_the_precision(new_roles, query):
     roles = new_roles()
     roles.generator.network.bfloat16()

@@ -127,6 +127,14 @@ def test_without_a_trust_region_there_is_no_anchor(new_tdmr1):
     assert new_tdmr1(clip=None).surrogate.averages == []
 
 
+def test_the_surrogate_and_its_averages_adapt_the_same_layers(new_tdmr1):
+    surrogate = new_tdmr1(surrogate_targets="to_k", reference="ema", clip=1e-3).surrogate
+    names = surrogate.surrogate.parameters().keys()
+    assert names
+    assert all("to_k" in name for name in names)
+    assert [role.parameters().keys() for role in surrogate.averages] == [names, names]
+
+
 def test_outside_the_trust_region_the_preference_gives_no_gradient(
     new_tdmr1, new_rollout, advantage, perturb
 ):
