@@ -28,6 +28,12 @@ class TDMOptions(Options):
     tau_margin: float = Field(0.02, gt=0, lt=1, description="kept above sigma, in unshifted time")
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the student that is exported")
     max_grad_norm: float = Field(1.0, gt=0)
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations twice instead of keeping them"
+    )
+    micro_batch: int | None = Field(
+        None, ge=1, description="samples of one network evaluation; by default all at once"
+    )
 
     @model_validator(mode="after")
     def _boundaries_exist(self) -> TDMOptions:

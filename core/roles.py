@@ -8,10 +8,12 @@ LoRA: Hu et al. 2021, arXiv 2106.09685; adapters are peft's, files are diffusers
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -22,6 +24,8 @@ from torch import Tensor, nn
 
 from tdmr1.core.files import replacing
 from tdmr1.core.generator import Condition, Generator
+from tdmr1.core.options import TDMOptions
+from tdmr1.core.recompute import checkpoint_blocks, recomputed
 from tdmr1.errors import UserError
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -39,8 +43,7 @@ class Role:
 
     def velocity(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """v = eps - x0 of latents x (B, ...) at `sigma` () or (B,) in [0, 1]."""
-        self._roles.activate(self.adapter)
-        return self._roles.generator.velocity(x, sigma, condition)
+        return self._roles.velocity(self.adapter, x, sigma, condition)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """The adapter's own parameters by name; none for the teacher."""
@@ -72,10 +75,35 @@ class Role:
 
 
 class Roles:
-    """Creates the roles of one generator and keeps exactly one adapter active at a time."""
+    """Creates the roles of one generator and keeps exactly one adapter active at a time.
 
-    def __init__(self, generator: Generator, rank: int, alpha: float) -> None:
+    Args:
+        generator: whose network the roles share; it is frozen.
+        rank, alpha: of every adapter; A starts as Gaussian noise, B as zero.
+        gradient_checkpointing: keep the activations between the network's blocks alone, and
+            compute those inside a block again in the backward pass (arXiv 1604.06174).
+        micro_batch: samples of one network evaluation; None takes them as they come. A larger
+            batch keeps no activations, and its parts are computed again in the backward pass, one
+            after the other. Whatever is computed of all samples stays exact.
+
+    Raises:
+        UserError: the network has no gradient checkpointing.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        rank: int,
+        alpha: float,
+        *,
+        gradient_checkpointing: bool = False,
+        micro_batch: int | None = None,
+    ) -> None:
         self.generator, self.rank, self.alpha = generator, rank, alpha
+        self.micro_batch = micro_batch
+        self._active: str | None = None
+        if gradient_checkpointing:
+            checkpoint_blocks(generator, self._recomputed)
         self._config = LoraConfig(
             r=rank,
             lora_alpha=alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
@@ -85,6 +113,17 @@ class Roles:
         generator.network.requires_grad_(False)
         self._layers: list[LoraLayer] = []
         self.teacher = Role(self, "teacher", None)
+
+    @classmethod
+    def of(cls, generator: Generator, options: TDMOptions) -> Roles:
+        """As the options say."""
+        return cls(
+            generator,
+            options.rank,
+            options.alpha,
+            gradient_checkpointing=options.gradient_checkpointing,
+            micro_batch=options.micro_batch,
+        )
 
     def add(self, name: str, *, trainable: bool, like: Role | None = None) -> Role:
         """A role with an adapter of its own, in float32 whatever the network's dtype.
@@ -116,10 +155,41 @@ class Roles:
         peft's own `set_adapter` also clears `requires_grad` of the inactive adapters, which would
         silently drop the gradient of a graph that was built before the switch.
         """
+        self._active = adapter
         for layer in self._layers:
             layer._disable_adapters = adapter is None
             if adapter is not None:
                 layer._active_adapter = [adapter]
+
+    def velocity(
+        self, adapter: str | None, x: Tensor, sigma: Tensor, condition: Condition
+    ) -> Tensor:
+        """The generator's velocity with `adapter` active, `micro_batch` samples at a time."""
+        self.activate(adapter)
+        size = self.micro_batch
+        if size is None or len(x) <= size:
+            return self.generator.velocity(x, sigma, condition)
+        sigma = sigma.expand(len(x))
+        return torch.cat(
+            [
+                self._recomputed(self.generator.velocity, x[part], sigma[part], condition[part])
+                for part in (slice(start, start + size) for start in range(0, len(x), size))
+            ]
+        )
+
+    def _recomputed(self, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+        """As `recomputed`, with the adapter of now: by then another may be active."""
+        adapter = self._active
+        return recomputed(function, *args, within=lambda: self._activated(adapter))
+
+    @contextlib.contextmanager
+    def _activated(self, adapter: str | None) -> Iterator[None]:
+        before = self._active
+        self.activate(adapter)
+        try:
+            yield
+        finally:
+            self.activate(before)
 
     def save(self, role: Role, folder: Path) -> None:
         """Write `role` as a LoRA folder that `pipe.load_lora_weights(folder)` takes."""

@@ -128,8 +128,8 @@ def generate(
 def _student(config: AnyConfig) -> tuple[Generator, Roles, Role]:
     """A run's generator with one adapter, which still equals the teacher."""
     accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model), accelerator)
-    roles = Roles(generator, config.method.rank, config.method.alpha)
+    generator = prepared(load_generator(config.model, config.generator), accelerator)
+    roles = Roles.of(generator, config.method)
     return generator, roles, roles.add("student", trainable=False)
 
 
