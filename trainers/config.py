@@ -33,7 +33,8 @@ class RunOptions(Options):
 
     kind: ClassVar[str]
 
-    model: str = Field("shapes", description="generator: an entry point of tdmr1.generators")
+    model: str = Field("shapes", description="a registered generator, a Hub id or a folder")
+    generator: dict[str, Any] = Field({}, description="options of the generator's own")
     iterations: int = Field(400, ge=1)
     seed: int = Field(0, ge=0)
     prompts: str | None = Field(None, description="prompt file; by default the generator's own")
@@ -73,6 +74,7 @@ class TrainConfig(RunOptions):
 
 AnyConfig: TypeAlias = TrainConfig | DistillConfig
 Config = TypeVar("Config", bound=RunOptions)
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 def build_config(
@@ -109,8 +111,15 @@ def build_config(
     return validated(kind, values)
 
 
-def validated(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """The configuration that is exactly `values`, and defaults.
+def validated(
+    kind: type[AnyOptions], values: Mapping[str, Any], within: str | None = None
+) -> AnyOptions:
+    """The options that are exactly `values`, and defaults.
+
+    Args:
+        kind: a configuration, or options of a part of one.
+        values: by name.
+        within: the key of that part.
 
     Raises:
         UserError: as `build_config`.
@@ -118,7 +127,7 @@ def validated(kind: type[Config], values: Mapping[str, Any]) -> Config:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(kind, error))) from error
+        raise UserError("\n".join(_explain(kind, error, within))) from error
 
 
 def preset_names() -> list[str]:
@@ -166,12 +175,14 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _explain(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
+def _explain(kind: type[BaseModel], error: ValidationError, within: str | None) -> Iterator[str]:
     """One line a problem."""
+    above = [] if within is None else [within]
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join([*above, *(str(part) for part in problem["loc"])])
         if problem["type"] == "extra_forbidden":
-            yield f"unknown config key {key!r}; {_nearest(key, list(_keys(kind)))}"
+            known = list(_keys(kind, "".join(f"{part}." for part in above)))
+            yield f"unknown config key {key!r}; {_nearest(key, known)}"
         elif problem["type"] == "value_error":  # one of our own; it says the keys and values
             yield f"config key {key!r}: {problem['ctx']['error']}"
         else:
@@ -182,7 +193,8 @@ def _nearest(key: str, known: list[str]) -> str:
     last = key.rpartition(".")[2]
     near = [k for k in known if k.rpartition(".")[2] == last]
     near = near or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+    there_are = f"there are: {', '.join(known) or 'none'}"
+    return f"did you mean {' or '.join(near)}?" if near else there_are
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

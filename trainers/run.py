@@ -29,6 +29,7 @@ from tdmr1.errors import UserError
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Report, RewardReport
+from tdmr1.trainers.models import absolute
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
@@ -85,6 +86,9 @@ class RunFolder:
             for key in ("prompts", "heldout", "student"):
                 if values.get(key) is not None:
                     values[key] = str(Path(values[key]).absolute())
+            values["model"] = absolute(values["model"])
+            own = values["generator"]
+            own |= {k: absolute(v) for k, v in own.items() if "/" in str(v)}
             self._write_json(CONFIG, {"kind": config.kind, **values})
 
     def config(self) -> AnyConfig:

@@ -76,7 +76,10 @@ def test_a_setting_may_be_plain_text_or_a_list():
         ("method.bta=3", r"unknown config key 'method\.bta'; did you mean method\.beta"),
         ("beta=3", r"unknown config key 'beta'; did you mean method\.beta\?"),
         ("iteration=3", r"unknown config key 'iteration'; did you mean iterations"),
-        ("zzz=3", r"unknown config key 'zzz'; there are: model, iterations, .*method\.beta"),
+        (
+            "zzz=3",
+            r"unknown config key 'zzz'; there are: model, generator, iterations, .*method\.beta",
+        ),
         ("method.group_size=1", r"'method\.group_size' = 1: .*greater than or equal to 2"),
         ("method.steps=1", r"'method': boundaries = 2, but a trajectory of steps = 1"),
         ("iterations=0", r"'iterations' = 0: .*greater than or equal to 1"),

@@ -22,7 +22,10 @@ Rewards = Annotated[
     list[str] | None,
     typer.Option("--reward", "-r", help="NAME[=WEIGHT] or ./file.py:function; repeatable."),
 ]
-Model = Annotated[str | None, typer.Option(help="Generator.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Generator: a registered one, or a Hub id or folder of a pipeline."),
+]
 Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .txt.")]
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
