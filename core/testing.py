@@ -13,37 +13,20 @@ class TestMine(GeneratorContract):
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tdmr1.core.generator import Condition, Generator
-from tdmr1.core.roles import LORA_FILE, Role, Roles
+from tdmr1.core.roles import LORA_FILE, Role
 from tdmr1.core.sampler import OdeSampler, guided
-
-NewGenerator = Callable[[], Generator]
-SIGMA = torch.tensor(0.7)
-ROLES = ("student", "fake", "surrogate", "reference", "anchor")
+from tdmr1.core.testing_roles import SIGMA, NewGenerator, RolesContract
 
 
-class GeneratorContract(abc.ABC):
-    """Tests that a subclass inherits. Small weights suffice, on a CPU, in float32.
-
-    Attributes:
-        prompts: three that the generator can draw, of different lengths.
-        tolerance: of what is equal but for rounding, absolute.
-    """
-
-    prompts: Sequence[str] = ("a photo of a red star", "two dogs", "a cat and a blue sign")
-    tolerance = 1e-4
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def new_generator(cls) -> NewGenerator:
-        """Makes the generator anew, always with the same weights; a subclass overrides it."""
-        raise NotImplementedError("override the fixture new_generator")
+class GeneratorContract(RolesContract, abc.ABC):
+    """Tests that a subclass inherits. Small weights suffice, on a CPU, in float32."""
 
     @abc.abstractmethod
     def plain(
@@ -66,35 +49,6 @@ class GeneratorContract(abc.ABC):
         Returns:
             Latents (B, *latent_shape), and images (B, 3, H, W) in [0, 1].
         """
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def generator(cls, new_generator: NewGenerator) -> Generator:
-        return new_generator()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def roles(cls, new_generator: NewGenerator) -> Roles:
-        return Roles(new_generator(), 4, 8.0)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def players(cls, roles: Roles) -> dict[str, Role]:
-        """The teacher and five others, each moved somewhere of its own."""
-        return _players(roles)
-
-    @pytest.fixture
-    def x(self, generator: Generator) -> Tensor:
-        """Latents for the prompts."""
-        return _noise(len(self.prompts), generator)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def condition(cls, generator: Generator) -> Condition:
-        return generator.encode(cls.prompts)
-
-    def close(self, a: Tensor, b: Tensor) -> None:
-        torch.testing.assert_close(a, b, rtol=0, atol=self.tolerance)
 
     # What it is
 
@@ -213,54 +167,6 @@ class GeneratorContract(abc.ABC):
         self.close(ours, latents)
         self.close(generator.decode(ours), images)
 
-    # Roles
-
-    @pytest.mark.parametrize("moved", ROLES)
-    def test_moving_one_role_leaves_the_others_bit_identical(
-        self, players: dict[str, Role], x: Tensor, condition: Condition, moved: str
-    ) -> None:
-        @torch.no_grad()
-        def velocities() -> dict[str, Tensor]:
-            return {name: role.velocity(x, SIGMA, condition) for name, role in players.items()}
-
-        before = velocities()
-        _move(players[moved], seed=99)
-        after = velocities()
-        assert {n for n in players if not torch.equal(before[n], after[n])} == {moved}
-
-    def test_a_gradient_reaches_the_adapter_that_was_asked_alone(
-        self, roles: Roles, players: dict[str, Role], x: Tensor, condition: Condition
-    ) -> None:
-        player, network = players["student"], roles.generator.network
-        network.zero_grad()
-        torch.autograd.backward(player.velocity(x, SIGMA, condition).square().mean())
-        reached = [p for p in network.parameters() if p.grad is not None]
-        network.zero_grad()
-        assert {id(p) for p in reached} == {id(p) for p in player.parameters().values()}
-
-    @pytest.mark.parametrize("memory", [{"gradient_checkpointing": True}, {"micro_batch": 2}])
-    def test_less_memory_gives_the_same_gradient(
-        self,
-        new_generator: NewGenerator,
-        players: dict[str, Role],
-        x: Tensor,
-        condition: Condition,
-        memory: dict[str, int],
-    ) -> None:
-        """With other roles at work between the forward and the backward pass."""
-        sparing = _players(Roles(new_generator(), 4, 8.0, **memory))  # type: ignore[arg-type]
-        student, expected = sparing["student"], players["student"]
-        student.load_state_dict(expected.state_dict())
-        gradients = []
-        for player, others in ((expected, players), (student, sparing)):
-            v = player.velocity(x, SIGMA, condition)
-            for name in ("fake", "teacher"):
-                others[name].velocity(x, SIGMA, condition)
-            parameters = list(player.parameters().values())
-            gradients.append(torch.autograd.grad(v.square().mean(), parameters))
-        for a, b in zip(*gradients, strict=True):
-            self.close(a, b)
-
     # Devices
 
     def test_it_works_where_it_is_moved(
@@ -278,26 +184,6 @@ class GeneratorContract(abc.ABC):
             torch.testing.assert_close(v.cpu(), expected, rtol=0, atol=1e-2)
             images = moved.decode(x.to(device)).cpu()
             torch.testing.assert_close(images, generator.decode(x), rtol=0, atol=1e-2)
-
-
-def _players(roles: Roles) -> dict[str, Role]:
-    """The teacher and five other roles, each moved somewhere of its own."""
-    players = {name: roles.add(name, trainable=True) for name in ROLES}
-    for seed, role in enumerate(players.values()):
-        _move(role, seed)
-    return {"teacher": roles.teacher, **players}
-
-
-@torch.no_grad()
-def _move(role: Role, seed: int) -> None:
-    random = torch.Generator().manual_seed(seed)
-    for parameter in role.parameters().values():
-        parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.1)
-
-
-def _noise(count: int, generator: Generator) -> Tensor:
-    random = torch.Generator().manual_seed(7)
-    return torch.randn(count, *generator.latent_shape, generator=random)
 
 
 def _rows(condition: Condition) -> list[Tensor]:

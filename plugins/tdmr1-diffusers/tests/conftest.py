@@ -6,6 +6,8 @@ import torch
 from tdmr1_diffusers.options import PipelineOptions
 from tdmr1_diffusers.testing import write_sd3, write_tiny_decoder, write_zimage
 
+TOKENS = 40
+"""Longer than the prompts of the tests, so that their lengths differ."""
 WRITERS = {"sd3": write_sd3, "zimage": write_zimage}
 
 
@@ -42,6 +44,6 @@ def options():
     """Float32 and short prompts, unless said otherwise."""
 
     def options(**changes):
-        return PipelineOptions(**{"dtype": "float32", "prompt_tokens": 24, **changes})
+        return PipelineOptions(**{"dtype": "float32", "prompt_tokens": TOKENS, **changes})
 
     return options

@@ -11,7 +11,7 @@ from tdmr1.trainers.models import load_generator
 from tdmr1_diffusers.sd3 import SD3Generator
 from tdmr1_diffusers.zimage import ZImageGenerator
 
-OPTIONS = {"dtype": "float32", "prompt_tokens": 24}
+OPTIONS = {"dtype": "float32", "prompt_tokens": 40}
 
 
 def test_the_folder_says_which_generator_takes_it(written):

@@ -35,7 +35,7 @@ class TestSD3(GeneratorContract):
                 sigmas=torch.linspace(1, 1 / steps, steps).tolist(),
                 num_inference_steps=steps,
                 guidance_scale=guidance,
-                max_sequence_length=24,
+                max_sequence_length=40,
                 latents=noise,
                 output_type=kind,
             ).images

@@ -31,7 +31,7 @@ class TestZImage(GeneratorContract):
                 width=64,
                 num_inference_steps=steps,
                 guidance_scale=guidance - 1,
-                max_sequence_length=24,
+                max_sequence_length=40,
                 latents=noise,
                 output_type=kind,
             ).images
