@@ -1,4 +1,9 @@
-"""Rewards to group-relative advantages (GRPO, arXiv 2402.03300); how well they are learnt."""
+"""Rewards to group-relative advantages; how well they are learnt.
+
+Several rewards are mixed in one of two ways: each is normalised and then they are added up (GDPO,
+"Group reward-Decoupled Normalization Policy Optimization", 2026, arXiv 2601.05242), or they are
+added up and the sum is normalised (GRPO, "DeepSeekMath", 2024, arXiv 2402.03300).
+"""
 
 from __future__ import annotations
 
@@ -19,15 +24,17 @@ class Feedback:
 
     Attributes:
         name: of the reward.
-        values: (N,); anything where `scored` is false.
+        values: (N,), higher is better; anything where `scored` is false.
         scored: bool (N,); false where the reward abstained or failed.
         weight: of this reward in the sum.
+        gated: bool (N,); the samples that count as the worst of their group. None: there are none.
     """
 
     name: str
     values: Tensor
     scored: Tensor
     weight: float = 1.0
+    gated: Tensor | None = None
 
 
 def group_advantage(
@@ -47,8 +54,7 @@ def group_advantage(
     mask = scored.to(values.dtype)
     count = _per_group(mask, group).clamp_min(1)
     # From the group's lowest up, so that equal rewards give exact zeros in spite of rounding.
-    lowest = _lowest_per_group(values.masked_fill(~scored, torch.inf), group)
-    above = (values - lowest).masked_fill(~scored, 0)
+    above = (values - _lowest(values, scored, group)).masked_fill(~scored, 0)
     centered = (above - _per_group(above, group) / count) * mask
     if std == "batch":
         total = mask.sum().clamp_min(1)
@@ -60,11 +66,50 @@ def group_advantage(
 
 
 def combined_advantage(
-    feedback: Sequence[Feedback], group: Tensor, std: Literal["batch", "group"] = "batch"
+    feedback: Sequence[Feedback],
+    group: Tensor,
+    std: Literal["batch", "group"] = "batch",
+    mix: Literal["gdpo", "grpo"] = "gdpo",
 ) -> Tensor:
-    """Advantages per reward within the group, masked where it abstained, weighted and summed."""
+    """One advantage a sample from all rewards, (N,). Gates act first, on the values.
+
+    Args:
+        feedback: of at least one reward, each of the same N samples.
+        group: int64 (N,).
+        std: as `group_advantage`.
+        mix: "gdpo": advantages per reward, weighted and summed. GDPO's last step, the sum's
+            division by its deviation over the batch, is left out, so that weights set the scale.
+            "grpo": values weighted and summed, then one advantage of the sum.
+    """
+    feedback = [dataclasses.replace(f, values=gated_values(f, group)) for f in feedback]
+    if mix == "grpo":
+        return group_advantage(*_sum(feedback, group), group, std)
     parts = [f.weight * group_advantage(f.values, f.scored, group, std) for f in feedback]
     return torch.stack(parts).sum(0)
+
+
+def gated_values(feedback: Feedback, group: Tensor) -> Tensor:
+    """The values (N,) of one reward, those of gated samples lowered to their group's worst."""
+    if feedback.gated is None:
+        return feedback.values
+    lowest = _lowest(feedback.values, feedback.scored, group)
+    return torch.where(feedback.gated & feedback.scored, lowest, feedback.values)
+
+
+def _sum(feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted sum of the rewards (N,), and bool (N,): where at least one has scored.
+
+    A reward that is missing on one sample counts there as the mean of its group, so that it moves
+    the sample neither up nor down; one that is missing in a whole group counts as 0 there.
+    """
+    total = torch.zeros_like(feedback[0].values)
+    for f in feedback:
+        lowest = _lowest(f.values, f.scored, group)
+        count = _per_group(f.scored.to(total.dtype), group)
+        above = (f.values - lowest).masked_fill(~f.scored, 0)
+        mean = (lowest + _per_group(above, group) / count).masked_fill(count == 0, 0)
+        total = total + f.weight * torch.where(f.scored, f.values, mean)
+    return total, torch.stack([f.scored for f in feedback]).any(0)
 
 
 def groups_without_signal(advantage: Tensor, group: Tensor) -> Tensor:
@@ -98,7 +143,8 @@ def _per_group(values: Tensor, group: Tensor) -> Tensor:
     return values.new_zeros(int(group.max()) + 1).index_add(0, group, values)[group]
 
 
-def _lowest_per_group(values: Tensor, group: Tensor) -> Tensor:
-    """For each sample the smallest of `values` in its group, (N,)."""
+def _lowest(values: Tensor, scored: Tensor, group: Tensor) -> Tensor:
+    """For each sample the smallest scored value of its group, (N,); infinity without one."""
     highest = values.new_full((int(group.max()) + 1,), torch.inf)
+    values = values.masked_fill(~scored, torch.inf)
     return highest.scatter_reduce(0, group, values, "amin")[group]

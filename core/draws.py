@@ -33,10 +33,15 @@ class Draws:
         """`count` different integers in [0, below), or all of them."""
         return torch.randperm(below, generator=self.shared)[:count].tolist()
 
-    def tau(self, lowest: Tensor, shift: float, margin: float) -> Tensor:
-        """One re-noise level for the whole batch, () in (lowest, 1)."""
-        u = torch.rand((), generator=self.shared).to(lowest.device)
-        return flow.draw_tau(lowest, shift, margin, u)
+    def tau(
+        self, lowest: Tensor, shift: float, margin: float, group: Tensor | None = None
+    ) -> Tensor:
+        """A re-noise level in (lowest, 1): one for the whole batch, (); with `group` (N,) one for
+        each group, (N,)."""
+        shape = () if group is None else (int(group.max()) + 1,)
+        u = torch.rand(shape, generator=self.shared).to(lowest.device)
+        tau = flow.draw_tau(lowest, shift, margin, u)
+        return tau if group is None else tau[group]
 
     def noise(self, like: Tensor, group: Tensor | None = None) -> Tensor:
         """Gaussian noise like (N, ...); with `group` (N,) the samples of a group share theirs."""

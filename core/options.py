@@ -53,6 +53,9 @@ class TDMR1Options(TDMOptions):
     warmup: int = Field(0, ge=0, description="iterations that train fake and surrogate alone")
     rollout: Literal["ode", "sde"] = Field("ode", description="deterministic or stochastic")
     advantage_std: Literal["batch", "group"] = "batch"
+    advantage_mix: Literal["gdpo", "grpo"] = Field(
+        "gdpo", description="normalise each reward, then sum (GDPO); or sum, then normalise (GRPO)"
+    )
 
     surrogate_lr: float = Field(4e-4, gt=0)
     surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration")
@@ -69,6 +72,8 @@ class TDMR1Options(TDMOptions):
     guard: float | None = Field(0.05, gt=0, description="drift that wakes the runaway guard")
     surrogate_regularizer: float = Field(1e-3, ge=0, description="of |v_surrogate - v_teacher|^2")
     group_noise: bool = Field(True, description="one noise for all samples of a group")
+    group_tau: bool = Field(False, description="one tau for each group, not for the batch")
+    first_boundary: int = Field(0, ge=0, description="lowest boundary j that the surrogate draws")
     t_min: float = Field(0.25, ge=0, lt=1, description="lowest tau of surrogate and reward")
 
     rl_cfg: float = Field(2.5, ge=1, description="CFG weight of the surrogate's direction")
@@ -78,3 +83,12 @@ class TDMR1Options(TDMOptions):
     reward_baseline: Literal["teacher", "reference"] = Field(
         "teacher", description="what the reward direction is measured against (Eq. 11: p_ref)"
     )
+
+    @model_validator(mode="after")
+    def _first_boundary_exists(self) -> TDMR1Options:
+        if self.first_boundary >= self.steps:
+            raise ValueError(
+                f"first_boundary = {self.first_boundary}, but the surrogate draws from the "
+                f"boundaries 0 to steps - 1 = {self.steps - 1}; lower it"
+            )
+        return self

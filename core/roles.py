@@ -22,11 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tdmr1.core.files import replacing
 from tdmr1.core.generator import Condition, Generator
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.recompute import checkpoint_blocks, recomputed
 from tdmr1.errors import UserError
+from tdmr1.files import replacing
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 _PREFIX = "transformer."

@@ -74,15 +74,19 @@ class DiffusionSurrogate(SurrogateReward):
         return self.averages[-1]
 
     def learn(self, rollout: Rollout, advantage: Tensor) -> Metrics:
-        """Eq. 7-9 at one boundary j, one tau and one noise per group.
+        """Eq. 7-9 at one boundary j, one tau of the batch or the group, one noise per group.
 
         With several processes each holds as many samples of every group, in the same order.
         """
         options, K = self.options, rollout.steps
-        j = self._draws.weighted([float(j + 1) for j in range(K)])
+        first = options.first_boundary
+        j = self._draws.weighted([float(j + 1) if j >= first else 0.0 for j in range(K)])
         x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
         tau = self._draws.tau(
-            sigma_n.clamp_min(options.t_min), self._shift, margin=options.tau_margin
+            sigma_n.clamp_min(options.t_min),
+            self._shift,
+            options.tau_margin,
+            rollout.group if options.group_tau else None,
         )
         eps = self._draws.noise(x_n, rollout.group if options.group_noise else None)
         x_tau = flow.bridge(x_n, eps, sigma_n, tau)

@@ -65,11 +65,19 @@ class TDMR1(TDM):
             return everywhere
 
         feedback = [
-            dataclasses.replace(f, values=gathered(f.values.float()), scored=gathered(f.scored))
+            dataclasses.replace(
+                f,
+                values=gathered(f.values.float()),
+                scored=gathered(f.scored),
+                gated=None if f.gated is None else gathered(f.gated),
+            )
             for f in feedback
         ]
         groups = gathered(group)
-        advantage = combined_advantage(feedback, groups, self.options.advantage_std)
+        options = self.options
+        advantage = combined_advantage(
+            feedback, groups, options.advantage_std, options.advantage_mix
+        )
         first = self._accelerator.process_index * len(group)
         own = advantage[first : first + len(group)]
         return own, groups_without_signal(advantage, groups)

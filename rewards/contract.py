@@ -20,7 +20,11 @@ if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from numpy.typing import NDArray
 
 CONTRACT_VERSION = 1
-"""Raised when a plugin written for an older contract would no longer work."""
+"""Raised when a plugin written for an older contract would no longer work.
+
+A package says which one it was written for by a keyword in its pyproject, `tdmr1-contract-1`, so
+that it can be told without importing it.
+"""
 
 Image: TypeAlias = "NDArray[np.uint8]"
 """One RGB image, uint8 (height, width, 3) in [0, 255]."""
@@ -74,12 +78,30 @@ class Weights:
     source: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """One prompt with a picture that fits it and one that does not; a reward tells them apart.
+
+    Attributes:
+        prompt: of both pictures.
+        good: scores better than `bad`.
+        bad: scores worse.
+        metadata: of both, as in `Sample`.
+    """
+
+    prompt: str
+    good: Image
+    bad: Image
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
 class Reward(abc.ABC):
     """A black-box reward.
 
-    Subclasses override `score` and state the class attributes. Load weights in `__init__`: a
-    reward is constructed only by the run that selects it. Options are keyword arguments of the
-    registered factory, with defaults that JSON can hold.
+    Subclasses override `score` and state the class attributes: on the class, where they can be
+    read before any weights are there. Load weights in `__init__`: a reward is constructed only by
+    the run that selects it. Options are the parameters of the registered factory that have
+    defaults, which JSON can hold.
 
     Attributes:
         name: the name on the command line, `--reward NAME`.
@@ -115,3 +137,12 @@ class Reward(abc.ABC):
         Raises:
             Exception: anything that keeps the reward from judging; never return a number instead.
         """
+
+    def goldens(self) -> Sequence[Golden]:
+        """Pictures that show whether the reward works, for `tdmr1 rewards check` and the tests.
+
+        Returns:
+            A few pairs that it must tell apart, small enough to travel in its wheel; none where it
+            has none.
+        """
+        return ()

@@ -13,7 +13,15 @@ class RewardError(UserError):
 
 
 class RewardSpecInvalid(RewardError):
-    """`--reward` was given something that is not `NAME[=WEIGHT]`."""
+    """`--reward` was given something that is not `NAME[=WEIGHT][@PLACE]`."""
+
+
+class RewardOptionInvalid(RewardError):
+    """A reward has no such option, or its value is of another type."""
+
+
+class GateInvalid(RewardError):
+    """`--gate` was given something that is not a comparison, or one that decides nothing."""
 
 
 class RewardNotFound(RewardError):
@@ -36,6 +44,18 @@ class RewardAnswerInvalid(RewardError):
     """`Reward.score` returned something else than one finite score in range per sample."""
 
 
+class RewardLost(RewardError):
+    """Whoever scores elsewhere is lost: it ended, hung, cannot be reached, or spoke nonsense."""
+
+
+class RewardRefused(RewardError):
+    """Whoever scores elsewhere will not: a wrong token, another reward, version or contract."""
+
+
+class EnvironmentFailed(RewardError):
+    """A reward's own environment cannot be made, found or removed."""
+
+
 class RewardsAllAbstain(RewardError):
     """No reward has an opinion about any prompt."""
 
@@ -45,12 +65,13 @@ def blaming(what: str, remedy: str = "") -> Iterator[None]:
     """Turn whatever a reward's own code raises into "`what`: ValueError: ...", and a remedy.
 
     Raises:
-        RewardBroken: chained from the original exception; a `UserError` passes as it is.
+        RewardBroken: chained from the original exception, also from SystemExit, as code that
+            gives up must not end the run unseen; a `UserError` passes as it is.
     """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = f"{what}: {type(error).__name__}: {error}"
         raise RewardBroken(f"{text}\ntry: {remedy}" if remedy else text) from error

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardBroken, RewardNotFound, blaming
 
-ScoreFunction: TypeAlias = Callable[[Sequence[Sample]], Sequence[Score | float | None]]
+ScoreFunction: TypeAlias = Callable[..., Sequence[Score | float | None]]
 
 
 class FunctionReward(Reward):
@@ -24,21 +25,25 @@ class FunctionReward(Reward):
     Args:
         name: what the user typed, `./my.py:score`.
         function: takes a list of samples and returns as many scores, numbers or None.
+        options: values of further parameters of the function.
     """
 
     range = (-math.inf, math.inf)
 
-    def __init__(self, name: str, function: ScoreFunction) -> None:
+    def __init__(
+        self, name: str, function: ScoreFunction, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.name = name
         self.summary = (inspect.getdoc(function) or "").partition("\n")[0]
         self.function = function
+        self.options = dict(options or {})
 
     def score(self, samples: Sequence[Sample]) -> Sequence[Score | float | None]:
-        return self.function(samples)
+        return self.function(samples, **self.options)
 
 
-def load_function(source: str, attribute: str) -> Reward:
-    """Import a reward from a file or a module.
+def import_factory(source: str, attribute: str) -> Callable[..., Reward]:
+    """Import what makes a reward from a file or a module.
 
     Args:
         source: `./my.py` or `package.module`.
@@ -58,12 +63,16 @@ def load_function(source: str, attribute: str) -> Reward:
             f"{source} has no {attribute!r}; its functions are: {', '.join(functions) or 'none'}"
         ) from None
     if isinstance(value, Reward):
-        return value
+        return lambda: value
     if inspect.isclass(value) and issubclass(value, Reward):
-        with blaming(f"{name} cannot be constructed"):
-            return value()
+        return value
     if callable(value):
-        return FunctionReward(name, value)
+
+        @functools.wraps(value)  # the same parameters, as they are the options
+        def make(**options: Any) -> Reward:  # noqa: ANN401
+            return FunctionReward(name, value, options)
+
+        return make
     raise RewardBroken(
         f"{name} is a {type(value).__name__}; write a function `def {attribute}(samples)` "
         "that returns one number, Score or None per sample"

@@ -29,9 +29,13 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Register(Protocol):
-    """Takes a reward's name and the factory that makes it; the factory runs only on use."""
+    """Takes a reward's name and the factory that makes it; the factory runs only on use.
 
-    def __call__(self, name: str, factory: Callable[[], Reward]) -> None: ...
+    The factory is the reward's class, or a function. Its parameters are the reward's options, and
+    have defaults that JSON can hold.
+    """
+
+    def __call__(self, name: str, factory: Callable[..., Reward]) -> None: ...
 
 
 class RewardHooks:

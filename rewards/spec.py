@@ -1,13 +1,59 @@
-"""What `--reward` takes: which reward, and with which weight."""
+"""What `--reward` takes: which reward, with which weight, and where it runs."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from typing import Literal, TypeAlias
 
 from tdmr1.rewards.errors import RewardSpecInvalid
 
-EXPECTED = "expected NAME, NAME=WEIGHT or ./file.py:function, e.g. --reward ocr=0.5"
+EXPECTED = "expected NAME[=WEIGHT][@PLACE], or ./file.py:function, e.g. --reward ocr=0.5@worker"
+PLACES = "here, worker, env, http://HOST:PORT[,HOST:PORT], ray or ray:N"
+
+Kind: TypeAlias = Literal["here", "worker", "env", "http", "ray"]
+_PLAIN: tuple[Kind, ...] = ("here", "worker", "env", "ray")
+_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaceSpec:
+    """Where a reward runs.
+
+    Attributes:
+        kind: "here" in this process, "worker" in a child process, "env" in a child process with
+            packages of its own, "http" on servers, "ray" in the actors of a Ray cluster.
+        addresses: HOST:PORT of each server, for "http".
+        actors: how many, for "ray"; >= 1.
+    """
+
+    kind: Kind = "here"
+    addresses: tuple[str, ...] = ()
+    actors: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> PlaceSpec:
+        """Read `here`, `worker`, `env`, `http://HOST:PORT[,HOST:PORT]`, `ray` or `ray:N`.
+
+        Raises:
+            RewardSpecInvalid: it is something else.
+        """
+        kind, _, rest = text.partition(":")
+        if kind == "http" and rest.startswith("//"):
+            return cls("http", addresses=_addresses(rest[2:], text))
+        if kind == "ray" and rest.isdecimal() and int(rest) > 0:
+            return cls("ray", actors=int(rest))
+        for plain in _PLAIN:
+            if text == plain:
+                return cls(plain)
+        raise RewardSpecInvalid(
+            f"there is no place {text!r}; a reward runs @ {PLACES}, e.g. --reward ocr=0.5@worker "
+            "(a file whose name has an @ needs its place: --reward ./a@b.py:score@here)"
+        )
+
+
+HERE = PlaceSpec()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +64,7 @@ class RewardSpec:
         name: of an installed reward (`ocr`), of a function in a file (`./my.py:score`) or of a
             function in an importable module (`package.module:score`).
         weight: of this reward's advantages in the sum over rewards; finite, > 0.
+        place: where it runs.
 
     Raises:
         RewardSpecInvalid: the name is empty or incomplete, or the weight is not > 0 and finite.
@@ -25,6 +72,7 @@ class RewardSpec:
 
     name: str
     weight: float = 1.0
+    place: PlaceSpec = HERE
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -42,17 +90,27 @@ class RewardSpec:
             )
 
     @classmethod
-    def parse(cls, text: str) -> RewardSpec:
-        """Read `NAME[=WEIGHT]`; the weight follows the last `=`.
+    def parse(cls, text: str, place: PlaceSpec = HERE) -> RewardSpec:
+        """Read `NAME[=WEIGHT][@PLACE]`.
+
+        The place follows the last `@`, the weight the last `=` before it.
+
+        Args:
+            text: what the user typed.
+            place: where the reward runs if the text does not say.
 
         Raises:
-            RewardSpecInvalid: as for the class, and if the weight is not a number.
+            RewardSpecInvalid: as for the class; the weight is not a number, or there is no such
+                place.
         """
+        before, at, after = text.strip().rpartition("@")
+        if at:
+            place, text = PlaceSpec.parse(after.strip()), before
         name, equals, weight = text.strip().rpartition("=")
         if not equals:
-            return cls(name=weight)
+            return cls(weight, place=place)
         try:
-            return cls(name.strip(), float(weight))
+            return cls(name.strip(), float(weight), place)
         except ValueError:
             raise RewardSpecInvalid(
                 f"the weight {weight!r} in --reward {text!r} is not a number: {EXPECTED}"
@@ -63,3 +121,17 @@ class RewardSpec:
         """(file or module, attribute) of a reward that is not an installed one, else None."""
         source, colon, attribute = self.name.rpartition(":")
         return (source, attribute) if colon else None
+
+
+def _addresses(text: str, place: str) -> tuple[str, ...]:
+    addresses = [address.strip() for address in text.rstrip("/").split(",")]
+    for address in addresses:
+        port = _ADDRESS.fullmatch(address)
+        if port is None or not 0 < int(port[1]) < 2**16:
+            raise RewardSpecInvalid(
+                f"{address!r} in @{place} is not HOST:PORT; write e.g. "
+                "--reward ocr@http://127.0.0.1:8000,127.0.0.1:8001"
+            )
+    if len(set(addresses)) < len(addresses):
+        raise RewardSpecInvalid(f"@{place} names an address twice")
+    return tuple(addresses)

@@ -9,28 +9,30 @@
     20             the header: one JSON object in UTF-8, without NaN and infinities
                    the body: images one after another, or nothing
 
-A request names its operation, `{"op": "score", "samples": [{"prompt": ..., "metadata": {...},
-"shape": [height, width, 3]}, ...]}`, and its body holds the pixels, uint8, row by row. The answer
-is `{"scores": [null or {"value": ..., "reason": ..., "passed": ...}, ...]}`, or `{"error":
-{"kind": ..., "text": ...}}`. Everything read is data: there is no pickle here, and nothing in a
-frame names code.
+Samples are header entries `{"prompt": ..., "metadata": {...}, "shape": [height, width, 3]}`, and
+their pixels are the body: uint8, row by row, one image after another. Scores are header entries
+`null` or `{"value": ..., "reason": ..., "passed": ...}`, and need no body. What is asked and
+answered with them, `messages.py` says. Everything read is data: there is no pickle here, and
+nothing in a frame names code.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import reprlib
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.contract import Image, Sample, Score
 
 MAGIC = b"TDMR"
 WIRE_VERSION = 1
-_PREFIX = struct.Struct(">4sB3xIQ")
+_PREFIX = struct.Struct(">4sB3sIQ")
 
 MAX_HEADER = 16 * 2**20
 """Bytes; prompts and metadata of some thousands of samples."""
@@ -51,18 +53,25 @@ class StreamEnded(EOFError):
 
 
 def encode(header: Header, chunks: Sequence[bytes | memoryview] = ()) -> list[bytes | memoryview]:
-    """A frame as pieces to be written one after another; the chunks are not copied."""
-    text = json.dumps(header, allow_nan=False, ensure_ascii=False).encode()
+    """A frame as pieces to be written one after another; the chunks are not copied.
+
+    Raises:
+        FrameInvalid: the header holds what JSON cannot, or the frame would be refused as too long.
+    """
+    try:
+        text = json.dumps(header, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FrameInvalid(f"the header cannot be written as JSON: {error}") from None
     size = sum(memoryview(chunk).nbytes for chunk in chunks)
-    return [_PREFIX.pack(MAGIC, WIRE_VERSION, len(text), size) + text, *chunks]
+    _check_sizes(len(text), size)
+    return [_PREFIX.pack(MAGIC, WIRE_VERSION, bytes(3), len(text), size) + text, *chunks]
 
 
-def read_frame(read: Callable[[int], bytes], max_body: int = MAX_BODY) -> tuple[Header, bytes]:
-    """The next frame's header and body.
+def read_head(read: Callable[[int], bytes]) -> tuple[Header, int]:
+    """The next frame's header, and the length of the body, which is still to be read.
 
     Args:
         read: returns as many bytes as asked for, or fewer where the stream has ended.
-        max_body: a longer body is refused before it is read.
 
     Raises:
         StreamEnded: there is no further frame.
@@ -71,10 +80,30 @@ def read_frame(read: Callable[[int], bytes], max_body: int = MAX_BODY) -> tuple[
     prefix = read(_PREFIX.size)
     if not prefix:
         raise StreamEnded
-    header_size, body_size = _sizes(prefix, max_body)
-    text = _exactly(read, header_size, "header")
-    header = parse_header(text)
-    return header, _exactly(read, body_size, "body")
+    if len(prefix) < _PREFIX.size:
+        raise FrameInvalid(f"cut short after {len(prefix)} bytes")
+    magic, version, zeros, header_size, body_size = _PREFIX.unpack(prefix)
+    if magic != MAGIC:
+        raise FrameInvalid(f"begins with {magic!r} instead of {MAGIC!r}")
+    if version != WIRE_VERSION:
+        raise FrameInvalid(f"speaks version {version} of the wire, this side {WIRE_VERSION}")
+    if any(zeros):
+        raise FrameInvalid(f"has {zeros!r} where there should be zeros")
+    _check_sizes(header_size, body_size)
+    text = read(header_size)
+    if len(text) < header_size:
+        raise FrameInvalid(f"cut short: {len(text)} of the header's {header_size} bytes")
+    return parse_header(text), body_size
+
+
+def read_frame(data: bytes) -> tuple[Header, memoryview]:
+    """Header and body of a whole frame in memory; raises FrameInvalid where it is not one."""
+    stream = io.BytesIO(data)
+    header, body_size = read_head(stream.read)
+    body = memoryview(data)[stream.tell() :]
+    if len(body) != body_size:
+        raise FrameInvalid(f"its body has {len(body)} bytes, {body_size} are announced")
+    return header, body
 
 
 def parse_header(text: bytes) -> Header:
@@ -88,17 +117,25 @@ def parse_header(text: bytes) -> Header:
     return header
 
 
-def pack_samples(samples: Sequence[Sample]) -> tuple[list[Header], list[memoryview]]:
-    """Samples as header entries and chunks of the body."""
-    entries = [
-        {"prompt": s.prompt, "metadata": dict(s.metadata), "shape": list(s.image.shape)}
-        for s in samples
+def describe_samples(samples: Sequence[Sample]) -> list[Header]:
+    """Samples, but for their pixels, as header entries.
+
+    Raises:
+        FrameInvalid: an image is not uint8 (height, width, 3).
+    """
+    return [
+        {"prompt": s.prompt, "metadata": dict(s.metadata), "shape": _shape(s.image, f"sample {i}")}
+        for i, s in enumerate(samples)
     ]
-    return entries, [np.ascontiguousarray(sample.image).data.cast("B") for sample in samples]
 
 
-def unpack_samples(entries: object, body: bytes) -> list[Sample]:
-    """What `pack_samples` packed; the images are read-only views of `body`.
+def pixel_chunks(samples: Sequence[Sample]) -> list[memoryview]:
+    """The pixels of samples that can be described, as chunks of the body."""
+    return [np.ascontiguousarray(sample.image).data.cast("B") for sample in samples]
+
+
+def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
+    """What `describe_samples` and `pixel_chunks` packed; the images are read-only views of `body`.
 
     Raises:
         FrameInvalid: an entry is not one, or the body is not as long as the shapes say.
@@ -114,6 +151,7 @@ def unpack_samples(entries: object, body: bytes) -> list[Sample]:
                 f"sample {index} ends at byte {end} of a body that has only {len(body)}"
             )
         pixels = np.frombuffer(body, np.uint8, end - start, start)
+        pixels.flags.writeable = False
         samples.append(Sample(pixels.reshape(shape), prompt, metadata))
         start = end
     if start != len(body):
@@ -136,29 +174,29 @@ def unpack_scores(entries: object) -> list[Score | None]:
     return [None if entry is None else _score(entry, i) for i, entry in enumerate(entries)]
 
 
-def _sizes(prefix: bytes, max_body: int) -> tuple[int, int]:
-    if len(prefix) < _PREFIX.size:
-        raise FrameInvalid(f"cut short after {len(prefix)} bytes")
-    magic, version, header_size, body_size = _PREFIX.unpack(prefix)
-    if magic != MAGIC:
-        raise FrameInvalid(f"begins with {magic!r} instead of {MAGIC!r}")
-    if version != WIRE_VERSION:
-        raise FrameInvalid(f"speaks version {version} of the wire, this side {WIRE_VERSION}")
-    if header_size > MAX_HEADER:
-        raise FrameInvalid(f"a header of {header_size} bytes; at most {MAX_HEADER} are taken")
-    if body_size > max_body:
-        raise FrameInvalid(f"a body of {body_size} bytes; at most {max_body} are taken")
-    return header_size, body_size
+def _check_sizes(header: int, body: int) -> None:
+    if header > MAX_HEADER:
+        raise FrameInvalid(f"a header of {header} bytes; at most {MAX_HEADER} are taken")
+    if body > MAX_BODY:
+        raise FrameInvalid(f"a body of {body} bytes; at most {MAX_BODY} are taken")
 
 
-def _exactly(read: Callable[[int], bytes], size: int, part: str) -> bytes:
-    data = read(size) if size else b""
-    if len(data) < size:
-        raise FrameInvalid(f"cut short: {len(data)} of the {part}'s {size} bytes")
-    return data
+def _shape(image: Image, where: str) -> list[int]:
+    if image.dtype != np.uint8:
+        raise FrameInvalid(f"{where}: an image of {image.dtype} is not taken, only of uint8")
+    _check_shape(image.shape, where)
+    return list(image.shape)
 
 
-def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], tuple[int, int, int]]:
+def _check_shape(shape: Sequence[int], where: str) -> None:
+    if len(shape) != 3 or shape[2] != 3 or not all(0 < side <= MAX_SIDE for side in shape[:2]):
+        raise FrameInvalid(
+            f"{where}: an image of shape {reprlib.repr(list(shape))} is not taken, only "
+            f"[height, width, 3] with sides of 1 to {MAX_SIDE}"
+        )
+
+
+def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], list[int]]:
     if not isinstance(entry, dict):
         raise FrameInvalid(f"{where} is not an object")
     prompt, metadata, shape = entry.get("prompt"), entry.get("metadata"), entry.get("shape")
@@ -166,21 +204,20 @@ def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], tuple[int, i
         raise FrameInvalid(f"{where} has no prompt")
     if not isinstance(metadata, dict):
         raise FrameInvalid(f"{where}: the metadata is not an object")
-    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
-        raise FrameInvalid(f"{where}: the shape {shape!r} is not [height, width, 3]")
-    height, width, channels = shape
-    if channels != 3 or not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-        raise FrameInvalid(f"{where}: an image of shape {shape} is not taken")
-    return prompt, metadata, (height, width, channels)
+    if not isinstance(shape, list) or not all(type(n) is int for n in shape):
+        raise FrameInvalid(f"{where}: the shape {reprlib.repr(shape)} is not [height, width, 3]")
+    _check_shape(shape, where)
+    return prompt, metadata, shape
 
 
 def _score(entry: object, index: int) -> Score:
-    value = entry.get("value") if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or isinstance(value, bool) or not isinstance(value, int | float):
-        raise FrameInvalid(f"score {index} is {entry!r}")
-    reason, passed = entry.get("reason", ""), entry.get("passed")
-    if not isinstance(reason, str) or not (passed is None or isinstance(passed, bool)):
-        raise FrameInvalid(f"score {index} is {entry!r}")
+    match entry:
+        case {"value": int() | float() as value, "reason": str(reason), "passed": passed} if (
+            not isinstance(value, bool) and (passed is None or isinstance(passed, bool))
+        ):
+            pass
+        case _:
+            raise FrameInvalid(f"score {index} is {reprlib.repr(entry)}")
     try:
         return Score(float(value), reason, passed)
     except OverflowError:

@@ -3,26 +3,47 @@ import textwrap
 
 import pytest
 
+from tdmr1.cli import main
+
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install fake distributions, each a module and its metadata, for the time of a test."""
     monkeypatch.syspath_prepend(tmp_path)
-    modules_before = set(sys.modules)
+    modules = set()
 
-    def install(distribution, names, code=None, group="tdmr1.rewards", attribute=""):
+    def install(
+        distribution, names, code=None, group="tdmr1.rewards", attribute="", keywords=None
+    ):
         """Make `distribution` 1.2 announce `names` in `group`; `code` is its module's source."""
         module = distribution.replace("-", "_")
+        modules.add(module)
         if code is not None:
             (tmp_path / f"{module}.py").write_text(textwrap.dedent(code))
         info = tmp_path / f"{module}-1.2.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\nSummary: A test of it\n"
+            + (f"Keywords: {keywords}\n" if keywords else "")
         )
         entries = [f"{name} = {module}{attribute and f':{attribute}'}" for name in names]
         (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *entries]))
 
     yield install
-    for name in set(sys.modules) - modules_before:
+    for name in modules & set(sys.modules):
         del sys.modules[name]
+
+
+@pytest.fixture
+def tdmr1(monkeypatch, capsys):
+    """Run a command line in this process; gives (exit status, stdout, stderr)."""
+    monkeypatch.setenv("TDMR1_DEBUG", "")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tdmr1", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code or 0, *capsys.readouterr()
+
+    return run

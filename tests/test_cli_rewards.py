@@ -28,21 +28,6 @@ WIDE = """
 
 
 @pytest.fixture
-def tdmr1(monkeypatch, capsys):
-    """Run a command line in this process; gives (exit status, stdout, stderr)."""
-    monkeypatch.setenv("TDMR1_DEBUG", "")
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tdmr1", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return caught.value.code or 0, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
 def wide(install):
     install("tdmr1-wide", ["wide"], code=WIDE, group="tdmr1.commands", attribute="app")
 
@@ -52,9 +37,9 @@ def test_rewards_list_is_a_table(tdmr1, install):
     status, out, _ = tdmr1("rewards", "list")
     assert status == 0
     rows = [line.split() for line in out.splitlines()]
-    summary = ["A", "test", "of", "it"]
-    assert ["one", "tdmr1-reward-one", "1.2", *summary, "not", "checked"] in rows
-    assert ["[two]", "tdmr1-reward-one", "1.2", *summary, "not", "checked"] in rows
+    rest = ["1.2", "1", "A", "test", "of", "it", "here", "not", "checked"]
+    assert ["one", "tdmr1-reward-one", *rest] in rows
+    assert ["[two]", "tdmr1-reward-one", *rest] in rows
 
 
 def test_rewards_list_for_programs(tdmr1, install):
@@ -64,15 +49,39 @@ def test_rewards_list_for_programs(tdmr1, install):
         "name": "one",
         "distribution": "tdmr1-reward-one",
         "version": "1.2",
+        "contract": 1,
         "summary": "A test of it",
+        "place": "here",
+        "python": sys.executable,
         "status": "not checked",
     } in json.loads(out)
 
 
 def test_rewards_list_of_nothing_says_what_to_install(tdmr1, monkeypatch):
-    monkeypatch.setattr("tdmr1.rewards.discovery.entry_points", lambda group: [])
+    monkeypatch.setattr("tdmr1.rewards.packages.entry_points", lambda group: [])
     assert tdmr1("rewards", "list")[2].startswith("no reward is installed; try: pip install")
     assert json.loads(tdmr1("rewards", "list", "--json")[1]) == []
+
+
+def test_rewards_list_verifies_in_processes_of_their_own(tdmr1, install, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TDMR1_REWARDS", "one")
+    install("tdmr1-reward-one", ["one"], code="raise RuntimeError('no weights')")
+    _, out, _ = tdmr1("rewards", "list", "--verify", "--json")
+    (found,) = json.loads(out)
+    assert found["status"].startswith("broken: ")
+    assert "RuntimeError: no weights; try: pip install" in found["status"]
+    assert "tdmr1_reward_one" not in sys.modules
+
+
+def test_rewards_list_says_what_the_variable_hides(tdmr1, install, monkeypatch):
+    install("tdmr1-reward-one", ["one", "two"], code="")
+    monkeypatch.setenv("TDMR1_REWARDS", "one")
+    status, out, err = tdmr1("rewards", "list", "--json")
+    assert [reward["name"] for reward in json.loads(out)] == ["one"]
+    assert err.startswith("hidden by the environment variable TDMR1_REWARDS: ")
+    assert "two" in err
+    assert status == 0
 
 
 def test_version(tdmr1):
@@ -146,9 +155,14 @@ def test_a_mistyped_command_names_the_nearest(tdmr1):
     assert "Did you mean 'train'?" in err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["rewards", "list", "--json"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["rewards", "--help"], ["rewards", "list"]],
+)
 def test_looking_around_imports_neither_torch_nor_a_plugin(tmp_path, install, arguments):
-    install("tdmr1-reward-one", ["one"], code="raise RuntimeError('imported')")
+    for number in range(19):
+        install(f"tdmr1-reward-n{number}", [f"n{number}"], code="raise RuntimeError('imported')")
+    install("tdmr1-reward-heavy", ["heavy"], code="import torch")
     code = "import atexit, sys; from tdmr1.cli import main;"
     code += "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
     result = subprocess.run(
@@ -158,7 +172,9 @@ def test_looking_around_imports_neither_torch_nor_a_plugin(tmp_path, install, ar
         text=True,
         check=True,
     )
+    if arguments[-1] == "list":
+        assert {"n0", "n18", "heavy"} <= set(result.stdout.split())
     imported = {module.partition(".")[0] for module in result.stderr.split()}
     assert "tdmr1" in imported
-    assert "torch" not in imported
+    assert not {"torch", "numpy", "PIL", "cv2"} & imported
     assert {name for name in imported if name.startswith("tdmr1_")} == set()

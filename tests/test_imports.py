@@ -38,7 +38,7 @@ def is_within(name, packages):
     ("files", "forbidden"),
     [
         ("core/*.py", ["tdmr1.rewards", "tdmr1.cli", "tdmr1.trainers"]),
-        ("rewards/*.py", ["tdmr1.core", "tdmr1.cli", "tdmr1.trainers"]),
+        ("rewards/**/*.py", ["tdmr1.core", "tdmr1.cli", "tdmr1.trainers"]),
         ("trainers/*.py", ["tdmr1.cli"]),
     ],
 )
@@ -54,7 +54,8 @@ def test_a_reward_package_imports_the_contract_alone():
 
 
 def test_rewards_import_without_torch():
-    modules = [f"tdmr1.rewards.{path.stem}" for path in (ROOT / "rewards").glob("[!_]*.py")]
+    paths = [path.relative_to(ROOT) for path in (ROOT / "rewards").rglob("[!_]*.py")]
+    modules = [f"tdmr1.{'.'.join(path.with_suffix('').parts)}" for path in paths]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tdmr1.core.files import replacing
 from tdmr1.errors import UserError
+from tdmr1.files import replacing
 from tdmr1.trainers.writing import writing
 
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")

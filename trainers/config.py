@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from tdmr1.core.options import Options, TDMOptions, TDMR1Options
 from tdmr1.errors import UserError
@@ -44,9 +44,17 @@ class RunOptions(Options):
     )
     prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
     precision: Literal["no", "bf16"] = Field("no", description="of the network, by autocast")
-    rewards: tuple[str, ...] = Field((), description="NAME[=WEIGHT]; distillation only measures")
+    rewards: tuple[str, ...] = Field(
+        (), description="NAME[=WEIGHT][@PLACE]; distillation only measures"
+    )
+    reward_options: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="reward -> option -> value; `tdmr1 rewards info NAME` lists the options"
+    )
     reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
+    reward_cache: str = Field(
+        "off", description="scores that are kept on disk: on (in the user's cache), off, or a file"
+    )
     checkpoint_every: int = Field(25, ge=1, description="iterations")
     checkpoints_kept: int = Field(2, ge=1)
     evaluate_every: int = Field(0, ge=0, description="iterations; 0: only at the end")
@@ -69,6 +77,9 @@ class TrainConfig(RunOptions):
     kind: ClassVar[str] = "train"
 
     student: str | None = Field(None, description="LoRA folder; by default the generator's own")
+    gates: tuple[str, ...] = Field(
+        (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
+    )
     method: TDMR1Options = TDMR1Options()
 
 

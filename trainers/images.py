@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from tdmr1.core.files import replacing
+from tdmr1.files import replacing
 from tdmr1.trainers.writing import writing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
+from tdmr1.rewards.spec import RewardSpec
 from tdmr1.trainers.config import AnyConfig, TrainConfig, build_config, validated
 from tdmr1.trainers.evaluate import Evaluation, Report, few_step, many_step
 from tdmr1.trainers.images import grid, to_uint8, write_png
@@ -64,18 +66,23 @@ def evaluate(
 
     Args:
         run: one that has ended.
-        rewards, heldout, images, seed: instead of the run's own.
+        rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
+            options, and gates go with their run's rewards.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
     """
     config = run.config()
-    changes = {
+    changes: dict[str, Any] = {
         "rewards": rewards,
         "heldout": heldout and str(heldout),
         "eval_images": images,
         "eval_seed": seed,
     }
+    if rewards is not None:
+        names = {RewardSpec.parse(text).name for text in rewards}
+        changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
+        changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})
     lora, judge = _lora(run), new_judge(config)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
+from tdmr1.rewards.cache import open_cache
 from tdmr1.rewards.contract import Sample
-from tdmr1.rewards.discovery import load
+from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.gates import Gate
+from tdmr1.rewards.listing import warn_of_unusable
 from tdmr1.rewards.mixing import RewardMix, check_coverage
 from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
@@ -25,9 +30,18 @@ DECODED = 64
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """The outcomes of N samples by reward, and the seconds that scoring took."""
+    """What the rewards say of N samples.
+
+    Attributes:
+        outcomes: reward name -> outcomes, also of rewards that only a gate looks at.
+        closed: gate -> bool (N,), the samples that it holds back.
+        cache_hits: reward name -> share of the samples that its cache knew, in [0, 1].
+        seconds: that scoring took.
+    """
 
     outcomes: Mapping[str, Outcomes]
+    closed: Mapping[str, NDArray[np.bool_]]
+    cache_hits: Mapping[str, float]
     seconds: float
 
 
@@ -35,19 +49,40 @@ class Judge:
     """Scores latents with the selected rewards.
 
     Args:
-        rewards: "NAME[=WEIGHT]" each.
+        rewards: "NAME[=WEIGHT][@PLACE]" each.
         timeout: seconds for one call of one reward.
         max_error_fraction: share of samples that may fail, per reward.
+        options: name of a selected reward, or of a gate's -> its option -> value.
+        gates: "NAME[@PLACE]>NUMBER" each.
+        cache: of scores: "on", "off" or a file.
 
     Raises:
-        RewardError: there is none, or one is unknown, broken or named twice.
+        RewardError: there is none, or one is unknown, broken or named twice; an option is not
+            one of a selected reward; a gate is malformed or decides nothing.
     """
 
     def __init__(
-        self, rewards: Sequence[str], timeout: float = 60.0, max_error_fraction: float = 0.0
+        self,
+        rewards: Sequence[str],
+        timeout: float = 60.0,
+        max_error_fraction: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        gates: Sequence[str] = (),
+        cache: str = "off",
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
-        self.mix = RewardMix([(spec, load(spec)) for spec in specs], timeout, max_error_fraction)
+        parsed = [Gate.parse(text) for text in gates]
+        names = list(dict.fromkeys(spec.name for spec in [*specs, *(g.reward for g in parsed)]))
+        options = options or {}
+        for name in options.keys() - set(names):
+            raise RewardOptionInvalid(
+                f"`reward_options` has options for {name!r}, which is not selected; "
+                f"selected are: {', '.join(names)}"
+            )
+        warn_of_unusable(names)
+        self.mix = RewardMix.open(
+            specs, timeout, max_error_fraction, options, parsed, open_cache(cache)
+        )
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
@@ -65,7 +100,15 @@ class Judge:
             Sample(image, prompt.text, prompt.metadata)
             for image, prompt in zip(images, prompts, strict=True)
         ]
-        return Judgement(self.mix.score(samples), time.perf_counter() - started)
+        before = self.mix.cache_hits()
+        outcomes = self.mix.score(samples)
+        after = self.mix.cache_hits()
+        return Judgement(
+            outcomes,
+            self.mix.closed(outcomes),
+            {name: (after[name] - before[name]) / len(samples) for name in after},
+            time.perf_counter() - started,
+        )
 
     def try_on(
         self, generator: Generator, prompts: Sequence[Prompt], device: torch.device
@@ -81,16 +124,25 @@ class Judge:
         empty = torch.zeros(1, *generator.latent_shape, device=device)
         image = to_uint8(generator.decode(empty))[0]
         samples = [Sample(image, prompt.text, prompt.metadata) for prompt in prompts]
-        check_coverage(self.mix.score(samples))
+        outcomes = self.mix.score(samples)
+        check_coverage({name: outcomes[name] for name in self.mix.weights})
 
     def feedback(self, judgement: Judgement, device: torch.device) -> list[Feedback]:
-        """The outcomes as the method takes them, on `device`."""
-        return [
-            Feedback(
-                name,
-                torch.as_tensor(np.nan_to_num(o.values), dtype=torch.float32, device=device),
-                torch.as_tensor(o.scored, device=device),
-                self.mix.weights[name],
+        """The outcomes as the method takes them, on `device`; without rewards of gates alone."""
+        gated = None
+        if judgement.closed:
+            gated = torch.as_tensor(np.any([*judgement.closed.values()], axis=0), device=device)
+        feedback = []
+        for name, weight in self.mix.weights.items():
+            outcomes = judgement.outcomes[name]
+            values = np.nan_to_num(self.mix.merit(name, outcomes))
+            feedback.append(
+                Feedback(
+                    name,
+                    torch.as_tensor(values, dtype=torch.float32, device=device),
+                    torch.as_tensor(outcomes.scored, device=device),
+                    weight,
+                    gated,
+                )
             )
-            for name, o in judgement.outcomes.items()
-        ]
+        return feedback

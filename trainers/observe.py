@@ -55,6 +55,7 @@ class Observer:
         for name, figures in report.rewards.items():
             metrics[f"heldout/{name}"] = figures.value
             metrics[f"heldout/{name}/overall"] = figures.overall
+            metrics |= {f"heldout/{name}/{tag}": value for tag, value in figures.by_tag.items()}
         return metrics
 
     def _picture(self, iteration: int) -> Metrics:

@@ -108,6 +108,8 @@ class Progress:
         for name, mean in means.items():
             if name.startswith("reward/"):
                 yield name.removeprefix("reward/"), f"{mean:.3f}"
+            elif name.startswith(("gated/", "cache/")):
+                yield name.replace("/", " ", 1), f"{mean:.0%}"
         for name, label in _SHOWN.items():
             if name in means:
                 yield label, f"{means[name]:.3g}"

@@ -1,8 +1,7 @@
-"""Prompt files, and the stream of prompts that a run trains on."""
+"""The stream of prompts that a run trains on."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,36 +10,16 @@ import numpy as np
 
 from tdmr1.core.generator import Prompt
 from tdmr1.errors import UserError
+from tdmr1.rewards.prompts import read_prompt_file
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Read prompts from JSON lines (GenEval's format) or, for `.txt`, one prompt a line.
-
-    A JSON line is an object with "prompt"; its other keys become the metadata.
+    """The prompts of a prompt file.
 
     Raises:
-        UserError: the file is missing, empty, or malformed at some line.
+        UserError: as `read_prompt_file`.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the prompt file {path}: {error}") from error
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not numbered:
-        raise UserError(f"the prompt file {path} is empty; it needs one prompt a line")
-    if path.suffix == ".txt":
-        return [Prompt(line.strip()) for _, line in numbered]
-    return [_parse(line, f"{path}, line {number}") for number, line in numbered]
-
-
-def _parse(line: str, where: str) -> Prompt:
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from error
-    if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
-        raise UserError(f'{where}: expected an object with a text "prompt", got {line[:60]}')
-    return Prompt(entry.pop("prompt"), entry)
+    return [Prompt(line.text, line.metadata) for line in read_prompt_file(path)]
 
 
 def kind_of(prompt: Prompt, key: str | None) -> str:

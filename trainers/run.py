@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from tdmr1.core.files import replacing
 from tdmr1.errors import UserError
+from tdmr1.files import replacing
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Report, RewardReport

@@ -54,8 +54,15 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
 
 
 def new_judge(config: RunOptions) -> Judge:
-    """The rewards of a run."""
-    return Judge(config.rewards, config.reward_timeout, config.max_reward_errors)
+    """The rewards of a run, and its gates, which only a training can have."""
+    return Judge(
+        config.rewards,
+        config.reward_timeout,
+        config.max_reward_errors,
+        config.reward_options,
+        config.gates if isinstance(config, TrainConfig) else (),
+        config.reward_cache,
+    )
 
 
 def read_split(

@@ -197,8 +197,10 @@ def new_stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:
 def _reward_metrics(
     judgement: Judgement, samples: Sequence[Prompt], balance: str | None
 ) -> Metrics:
-    """Mean reward in all and per value of the balance key; counts of abstentions and errors."""
-    metrics: Metrics = {}
+    """Mean reward in all and per value of the balance key; counts of abstentions and errors;
+    shares of the samples that gates hold back, and of those that a cache knew."""
+    metrics: Metrics = {f"gated/{gate}": float(c.mean()) for gate, c in judgement.closed.items()}
+    metrics |= {f"cache/{name}": share for name, share in judgement.cache_hits.items()}
     for name, outcomes in judgement.outcomes.items():
         metrics[f"abstained/{name}"] = float(outcomes.abstained.sum())
         metrics[f"errors/{name}"] = float(outcomes.errors.sum())

@@ -75,6 +75,82 @@ def test_rewards_are_weighted_and_each_masked_on_its_own(values):
     torch.testing.assert_close(combined[:5], 2 * parts[0][:5])
 
 
+def feedback(*rewards, scored=ALL, **more):
+    return [Feedback(str(i), r, scored, **more) for i, r in enumerate(rewards)]
+
+
+@pytest.mark.parametrize("std", ["batch", "group"])
+def test_grpo_normalizes_the_weighted_sum(values, std):
+    other = torch.rand(15) * 100
+    rewards = [Feedback("a", values, ALL, weight=2.0), Feedback("b", other, ALL, weight=0.5)]
+    expected = group_advantage(2 * values + 0.5 * other, ALL, GROUP, std)
+    torch.testing.assert_close(combined_advantage(rewards, GROUP, std, "grpo"), expected)
+
+
+@pytest.mark.parametrize("std", ["batch", "group"])
+def test_one_reward_of_weight_1_is_mixed_alike_both_ways(values, std):
+    scored = ALL.clone()
+    scored[[1, 5, 6, 7, 8, 9]] = False
+    both = [
+        combined_advantage(feedback(values, scored=scored), GROUP, std, mix)
+        for mix in ("gdpo", "grpo")
+    ]
+    torch.testing.assert_close(*both)
+
+
+def test_gdpo_hears_a_quiet_reward_beside_a_loud_one_and_grpo_does_not():
+    quiet = torch.tensor([0.1, 0.9, 0.5, 0.3, 0.7] * 3)
+    loud = torch.tensor([2e4, 1e4, 5e4, 4e4, 3e4] * 3)
+
+    def heard(mix):
+        advantage = combined_advantage(feedback(quiet, loud), GROUP, mix=mix)
+        return rank_agreement(advantage, quiet, GROUP)
+
+    assert heard("grpo") == rank_agreement(loud, quiet, GROUP)
+    assert heard("gdpo") > heard("grpo")
+
+
+def test_in_a_sum_a_missing_reward_moves_its_sample_neither_up_nor_down(values):
+    scored = ALL.clone()
+    scored[[2, 10, 11, 12, 13, 14]] = False  # one of the first group, all of the last
+    other = torch.rand(15).masked_fill(~scored, float("nan"))
+    rewards = [Feedback("a", values, ALL), Feedback("b", other, scored)]
+    filled = other.clone()
+    filled[2] = other[[0, 1, 3, 4]].mean()
+    filled[10:] = 0
+    expected = group_advantage(values + filled, ALL, GROUP)
+    torch.testing.assert_close(combined_advantage(rewards, GROUP, mix="grpo"), expected)
+
+
+@pytest.mark.parametrize("mix", ["gdpo", "grpo"])
+def test_what_no_reward_scored_gets_no_advantage(values, mix):
+    scored = ALL.clone()
+    scored[[0, 5, 6, 7, 8, 9]] = False
+    values[~scored] = float("nan")
+    advantage = combined_advantage(feedback(values, values * 3, scored=scored), GROUP, mix=mix)
+    assert (advantage[~scored] == 0).all()
+    assert (advantage[scored] != 0).all()
+
+
+@pytest.mark.parametrize("mix", ["gdpo", "grpo"])
+def test_a_gated_sample_is_worth_the_worst_of_its_group(values, mix):
+    gated = torch.zeros(15, dtype=torch.bool)
+    gated[[1, 2, 5, 6, 7, 8, 9]] = True  # two of the first group, all of the second
+    scored = ALL.clone()
+    scored[2] = False
+    values[~scored] = float("nan")
+    lowered = values.clone()
+    lowered[1] = values[[0, 1, 3, 4]].min()
+    lowered[5:10] = values[5:10].min()
+    rewards = feedback(values, values.square(), scored=scored, gated=gated)
+    expected = feedback(lowered, lowered.square(), scored=scored)
+    advantage = combined_advantage(rewards, GROUP, mix=mix)
+    torch.testing.assert_close(advantage, combined_advantage(expected, GROUP, mix=mix))
+    assert advantage[1] == advantage[:5].min()
+    assert advantage[2] == 0
+    assert (advantage[5:10] == 0).all()
+
+
 def test_rank_agreement_by_hand():
     two = torch.tensor([0, 0, 0, 1, 1, 1])
     truth = torch.tensor([1.0, 2.0, 3.0, 5.0, 5.0, 9.0])

@@ -85,3 +85,11 @@ def test_tau_is_one_level_above_the_lowest():
     low = flow.unshift_sigma(lowest, 3.0) + 0.02
     mean = flow.unshift_sigma(taus, 3.0).mean().item()
     assert mean == pytest.approx((low.item() + 1) / 2, abs=0.03)
+
+
+def test_a_group_may_have_a_tau_of_its_own():
+    tau = Draws(0).tau(torch.tensor(0.5), 3.0, 0.02, GROUP)
+    assert tau.shape == GROUP.shape
+    assert torch.equal(tau[::2], tau[1::2])
+    assert len(set(tau.tolist())) == 3
+    assert (tau > 0.5).all()

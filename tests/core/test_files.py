@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from tdmr1.core.files import replacing, write_torch
+from tdmr1.core.files import write_torch
+from tdmr1.files import replacing
 
 
 def test_replacing_writes_the_new_file_and_its_folders(tmp_path):

@@ -18,3 +18,9 @@ def test_defaults_are_possible_and_frozen(kind):
 def test_unknown_keys_and_impossible_values_raise_and_name_the_key(key, value):
     with pytest.raises(pydantic.ValidationError, match=key):
         TDMOptions(**{key: value})
+
+
+def test_the_first_boundary_is_one_of_the_trajectory():
+    with pytest.raises(pydantic.ValidationError, match="boundaries 0 to steps - 1 = 1; lower it"):
+        TDMR1Options(steps=2, first_boundary=2)
+    assert TDMR1Options(steps=2, first_boundary=1).first_boundary == 1

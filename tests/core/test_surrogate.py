@@ -54,6 +54,33 @@ def test_the_frozen_reference_is_the_teacher_and_the_other_follows(
             torch.testing.assert_close(p, decay * old[name] + (1 - decay) * new[name])
 
 
+def test_the_surrogate_draws_no_boundary_before_the_first(
+    new_tdmr1, new_rollout, advantage, monkeypatch
+):
+    algorithm = new_tdmr1(first_boundary=2)
+    asked = []
+    monkeypatch.setattr(
+        algorithm.surrogate._draws, "weighted", lambda weights: asked.append(weights) or 3
+    )
+    algorithm.surrogate.learn(new_rollout(algorithm.student, algorithm.generator), advantage)
+    assert asked == [[0.0, 0.0, 3.0, 4.0]]
+
+
+def test_groups_may_have_taus_of_their_own(new_tdmr1, new_rollout, advantage):
+    """The levels differ between groups, and every sample is measured at its group's."""
+    algorithm = new_tdmr1(group_tau=True)
+    levels, velocity = [], algorithm.surrogate.surrogate.velocity
+    algorithm.surrogate.surrogate.velocity = lambda x, tau, c: (
+        levels.append(tau) or velocity(x, tau, c)
+    )
+    rollout = new_rollout(algorithm.student, algorithm.generator)
+    metrics = algorithm.surrogate.learn(rollout, advantage)
+    (tau,) = levels
+    assert [len(set(tau[rollout.group == g].tolist())) for g in (0, 1)] == [1, 1]
+    assert len(set(tau.tolist())) == 2
+    assert metrics["surrogate/loss"] > 0
+
+
 @pytest.mark.parametrize("j", [0, 2, 3])
 def test_a_step_is_the_loss_of_the_paper(
     new_tdmr1, new_rollout, advantage, perturb, monkeypatch, j

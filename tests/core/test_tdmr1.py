@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -142,6 +143,16 @@ def test_rewards_without_signal_leave_the_surrogate_at_the_teacher(new_tdmr1, re
         metrics = algorithm.reinforce(rollout, [nothing])
         assert metrics["groups_without_signal"] == 1
         assert metrics["surrogate/grad_norm"] == 0
+
+
+@pytest.mark.parametrize("mix", ["gdpo", "grpo"])
+def test_groups_that_a_gate_holds_back_as_a_whole_carry_no_signal(new_tdmr1, rewarded, mix):
+    algorithm = new_tdmr1(advantage_mix=mix)
+    rollout, (mean,) = rewarded(algorithm)
+    second = dataclasses.replace(mean, gated=rollout.group == 1)
+    assert algorithm.reinforce(rollout, [mean, second])["groups_without_signal"] == 0
+    both = [dataclasses.replace(f, gated=rollout.group == 1) for f in (mean, second)]
+    assert algorithm.reinforce(rollout, both)["groups_without_signal"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards import Sample, Score
-from tdmr1.rewards.discovery import installed, load
-from tdmr1.rewards.errors import RewardBroken, RewardNotFound
+from tdmr1.rewards.discovery import load
+from tdmr1.rewards.errors import RewardBroken, RewardNotFound, RewardOptionInvalid
 from tdmr1.rewards.spec import RewardSpec
 
 BRIGHTNESS = """
@@ -27,12 +27,8 @@ BRIGHTNESS = """
 WHITE = Sample(np.full((2, 2, 3), 255, dtype=np.uint8), "white")
 
 
-def named(name):
-    return next(reward for reward in installed() if reward.name == name)
-
-
-def load_text(text):
-    return load(RewardSpec.parse(text))
+def load_text(text, **options):
+    return load(RewardSpec.parse(text), options)
 
 
 @pytest.fixture
@@ -41,23 +37,6 @@ def my_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield lambda code: (tmp_path / "my.py").write_text(textwrap.dedent(code))
     sys.modules.pop("tdmr1_file_my", None)
-
-
-def test_installed_reads_metadata_and_imports_nothing(install):
-    install("tdmr1-reward-brightness", ["brightness"], code="raise RuntimeError('imported')")
-    reward = named("brightness")
-    assert reward.distribution == "tdmr1-reward-brightness"
-    assert reward.version == "1.2"
-    assert reward.summary == "A test of it"
-    assert reward.status == "not checked"
-
-
-def test_installed_shows_what_metadata_knows_to_be_broken(install):
-    install("tdmr1-reward-one", ["same"], code="")
-    install("tdmr1-reward-two", ["same"], code="")
-    install("tdmr1-reward-gone", ["gone"])
-    assert named("same").status == "broken: claimed by tdmr1-reward-one and tdmr1-reward-two"
-    assert named("gone").status == "broken: module 'tdmr1_reward_gone' is missing"
 
 
 def test_load_imports_the_selected_package_only(install):
@@ -105,6 +84,38 @@ def test_a_failing_import_names_the_distribution_the_cause_and_the_remedy(instal
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
+def test_a_package_that_gives_up_on_import_does_not_end_the_process(install):
+    install("tdmr1-reward-bad", ["bad"], code="import sys; sys.exit('no GPU')")
+    with pytest.raises(RewardBroken, match="cannot be imported: SystemExit: no GPU"):
+        load_text("bad")
+
+
+def test_a_package_of_another_contract_is_not_imported(install):
+    install("tdmr1-reward-new", ["new"], code="1 / 0", keywords="tdmr1-contract-2")
+    with pytest.raises(
+        RewardBroken, match=r"needs contract 2 .*\n?.*pip install --upgrade tdmr1$"
+    ):
+        load_text("new")
+
+
+def test_options_reach_the_factory(install):
+    code = BRIGHTNESS.replace(
+        "def score", "def __init__(self, gain=1.0): self.gain = gain\n        def score"
+    )
+    install("tdmr1-reward-brightness", ["brightness"], code=code)
+    assert load_text("brightness").gain == 1.0
+    assert load_text("brightness", gain=3).gain == 3
+
+
+def test_an_unknown_option_says_those_there_are(install):
+    code = BRIGHTNESS.replace("Brightness)", "lambda gain=1.0: Brightness())")
+    install("tdmr1-reward-brightness", ["brightness"], code=code)
+    with pytest.raises(RewardOptionInvalid) as caught:
+        load_text("brightness", gian=3)
+    assert "of tdmr1-reward-brightness 1.2 has no option 'gian'" in str(caught.value)
+    assert "gain = 1.0" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
@@ -144,6 +155,16 @@ def test_a_function_in_a_file(my_file):
     reward = load_text("./my.py:score=2")
     assert (reward.name, reward.summary) == ("./my.py:score", "Always seven.")
     assert reward.score([WHITE]) == [Score(7.0, "white")]
+
+
+def test_a_function_s_further_parameters_are_options(my_file):
+    my_file("def score(samples, *, value=7.0): return [value] * len(samples)")
+    assert load_text("./my.py:score").score([WHITE]) == [7.0]
+    assert load_text("./my.py:score", value=8).score([WHITE]) == [8]
+    with pytest.raises(
+        RewardOptionInvalid, match=r"'./my\.py:score' has no option 'samples'; .*value"
+    ):
+        load_text("./my.py:score", samples=3)
 
 
 @pytest.mark.parametrize("attribute", ["Brightness", "brightness"])

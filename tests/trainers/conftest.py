@@ -21,6 +21,9 @@ from tdmr1.rewards import Score
 def red(samples):
     return [float(s.image[..., 0].mean()) / 255 for s in samples]
 
+def bright(samples, *, gain=1.0):
+    return [gain * float(s.image.mean()) / 255 for s in samples]
+
 def blue(samples):
     "Has an opinion about blue prompts alone, and a verdict."
     return [

@@ -78,6 +78,19 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
     assert (status, err) == (1, "error: --run says which model; drop --model\n")
 
 
+def test_a_gate_s_reward_is_measured_beside_those_that_are_climbed(train, tdmr1, tmp_path, reward):
+    gate = f"{reward('red')}>0.4"
+    status, _, err = train("--gate", gate, rewards=["blue"])
+    assert (status, err) == (0, "")
+    assert RunFolder(tmp_path / "run").config().gates == (gate,)
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert 0 <= first[f"gated/{gate}"] <= 1
+    evaluated = json.loads(tdmr1("eval", "run", "--json")[1])["after"]["rewards"]
+    assert list(evaluated) == [reward("blue"), reward("red")]
+    of_others = tdmr1("eval", "run", "--json", "--reward", reward("blue"))[1]
+    assert list(json.loads(of_others)["after"]["rewards"]) == [reward("blue")]
+
+
 def test_distill_needs_no_reward(tdmr1, tmp_path):
     status, out, _ = tdmr1("distill", "--config", "small.toml", "--out", "run")
     assert status == 0
@@ -114,6 +127,8 @@ def test_without_out_a_run_is_named_after_its_kind_and_time(tdmr1, tmp_path):
         (["--reward", "SHY"], "no reward scores any prompt of the mixture"),
         (["--reward", "RAISES"], "failed on 64 samples: ValueError: the engine is off"),
         (["--reward", "NAN"], "returned nan for sample 0"),
+        (["--reward", "RED", "--gate", "red=5"], "'red=5' is not a comparison: expected NAME"),
+        (["--reward", "RED", "--gate", "oxr>5"], "no reward 'oxr' is installed"),
         (["--reward", "SHORT"], "returned 63 scores for 64 samples"),
         (
             ["--reward", "HANGS", "--set", "reward_timeout=0.1"],
@@ -199,7 +214,7 @@ def test_a_full_disk_says_how_to_continue(train, tdmr1, tmp_path, monkeypatch):
     assert tdmr1("train", "--resume", "run")[0] == 0
 
 
-@pytest.mark.parametrize("where", ["tdmr1.core.roles.save_file", "tdmr1.core.files.os.fsync"])
+@pytest.mark.parametrize("where", ["tdmr1.core.roles.save_file", "tdmr1.files.os.fsync"])
 def test_a_full_disk_at_the_very_end_too(train, tdmr1, monkeypatch, where):
     with monkeypatch.context() as patched:
         patched.setattr(where, lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))

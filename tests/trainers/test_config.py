@@ -30,6 +30,15 @@ def test_later_wins(tmp_path, presets):
     assert (built.method.beta, built.method.t_min) == (2, 0.3)
 
 
+def test_options_of_rewards_are_json(presets):
+    presets()
+    settings = ["reward_options.ocr.short_side=200", "reward_options.ocr.name=big"]
+    built = build_config(TrainConfig, settings=settings)
+    assert built.reward_options == {"ocr": {"short_side": 200, "name": "big"}}
+    with pytest.raises(UserError, match=r"reward_options\.ocr\.day"):
+        build_config(TrainConfig, settings=["reward_options.ocr.day=2020-01-01"])
+
+
 def test_an_argument_that_was_not_given_changes_nothing(presets):
     presets(mine={"seed": 2})
     assert build_config(TrainConfig, "mine", overrides={"seed": None}).seed == 2

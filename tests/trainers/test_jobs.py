@@ -184,6 +184,14 @@ def test_the_final_table_is_what_eval_says(
     assert list(reports) == ["teacher", "before", "after"]
 
 
+def test_eval_keeps_the_options_of_a_reward_of_the_run(new_config, train, tmp_path, reward):
+    names = reward("bright"), reward("red")
+    options = {names[0]: {"gain": 0.0}, names[1]: {}}
+    run = train(new_config(rewards=names, reward_options=options), tmp_path / "run")
+    for report in jobs.evaluate(run, [f"{names[0]}=2"]).values():
+        assert report.rewards[names[0]].value == 0
+
+
 def test_eval_takes_other_rewards_prompts_and_noise(new_config, train, tmp_path, reward):
     run = train(new_config(), tmp_path / "run")
     (tmp_path / "p.txt").write_text("a red one\n")

@@ -35,6 +35,16 @@ def test_pictures_and_evaluations_are_due_at_the_ends_and_in_their_intervals(obs
     assert list(run.reports()) == ["before", "after"]
 
 
+def test_an_evaluation_says_how_every_tag_fares(observe):
+    observer, run = observe()
+    metrics = observer(0)
+    for name, figures in run.reports()["before"].rewards.items():
+        assert metrics[f"heldout/{name}/overall"] == figures.overall
+        assert figures.by_tag
+        for tag, value in figures.by_tag.items():
+            assert metrics[f"heldout/{name}/{tag}"] == value
+
+
 def test_an_evaluation_in_between_is_no_report(observe):
     observer, run = observe(evaluate_every=2)
     observer(2)

@@ -36,6 +36,13 @@ def test_figures_are_means_of_the_last_iterations_and_counts_are_totals(console)
     assert text(console).splitlines()[-1] == "iteration 60 of 60: r 1.000, errors r 120"
 
 
+def test_shares_of_gates_and_caches_are_shown(console):
+    progress = Progress(console)
+    with progress.showing(0, 1):
+        progress.update(1, {"gated/./my.py:score>5": 0.25, "cache/ocr": 0.5})
+    assert "gated ./my.py:score>5 25%, cache ocr 50%" in text(console)
+
+
 def test_names_are_not_markup(console):
     progress = Progress(console)
     with progress.showing(0, 1):

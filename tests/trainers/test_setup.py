@@ -2,7 +2,7 @@ import pytest
 
 from tdmr1.core.generator import Prompt
 from tdmr1.errors import UserError
-from tdmr1.rewards.errors import RewardError, RewardNotFound
+from tdmr1.rewards.errors import RewardBroken, RewardError, RewardNotFound, RewardOptionInvalid
 from tdmr1.trainers import setup
 from tdmr1.trainers.config import DistillConfig
 from tdmr1.trainers.setup import distillation, new_stage, read_split, reinforcement
@@ -24,6 +24,21 @@ def test_an_unknown_reward_is_found_out_before_any_weights_are_loaded(new_config
         reinforcement(new_config(rewards=("oxr",)))
     with pytest.raises(RewardNotFound):
         distillation(DistillConfig(model="tiny", rewards=("oxr",)))
+
+
+@pytest.mark.parametrize("code", [None, "1 / 0", "import sys; sys.exit()"])
+def test_a_broken_reward_stops_the_run_before_any_weights_are_loaded(
+    new_config, no_weights, install, code
+):
+    install("tdmr1-reward-bad", ["bad"], code=code)
+    with pytest.raises(RewardBroken, match="pip install --force-reinstall tdmr1-reward-bad"):
+        reinforcement(new_config(rewards=("bad",)))
+
+
+def test_a_wrong_option_of_a_reward_is_found_out_then_too(new_config, no_weights, reward):
+    name = reward("bright")
+    with pytest.raises(RewardOptionInvalid, match=r"gain = 1\.0"):
+        reinforcement(new_config(rewards=(name,), reward_options={name: {"gain": "much"}}))
 
 
 def test_training_needs_a_reward_and_distilling_does_not(new_config, no_weights, monkeypatch):

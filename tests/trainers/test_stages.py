@@ -35,6 +35,23 @@ def test_rewards_are_told_apart_by_tag(new_stage, reward):
     assert metrics[f"abstained/{blue}"] % 4 == 0
 
 
+def test_gates_and_the_cache_are_measured(new_stage, reward, tmp_path):
+    stage = new_stage(
+        {"groups": 4},
+        rewards=(reward("red"),),
+        gates=(f"{reward('blue')}>0.5",),
+        reward_cache=str(tmp_path / "c.sqlite"),
+    )
+    cursor = stage.cursor()
+    metrics = stage.collect()
+    assert 0 <= metrics[f"gated/{reward('blue')}>0.5"] <= 1
+    assert f"reward/{reward('red')}" in metrics
+    assert metrics[f"cache/{reward('red')}"] == 0
+    stage.rewind(cursor)
+    assert stage.collect()[f"cache/{reward('red')}"] == 1
+    assert stage.update()["groups_without_signal"] < 1
+
+
 def test_an_iteration_that_no_reward_scores_is_no_error(new_stage, reward):
     """By chance all of its prompts may be of a tag that the rewards leave out."""
     stage = new_stage({"groups": 1}, rewards=(reward("blue"),))

@@ -7,22 +7,34 @@ import json
 
 import typer
 
-from tdmr1.rewards.discovery import InstalledReward, installed
+from tdmr1.cli import authoring, places, scoring
+from tdmr1.rewards.listing import InstalledReward, installed
+from tdmr1.rewards.packages import LIMIT, hidden
+from tdmr1.rewards.places.environment import listed
 
 app = typer.Typer()
 
 
 @app.callback()
 def rewards() -> None:
-    """Show the installed rewards."""
+    """List, check and write rewards."""
 
 
 @app.command("list")
 def list_rewards(
     as_json: bool = typer.Option(False, "--json", help="For programs: a JSON list of objects."),
+    verify: bool = typer.Option(
+        False, "--verify", help="Import and make each, in a process of its own."
+    ),
 ) -> None:
     """List the installed rewards without importing them."""
-    found = installed()
+    found = installed(listed())
+    if verify:
+        from tdmr1.rewards.verify import verified
+
+        found = [verified(reward) for reward in found]
+    if names := hidden():
+        typer.echo(f"hidden by the environment variable {LIMIT}: {', '.join(names)}", err=True)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(reward) for reward in found], indent=2))
     elif found:
@@ -36,8 +48,14 @@ def _print_table(found: list[InstalledReward]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "distribution", "summary", "status", box=None)
+    table = Table("name", "distribution", "contract", "summary", "runs", "status", box=None)
     for reward in found:
         origin = f"{reward.distribution} {reward.version}"
-        table.add_row(reward.name, origin, reward.summary, reward.status)
+        contract = str(reward.contract)
+        table.add_row(reward.name, origin, contract, reward.summary, reward.place, reward.status)
     Console(markup=False, highlight=False).print(table)
+
+
+app.add_typer(authoring.app)
+app.add_typer(places.app)
+app.command("score")(scoring.score)

@@ -20,7 +20,13 @@ from tdmr1.trainers.run import RunFolder
 
 Rewards = Annotated[
     list[str] | None,
-    typer.Option("--reward", "-r", help="NAME[=WEIGHT] or ./file.py:function; repeatable."),
+    typer.Option(
+        "--reward", "-r", help="NAME[=WEIGHT][@PLACE] or ./file.py:function; repeatable."
+    ),
+]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option("--gate", help="'NAME>NUMBER': what fails it is its group's worst; repeatable."),
 ]
 Model = Annotated[
     str | None,
@@ -38,6 +44,7 @@ Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 
 def train(
     reward: Rewards = None,
+    gate: Gates = None,
     model: Model = None,
     student: Annotated[str | None, typer.Option(help="LoRA folder to start from.")] = None,
     prompts: Prompts = None,
@@ -52,6 +59,7 @@ def train(
     """Train a few-step generator on black-box rewards (TDM-R1)."""
     arguments = {
         "rewards": reward or None,
+        "gates": gate or None,
         "model": model,
         "student": student,
         "prompts": prompts,

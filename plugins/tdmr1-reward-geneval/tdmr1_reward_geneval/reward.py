@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from tdmr1.rewards import Reward, Sample, Score
+from tdmr1.rewards import Golden, Reward, Sample, Score
 from tdmr1_reward_geneval.detector import Detector
+from tdmr1_reward_geneval.goldens import goldens
 from tdmr1_reward_geneval.shapes import ShapesDetector
 from tdmr1_reward_geneval.task import parse
 from tdmr1_reward_geneval.verdict import MAX_OBJECTS, countable, dense_reward, verdict
@@ -24,6 +25,8 @@ class GenEval(Reward):
     name = "geneval"
     summary = "GenEval: are the right objects there, as many, in the right colours and places?"
     range = (2.0 - MAX_OBJECTS, 1.0)
+    needs = ("GenEval's metadata: `include` and `tag`",)
+    engines = ("shapes detector on OpenCV",)
 
     def __init__(self, detector: Detector | None = None) -> None:
         self.detector = detector or ShapesDetector()
@@ -44,3 +47,7 @@ class GenEval(Reward):
         color_of = functools.cache(functools.partial(detector.color, sample.image))
         answer = verdict(objects, task, color_of)
         return Score(dense_reward(objects, task, color_of), answer.reason, answer.correct)
+
+    def goldens(self) -> list[Golden]:
+        """Of the `shapes` detector; a detector of other things has none."""
+        return goldens() if isinstance(self.detector, ShapesDetector) else []

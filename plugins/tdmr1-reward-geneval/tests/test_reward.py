@@ -7,7 +7,7 @@ import pytest
 
 from tdmr1.rewards import Sample
 from tdmr1.rewards.discovery import load
-from tdmr1.rewards.scoring import Scorer
+from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.reward import GenEval
@@ -63,7 +63,7 @@ def test_a_shift_of_whole_pixels_changes_nothing():
 def test_the_input_is_only_read():
     image = circle()
     before = image.copy()
-    assert Scorer(GenEval())([sample(image)]).passed == [True]
+    assert Here(GenEval()).score([sample(image)])[0].passed
     assert (image == before).all()
 
 
@@ -92,6 +92,7 @@ def test_any_detector_will_do():
 
     dog = {"class": "dog", "count": 1, "color": "brown"}
     assert GenEval(Dogs()).score([sample(circle(), [dog])])[0].passed
+    assert GenEval(Dogs()).goldens() == []
     with pytest.raises(MetadataInvalid, match="class is 'circle'; expected one of dog"):
         GenEval(Dogs()).score([sample(circle())])
 

@@ -9,13 +9,18 @@ from tdmr1.rewards import Reward, hookimpl
 if TYPE_CHECKING:
     from tdmr1.rewards.hookspecs import Register
 
+SHORT_SIDE = 160
+"""In pixels; more takes longer and reads small letters no better."""
+
 
 @hookimpl
 def register_rewards(register: Register) -> None:
     register("ocr", _ocr)
 
 
-def _ocr() -> Reward:
+def _ocr(short_side: int = SHORT_SIDE, threads: int = 1) -> Reward:
+    # Here, so that the engine loads on use.
+    from tdmr1_reward_ocr.engine import RapidOcrEngine
     from tdmr1_reward_ocr.reward import Ocr
 
-    return Ocr()
+    return Ocr(RapidOcrEngine(short_side, threads))

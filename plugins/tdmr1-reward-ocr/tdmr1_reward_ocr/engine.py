@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 
 from tdmr1.rewards import Image
-
-SHORT_SIDE = 160
-"""In pixels; more takes longer and reads small letters no better."""
+from tdmr1_reward_ocr import SHORT_SIDE
 
 LONG_SIDE = 2000
 """Enlarging stops here, in pixels; RapidOCR itself shrinks images that are longer."""

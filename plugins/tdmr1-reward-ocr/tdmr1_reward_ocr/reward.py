@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tdmr1.rewards import Reward, Sample, Score
+from tdmr1.rewards import Golden, Reward, Sample, Score, Weights
 from tdmr1_reward_ocr.definition import legibility, normalise, quoted
 from tdmr1_reward_ocr.engine import Engine, RapidOcrEngine
+from tdmr1_reward_ocr.goldens import goldens
 
 
 class Ocr(Reward):
@@ -24,6 +25,12 @@ class Ocr(Reward):
 
     name = "ocr"
     summary = "Can the text that the prompt quotes be read in the image?"
+    needs = ("text in double quotes in the prompt",)
+    engines = ("PP-OCRv6 on ONNX Runtime, by RapidOCR",)
+    weights = (
+        Weights("PP-OCRv6_det_small", "Apache-2.0", 0, "the wheel of rapidocr"),
+        Weights("PP-OCRv6_rec_small", "Apache-2.0", 0, "the wheel of rapidocr"),
+    )
 
     def __init__(self, engine: Engine | None = None) -> None:
         self.engine = engine if engine is not None else RapidOcrEngine()
@@ -39,3 +46,7 @@ class Ocr(Reward):
         read = normalise(self.engine.read(sample.image))
         value = legibility(read, target)
         return Score(value, f'read "{read}", expected "{target}"', passed=value == 1.0)
+
+    def goldens(self) -> list[Golden]:
+        """Signs that say what the prompt quotes, and signs that do not."""
+        return goldens()

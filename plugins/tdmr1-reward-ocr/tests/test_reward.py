@@ -6,7 +6,7 @@ import pytest
 
 from tdmr1.rewards import Sample, discovery
 from tdmr1.rewards.errors import RewardFailed
-from tdmr1.rewards.scoring import Scorer
+from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1_reward_ocr.engine import EngineError
 from tdmr1_reward_ocr.reward import Ocr
@@ -60,7 +60,7 @@ def test_a_failing_engine_is_an_error_and_never_a_zero():
     with pytest.raises(EngineError):
         Ocr(Fails()).score(samples)
     with pytest.raises(RewardFailed, match="pip install --force-reinstall"):
-        Scorer(Ocr(Fails()))(samples)
+        Here(Ocr(Fails())).score(samples)
 
 
 def test_no_samples():

@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from tdmr1.core import flow
 from tdmr1.core.ema import Ema
-from tdmr1.core.files import replacing, write_torch
+from tdmr1.core.files import write_torch
+from tdmr1.files import replacing
 from tdmr1_shapes import prompts
 from tdmr1_shapes.model import Architecture, Teacher
 from tdmr1_shapes.render import render
@@ -60,7 +61,7 @@ class PretrainOptions:
         seed: of weights, images and noise.
     """
 
-    steps: int = 3000
+    steps: int = 5000
     batch: int = 96
     lr: float = 1.5e-3
     ema: float = 0.999

@@ -1,0 +1,113 @@
+"""`tdmr1 rewards new`, `check` and `info`: for authors, and for who has to rely on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
+    from collections.abc import Iterable
+
+    from tdmr1.rewards.contract import Weights
+    from tdmr1.rewards.info import RewardInfo
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(help="Installed reward, or ./file.py:function.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@app.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """Show what a reward looks for, returns and loads."""
+    from tdmr1.rewards.info import info
+    from tdmr1.rewards.spec import RewardSpec
+    from tdmr1.rewards.stdout import stdout_to_stderr
+
+    with stdout_to_stderr():
+        found = info(RewardSpec(name))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        _print_rows(("", ""), _described(found).items())
+
+
+@app.command()
+def check(
+    name: Name,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value of the reward's own; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a reward to the contract, and measure it; exit status 1 where it fails."""
+    from tdmr1.rewards.checks.suite import check_reward
+    from tdmr1.rewards.options import parse_options
+    from tdmr1.rewards.spec import RewardSpec
+    from tdmr1.rewards.stdout import stdout_to_stderr
+
+    with stdout_to_stderr():
+        findings = check_reward(RewardSpec(name), parse_options(option or []))
+    failed = any(finding.status == "failed" for finding in findings.values())
+    if as_json:
+        checks = {check: dataclasses.asdict(finding) for check, finding in findings.items()}
+        typer.echo(json.dumps({"reward": name, "passed": not failed, "checks": checks}, indent=2))
+    else:
+        rows = ((check, found.status, found.text) for check, found in findings.items())
+        _print_rows(("check", "result", ""), rows)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the reward: `--reward NAME`.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to make; by default tdmr1-reward-NAME.")
+    ] = None,
+) -> None:
+    """Write a reward package that installs, and passes its own tests."""
+    from tdmr1.rewards.new import write_package
+
+    folder = write_package(name, out)
+    typer.echo(f"wrote {folder}")
+    typer.echo(f"next: pip install -e '{folder}[test]' && tdmr1 rewards check {name}")
+
+
+def _described(found: RewardInfo) -> dict[str, str]:
+    """Label -> text."""
+    low, high = found.range
+    better = "higher" if found.higher_is_better else "lower"
+    options = [f"{option.name} = {json.dumps(option.default)}" for option in found.options]
+    return {
+        "name": found.name,
+        "summary": found.summary,
+        "distribution": f"{found.distribution} {found.version}".strip() or "none",
+        "contract": str(found.contract),
+        "range": f"{low:g} to {high:g}, {better} is better",
+        "repeatable": "yes" if found.repeatable else "no",
+        "needs": "; ".join(found.needs) or "any image and prompt",
+        "engines": "; ".join(found.engines) or "none stated",
+        "weights": "\n".join(map(_weights, found.weights)) or "none stated",
+        "options": "\n".join(options) or "none",
+        "environment": found.environment,
+    }
+
+
+def _weights(weights: Weights) -> str:
+    size = f"{weights.megabytes:g} MB" if weights.megabytes else "no download"
+    return f"{weights.name} ({weights.licence}, {size}) from {weights.source}"
+
+
+def _print_rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head, box=None, show_header=any(head))
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False).print(table)

@@ -1,0 +1,5 @@
+from tdmr1.rewards.testing import RewardContract
+
+
+class TestContract(RewardContract):
+    reward = "geneval"

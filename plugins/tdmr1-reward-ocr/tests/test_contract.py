@@ -1,0 +1,17 @@
+import pytest
+
+from tdmr1.rewards.discovery import load
+from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.spec import RewardSpec
+from tdmr1.rewards.testing import RewardContract
+
+
+class TestContract(RewardContract):
+    reward = "ocr"
+
+
+def test_options_reach_the_engine():
+    assert load(RewardSpec("ocr")).engine.short_side == 160
+    assert load(RewardSpec("ocr"), {"short_side": 96}).engine.short_side == 96
+    with pytest.raises(RewardOptionInvalid, match="short_side = 160, threads = 1"):
+        load(RewardSpec("ocr"), {"side": 96})

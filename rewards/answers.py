@@ -1,0 +1,82 @@
+"""What a reward may answer. Nothing that it returns is believed before it has been looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import cast
+
+import numpy as np
+
+from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.errors import RewardAnswerInvalid
+
+
+def checked(
+    answer: object, samples: Sequence[Sample], name: str, range: tuple[float, float]
+) -> list[Score | None]:
+    """The answer as one `Score` or abstention per sample, in order.
+
+    Args:
+        answer: whatever `Reward.score` returned for `samples`.
+        samples: N of them.
+        name: of the reward, for the text of an error.
+        range: the smallest and the largest value that the reward may return.
+
+    Returns:
+        N outcomes; a value is a finite float in `range`, a verdict a bool or None.
+
+    Raises:
+        RewardAnswerInvalid: it is anything else; names the reward, the sample and the value.
+    """
+    if isinstance(answer, np.ndarray):
+        answer = answer.tolist()
+    if not isinstance(answer, Sequence) or isinstance(answer, str):
+        raise RewardAnswerInvalid(
+            f"reward {name!r} returned a {type(answer).__name__} instead of a list"
+        )
+    if len(answer) != len(samples):
+        raise RewardAnswerInvalid(
+            f"reward {name!r} returned {len(answer)} scores for {len(samples)} samples"
+        )
+    scores = []
+    for index, value in enumerate(answer):
+        try:
+            scores.append(_score(value, range))
+        except ValueError as error:
+            what, hint = error.args
+            raise RewardAnswerInvalid(
+                f"reward {name!r} returned {what} for {described(samples, index)}{hint}"
+            ) from None
+    return scores
+
+
+def described(samples: Sequence[Sample], index: int | None = None) -> str:
+    """Samples in the words of an error: one of them, or all."""
+    if len(samples) == 1:
+        return f'"{samples[0].prompt}"'
+    if index is None:
+        return f"{len(samples)} samples"
+    return f'sample {index} ("{samples[index].prompt}")'
+
+
+def _score(answer: object, range: tuple[float, float]) -> Score | None:
+    """One outcome; a ValueError has two arguments: what was returned, and what to do about it."""
+    if answer is None:
+        return None
+    score = answer if isinstance(answer, Score) else Score(cast(float, answer))
+    if not isinstance(score.value, Real | np.bool_):
+        raise ValueError(repr(answer), "; expected a number")
+    if not isinstance(score.reason, str):
+        raise ValueError(repr(answer), "; expected a text as its reason")
+    if not isinstance(score.passed, bool | np.bool_ | None):
+        raise ValueError(repr(answer), "; expected a bool or None as its verdict")
+    value, (low, high) = float(score.value), range
+    if not math.isfinite(value):
+        raise ValueError(f"{value}", "; to abstain, return None")
+    if not low <= value <= high:
+        raise ValueError(f"{value:g}", f", outside [{low:g}, {high:g}]")
+    passed = None if score.passed is None else bool(score.passed)
+    return dataclasses.replace(score, value=value, passed=passed)

@@ -1,0 +1,168 @@
+"""Checks of what a reward answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdmr1.rewards.checks.finding import Finding, failed, not_checked, passed
+from tdmr1.rewards.checks.samples import golden_samples, probes, score
+from tdmr1.rewards.contract import Golden, Reward, Sample
+from tdmr1.rewards.errors import blaming
+from tdmr1.rewards.function import FunctionReward
+from tdmr1.rewards.scoring import Outcomes
+
+TOLERANCE = 1e-3
+"""Of the range, or of the value; half precision differs so much between sizes of a batch."""
+
+ABSTAINS = "it abstains on every sample; give it golden images"
+
+
+def tells_good_from_bad(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """Every golden good image scores better than the bad one of its prompt."""
+    if not goldens:
+        return not_checked("it has no golden images; add `def goldens(self)` to its class")
+    outcomes = score(reward, golden_samples(goldens))
+    for index, golden in enumerate(goldens):
+        pair = slice(2 * index, 2 * index + 2)
+        where = f'golden pair {index} ("{golden.prompt}")'
+        if outcomes.abstained[pair].any():
+            return failed(f"{where}: the reward abstains")
+        good, bad = outcomes.values[pair]
+        if good == bad or (good > bad) != reward.higher_is_better:
+            reasons = "; ".join(reason for reason in outcomes.reasons[pair] if reason)
+            better = "above" if reward.higher_is_better else "below"
+            return failed(
+                f"{where}: the good image's {good:g} is not {better} the bad one's {bad:g}"
+                + (f" ({reasons})" if reasons else "")
+            )
+    return passed(f"{len(goldens)} of {len(goldens)} pairs")
+
+
+def batch_equals_one_by_one(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """A sample's score does not depend on its companions in the batch."""
+    if not reward.repeatable:
+        return not_checked("declared not repeatable")
+    samples = probes(goldens)
+    together = score(reward, samples)
+    if together.abstained.all():
+        return not_checked(ABSTAINS)
+    for index, sample in enumerate(samples):
+        alone = score(reward, [sample])
+        if text := _difference(reward, alone, 0, together, index):
+            return failed(f"{_named(index, sample)}: {text[0]} alone, {text[1]} in a batch")
+    return passed(f"{len(samples)} samples")
+
+
+def order_kept(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """The scores of samples in another order come in that order."""
+    if not reward.repeatable:
+        return not_checked("declared not repeatable")
+    samples = probes(goldens)
+    first = score(reward, samples)
+    if first.abstained.all():
+        return not_checked(ABSTAINS)
+    if first.scored.all() and len(np.unique(first.values)) == 1:
+        return not_checked("all samples score alike; give it golden images")
+    turned = score(reward, samples[1:] + samples[:1])
+    for index, sample in enumerate(samples):
+        if text := _difference(reward, first, index, turned, index - 1):
+            return failed(
+                f"{_named(index, sample)}: {text[0]}, and {text[1]} in a batch of another order"
+            )
+    return passed(f"{len(samples)} samples")
+
+
+def repeatable(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """The same samples get the same scores, or the reward says that they may not."""
+    if not reward.repeatable:
+        return passed("declared not to be")
+    samples = probes(goldens)
+    first, second = score(reward, samples), score(reward, samples)
+    if first.abstained.all():
+        return not_checked(ABSTAINS)
+    for index, sample in enumerate(samples):
+        if text := _difference(reward, first, index, second, index):
+            return failed(
+                f"{_named(index, sample)}: {text[0]}, and then {text[1]}; "
+                "where that has to be, say `repeatable = False`"
+            )
+    return passed("twice the same")
+
+
+def finite(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """No answer is NaN or infinite."""
+    outcomes = score(reward, probes(goldens))
+    if outcomes.abstained.all():
+        return not_checked(ABSTAINS)
+    return passed(f"{outcomes.scored.sum()} scores")
+
+
+def range_kept(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """No answer is outside the range that the reward states."""
+    low, high = reward.range
+    if math.isinf(low) and math.isinf(high):
+        return not_checked("it states no `range`")
+    outcomes = score(reward, probes(goldens))
+    if outcomes.abstained.all():
+        return not_checked(ABSTAINS)
+    values = outcomes.values[outcomes.scored]
+    found = f"{values.min():g} to {values.max():g}, of {low:g} to {high:g}"
+    return passed(found) if low <= values.min() and values.max() <= high else failed(found)
+
+
+def abstains_without_its_needs(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """Without prompt and metadata a reward that needs them abstains, and any other scores."""
+    outcomes = score(reward, [Sample(probes(goldens)[0].image, "")])
+    abstained = bool(outcomes.abstained[0])
+    needs = ", ".join(reward.needs)
+    if abstained and isinstance(reward, FunctionReward):
+        return not_checked("a function does not state what it needs")
+    if abstained and not reward.needs:
+        return failed("abstains without prompt and metadata; say in `needs` what it looks for")
+    if reward.needs and not abstained:
+        return failed(f"scores {outcomes.values[0]:g} without what it needs: {needs}")
+    return passed(f"abstains without {needs}" if needs else "needs nothing")
+
+
+def input_unchanged(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """Scoring changes neither the images, nor the metadata, nor the list of samples."""
+    before = probes(goldens)
+    samples = [dataclasses.replace(s, image=s.image.copy()) for s in probes(goldens)]
+    given = list(samples)
+    with blaming("scoring images that can be written to"):
+        reward.score(given)
+    if [*map(id, given)] != [*map(id, samples)]:
+        return failed("it changes the list of samples")
+    for index, (after, then) in enumerate(zip(samples, before, strict=True)):
+        if not np.array_equal(after.image, then.image):
+            return failed(f"it changes the image of {_named(index, then)}")
+        if after.metadata != then.metadata:
+            return failed(f"it changes the metadata of {_named(index, then)}")
+    return passed()
+
+
+def _difference(
+    reward: Reward, a: Outcomes, i: int, b: Outcomes, j: int
+) -> tuple[str, str] | None:
+    """Outcome `i` of `a` and outcome `j` of `b` in words, where they differ."""
+    low, high = reward.range
+    small = TOLERANCE * min(1.0, high - low)
+    close = math.isclose(a.values[i], b.values[j], rel_tol=TOLERANCE, abs_tol=small)
+    if (a.abstained[i] and b.abstained[j]) or (close and a.passed[i] == b.passed[j]):
+        return None
+    return _outcome(a, i), _outcome(b, j)
+
+
+def _outcome(outcomes: Outcomes, index: int) -> str:
+    if outcomes.abstained[index]:
+        return "abstains"
+    verdict = {True: " (passed)", False: " (not passed)", None: ""}[outcomes.passed[index]]
+    return f"{outcomes.values[index]:g}{verdict}"
+
+
+def _named(index: int, sample: Sample) -> str:
+    return f'sample {index} ("{sample.prompt}")'

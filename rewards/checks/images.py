@@ -1,0 +1,43 @@
+"""Checks of images and batches at the edge of what a generator makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdmr1.rewards.checks.finding import Finding, passed
+from tdmr1.rewards.checks.samples import noise, probes, score_in_range
+from tdmr1.rewards.contract import Golden, Image, Reward, Sample
+
+ODD_SIZES = ((1, 64), (64, 1), (3, 5), (37, 91), (100, 333))
+"""(height, width) in pixels."""
+
+
+def odd_sizes(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """Images of different sizes in one batch, none of them square."""
+    return _answers(reward, goldens, [noise(*size) for size in ODD_SIZES])
+
+
+def grey(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """Images whose three channels are alike, one of them of a single grey."""
+    plain = np.full((64, 64, 3), 128, np.uint8)
+    return _answers(reward, goldens, [plain, noise(64, 64)[..., :1].repeat(3, axis=-1)])
+
+
+def one_pixel(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """An image of one pixel."""
+    return _answers(reward, goldens, [noise(1, 1)])
+
+
+def empty_batch(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """No samples, no scores."""
+    return _answers(reward, goldens, [])
+
+
+def _answers(reward: Reward, goldens: Sequence[Golden], images: Sequence[Image]) -> Finding:
+    """Every image is scored in range, or abstained from; `score_in_range` raises otherwise."""
+    like = probes(goldens)[0]
+    samples = [Sample(image, like.prompt, like.metadata) for image in images]
+    outcomes = score_in_range(reward, samples)
+    return passed(f"{outcomes.scored.sum()} scored, {outcomes.abstained.sum()} abstained")

@@ -1,0 +1,42 @@
+"""A check of what a reward states about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdmr1.rewards.checks.finding import Finding, failed, passed
+from tdmr1.rewards.contract import Golden, Reward, Weights
+
+STATED = ("range", "higher_is_better", "repeatable", "needs", "engines", "weights")
+
+
+def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """Attributes and golden images are as the contract says.
+
+    The attributes are on the class, where `tdmr1 rewards info` reads them.
+    """
+    for name in STATED:
+        if getattr(type(reward), name) != getattr(reward, name):
+            return failed(
+                f"`{name}` is set on the object; state it on the class, where "
+                "`tdmr1 rewards info` reads it without loading weights"
+            )
+    if not isinstance(getattr(reward, "summary", None), str):
+        return failed("it has no `summary`; state one line")
+    low, high = reward.range
+    if not low < high:
+        return failed(f"`range` is ({low:g}, {high:g}); the smaller value comes first")
+    for name, kind in (("needs", str), ("engines", str), ("weights", Weights)):
+        value = getattr(reward, name)
+        if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+            return failed(f"`{name}` is {value!r}; write a tuple of {kind.__name__}")
+    for index, golden in enumerate(goldens):
+        for image in (golden.good, golden.bad):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                return failed(
+                    f"golden pair {index} has an image of {image.dtype} {image.shape}; "
+                    "expected uint8 (height, width, 3)"
+                )
+    return passed()

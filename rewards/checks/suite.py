@@ -1,0 +1,98 @@
+"""All checks, in the order in which they are run and shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tdmr1.rewards.checks.answers import (
+    abstains_without_its_needs,
+    batch_equals_one_by_one,
+    finite,
+    input_unchanged,
+    order_kept,
+    range_kept,
+    repeatable,
+    tells_good_from_bad,
+)
+from tdmr1.rewards.checks.cost import latency, peak_memory
+from tdmr1.rewards.checks.finding import Check, Finding, failed, not_checked, passed
+from tdmr1.rewards.checks.images import empty_batch, grey, odd_sizes, one_pixel
+from tdmr1.rewards.checks.statement import states_what_it_is
+from tdmr1.rewards.contract import Golden, Reward
+from tdmr1.rewards.discovery import load
+from tdmr1.rewards.errors import RewardBroken, RewardError, RewardTimeout, blaming
+from tdmr1.rewards.spec import RewardSpec
+
+CHECKS: tuple[Check, ...] = (
+    states_what_it_is,
+    tells_good_from_bad,
+    finite,
+    range_kept,
+    batch_equals_one_by_one,
+    order_kept,
+    repeatable,
+    abstains_without_its_needs,
+    odd_sizes,
+    grey,
+    one_pixel,
+    empty_batch,
+    input_unchanged,
+    latency,
+    peak_memory,
+)
+
+
+def name_of(check: Check) -> str:
+    """In words, e.g. "order kept"."""
+    return check.__name__.replace("_", " ")
+
+
+def check_reward(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Finding]:
+    """Load a reward and run all checks on it.
+
+    Returns:
+        Name of the check -> finding; the first is "loads".
+
+    Raises:
+        RewardNotFound, RewardOptionInvalid: as `load`. That a reward is broken is a finding.
+    """
+    started = time.perf_counter()
+    try:
+        reward = load(spec, options)
+        goldens = goldens_of(reward)
+    except RewardBroken as error:
+        rest = {name_of(check): not_checked("it does not load") for check in CHECKS}
+        return {"loads": failed(str(error)), **rest}
+    seconds = time.perf_counter() - started
+    loads = passed(f"in {seconds:.1f} s", seconds=seconds)
+    return {"loads": loads, **run_checks(reward, goldens)}
+
+
+def goldens_of(reward: Reward) -> list[Golden]:
+    """A reward's golden images.
+
+    Raises:
+        RewardBroken: its code raised.
+    """
+    with blaming(f"the golden images of reward {reward.name!r} cannot be made"):
+        return list(reward.goldens())
+
+
+def run_checks(reward: Reward, goldens: Sequence[Golden]) -> dict[str, Finding]:
+    """Run all checks; when the reward does not return, the rest is not checked."""
+    findings: dict[str, Finding] = {}
+    hangs = False
+    for check in CHECKS:
+        if hangs:
+            findings[name_of(check)] = not_checked("it did not return from an earlier check")
+            continue
+        try:
+            findings[name_of(check)] = check(reward, goldens)
+        except RewardError as error:
+            findings[name_of(check)] = failed(str(error))
+            hangs = isinstance(error, RewardTimeout)
+        except Exception as error:  # attributes that are not of the contract's types
+            findings[name_of(check)] = failed(f"{type(error).__name__}: {error}")
+    return findings

@@ -1,0 +1,85 @@
+"""What `tdmr1 rewards info NAME` shows."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Weights
+from tdmr1.rewards.discovery import import_reward
+from tdmr1.rewards.listing import HERE
+from tdmr1.rewards.options import Option, options_of
+from tdmr1.rewards.packages import find
+from tdmr1.rewards.spec import RewardSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardInfo:
+    """All that is to be known of one reward before it is used.
+
+    Attributes:
+        name: for `--reward NAME`.
+        summary: one line.
+        distribution: what pip calls its package; empty for a function in a file or module.
+        version: of the distribution; likewise.
+        contract: version of the reward contract that it was written for.
+        range: the smallest and the largest value; infinite where there is no bound.
+        options: in the order of its factory's parameters.
+        environment: where it is imported.
+        higher_is_better, repeatable, needs, engines, weights: see `Reward`.
+    """
+
+    name: str
+    summary: str
+    distribution: str
+    version: str
+    contract: int
+    range: tuple[float, float]
+    higher_is_better: bool
+    repeatable: bool
+    needs: tuple[str, ...]
+    engines: tuple[str, ...]
+    weights: tuple[Weights, ...]
+    options: tuple[Option, ...]
+    environment: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For `json.dumps`; a bound that there is not is null."""
+        bounds = [bound if math.isfinite(bound) else None for bound in self.range]
+        return {**dataclasses.asdict(self), "range": bounds}
+
+
+def info(spec: RewardSpec) -> RewardInfo:
+    """What a reward says of itself.
+
+    A reward that is registered as a class is not made for it: its weights are not loaded.
+
+    Raises:
+        RewardNotFound, RewardBroken: as `load`.
+    """
+    recipe = import_reward(spec)
+    reward = _as_class(recipe.factory) or recipe.make({})
+    claim = None if spec.function else find(spec.name)
+    return RewardInfo(
+        name=spec.name,
+        summary=getattr(reward, "summary", ""),
+        distribution=claim.distribution if claim else "",
+        version=claim.version if claim else "",
+        contract=claim.contract if claim else CONTRACT_VERSION,
+        range=reward.range,
+        higher_is_better=reward.higher_is_better,
+        repeatable=reward.repeatable,
+        needs=reward.needs,
+        engines=reward.engines,
+        weights=reward.weights,
+        options=tuple(options_of(recipe.factory)),
+        environment=f"{HERE} (python {platform.python_version()})",
+    )
+
+
+def _as_class(factory: Callable[..., object]) -> type[Reward] | None:
+    return factory if inspect.isclass(factory) and issubclass(factory, Reward) else None

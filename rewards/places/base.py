@@ -1,0 +1,96 @@
+"""What every place is: something that scores a batch, and what it says of its reward."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Sample, Score
+from tdmr1.rewards.errors import blaming
+
+SLOW = "; if it is only slow, raise `reward_timeout`"
+"""What to do about a time limit, for an error's text."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardInfo:
+    """What the training side knows of a reward that may run elsewhere.
+
+    Attributes:
+        name: as selected, `--reward NAME`.
+        range: the smallest and the largest value.
+        higher_is_better: whether training should raise the value, or lower it.
+        repeatable: whether the same samples always get the same scores.
+        version: of the distribution that brings it; "" of a function's.
+        contract: the version of the contract that its side speaks.
+        options: that it was made with; the others have their defaults.
+    """
+
+    name: str
+    range: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool = True
+    repeatable: bool = True
+    version: str = ""
+    contract: int = CONTRACT_VERSION
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        reward: Reward,
+        name: str | None = None,
+        version: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> RewardInfo:
+        """What a reward in this process says of itself.
+
+        Args:
+            reward: any.
+            name: as selected; by default the reward's own.
+            version: of the distribution that brings it.
+            options: that it was made with.
+
+        Raises:
+            RewardBroken: what it says is not what the contract asks.
+        """
+        name = reward.name if name is None else name
+        with blaming(f"reward {name!r} does not say its range as (smallest, largest)"):
+            low, high = map(float, reward.range)
+        return cls(
+            name=name,
+            range=(low, high),
+            higher_is_better=bool(reward.higher_is_better),
+            repeatable=bool(reward.repeatable),
+            version=version,
+            options=dict(options or {}),
+        )
+
+
+class Place(abc.ABC):
+    """Where one reward runs. It scores one batch at a time: not for two threads at once.
+
+    Attributes:
+        info: of the reward.
+    """
+
+    info: RewardInfo
+
+    @abc.abstractmethod
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        """Score N samples, in order.
+
+        Returns:
+            N outcomes, checked: values are finite and in the reward's range.
+
+        Raises:
+            RewardFailed: the reward raised.
+            RewardAnswerInvalid: it returned something else than N scores, finite and in range.
+            RewardTimeout: it hangs, and cannot be ended; nothing more may be asked of this place.
+            RewardLost: whoever scores elsewhere was lost twice over this batch.
+            RewardRefused: whoever scores elsewhere will not.
+        """
+
+    def close(self) -> None:  # noqa: B027  # a place that holds nothing has nothing to end
+        """End whatever runs elsewhere. The end of this process does so too."""

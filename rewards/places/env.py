@@ -1,0 +1,22 @@
+"""`@env`: a reward in a child process, with the Python and the packages of its own environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tdmr1.rewards.places.environment import find_environment
+from tdmr1.rewards.places.worker import Worker
+
+
+def open_env(name: str, timeout: float = 60.0, options: Mapping[str, Any] | None = None) -> Worker:
+    """A worker in the environment that `tdmr1 rewards install NAME` has made.
+
+    Raises:
+        EnvironmentFailed: there is none, or it cannot be used.
+        RewardError: as `Worker`.
+    """
+    environment = find_environment(name)
+    # -I: neither the folder that we are in nor the user's own packages are seen there.
+    python = [str(environment.interpreter), "-I"]
+    return Worker(name, timeout, options, python, environment.variables())

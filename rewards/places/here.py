@@ -1,0 +1,76 @@
+"""`@here`: a reward in this process, under a time limit."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from tdmr1.rewards.answers import checked, described
+from tdmr1.rewards.contract import Reward, Sample, Score
+from tdmr1.rewards.errors import RewardFailed, RewardTimeout
+from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
+
+
+class Here(Place):
+    """A reward in a thread of this process.
+
+    A call that hangs cannot be ended from outside, and a second one beside it would enter a
+    reward that is still at work. Where that has to be survived, the reward belongs `@worker`.
+
+    Args:
+        reward: any.
+        timeout: seconds for one call of `reward.score`, > 0.
+        info: what is said of it, by default what it says of itself.
+    """
+
+    def __init__(
+        self, reward: Reward, timeout: float = 60.0, info: RewardInfo | None = None
+    ) -> None:
+        self.reward = reward
+        self.timeout = timeout
+        self.info = info or RewardInfo.of(reward)
+
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        answer: Future[list[Score | None]] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(call(self.reward, samples, self.info))
+            except Exception as error:
+                answer.set_exception(error)
+
+        # A daemon thread, as one that hangs must not keep the process from ending.
+        thread = threading.Thread(target=work, name=f"reward {self.info.name}", daemon=True)
+        thread.start()
+        thread.join(self.timeout)
+        if not answer.done():
+            raise RewardTimeout(
+                f"reward {self.info.name!r} did not score {len(samples)} samples within "
+                f"{self.timeout:g} s{SLOW}"
+            )
+        return answer.result()
+
+
+def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Score | None]:
+    """Score samples in this thread, and check the answer.
+
+    Raises:
+        RewardFailed: the reward raised; chained from its exception.
+        RewardAnswerInvalid: as `checked`.
+    """
+    try:
+        answer = reward.score([_read_only(sample) for sample in samples])
+    except BaseException as error:  # also SystemExit: it is the reward's opinion, not the run's
+        raise RewardFailed(
+            f"reward {info.name!r} failed on {described(samples)}: {type(error).__name__}: {error}"
+        ) from error
+    return checked(answer, samples, info.name, info.range)
+
+
+def _read_only(sample: Sample) -> Sample:
+    """The same sample; its image cannot be written to. The caller's own array stays as it is."""
+    image = sample.image.view()
+    image.flags.writeable = False
+    return dataclasses.replace(sample, image=image)

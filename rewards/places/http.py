@@ -1,0 +1,93 @@
+"""`@http://host:port[,host:port]`: a reward on servers, which share each batch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.errors import RewardLost, RewardRefused
+from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.connection import Server, WorkerLost
+from tdmr1.rewards.places.parts import parts_of
+from tdmr1.rewards.places.worker import START_TIMEOUT
+
+_log = logging.getLogger(__name__)
+
+
+class Http(Place):
+    """A reward on one server or several. Each scores a part of every batch.
+
+    A part whose server fails is scored once more, by another server or else by the same one.
+
+    Args:
+        name: of the reward, as the servers have it.
+        addresses: HOST:PORT each.
+        timeout: seconds for one batch, > 0, and as many for it to wait behind those of others.
+        options: that the reward is expected to be served with; None for any.
+        token: that the servers want; by default of the environment variable TDMR1_TOKEN.
+
+    Raises:
+        RewardLost: a server cannot be reached.
+        RewardRefused: the token is wrong; a server has another reward, or another version of it,
+            or has it with other options.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        addresses: Sequence[str],
+        timeout: float = 60.0,
+        options: Mapping[str, Any] | None = None,
+        token: str | None = None,
+    ) -> None:
+        token = token or os.environ.get("TDMR1_TOKEN") or None
+        self.timeout = timeout
+        self._servers = [Server(address, name, token) for address in addresses]
+        try:
+            infos = [future.result() for future in [s.lane.submit(s.info) for s in self._servers]]
+        except BaseException:
+            self.close()
+            raise
+        self.info = infos[0]
+        if options is not None and options != self.info.options:
+            self.close()
+            raise RewardRefused(
+                f"reward {name!r} is served at {self._servers[0]} with the options "
+                f"{self.info.options}, and the run asks for {dict(options)}; start the server "
+                "with --option KEY=VALUE, or leave the options to it"
+            )
+        for server, info in zip(self._servers, infos, strict=True):
+            if info != self.info:
+                self.close()
+                raise RewardRefused(
+                    f"the servers of reward {name!r} differ: {self._servers[0]} has {self.info}, "
+                    f"and {server} has {info}; install the same version on both"
+                )
+
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        servers = [server for server in self._servers if server.is_rested] or self._servers
+        parts = list(zip(servers, parts_of(samples, len(servers)), strict=False))
+        futures = [
+            server.lane.submit(partial(server.score, part, self.info, self.timeout, self.timeout))
+            for server, part in parts
+        ]
+        for i, (server, part) in enumerate(parts):
+            try:
+                futures[i].result()
+            except RewardLost as error:
+                server.rest()
+                other = next((s for s in self._servers if s.is_rested), server)
+                _log.warning("%s\n%s scores the same samples again", error, other)
+                # A server that has lost its worker starts another; weights may take a while.
+                patience = START_TIMEOUT if isinstance(error, WorkerLost) else self.timeout
+                again = partial(other.score, part, self.info, self.timeout, patience)
+                futures[i] = other.lane.submit(again)
+        return [score for future in futures for score in future.result()]
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()

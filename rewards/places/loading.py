@@ -1,0 +1,26 @@
+"""Load a reward in this process, and say what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tdmr1.rewards.contract import Reward
+from tdmr1.rewards.discovery import load
+from tdmr1.rewards.packages import find
+from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.spec import RewardSpec
+
+
+def load_described(
+    name: str, options: Mapping[str, Any] | None = None
+) -> tuple[Reward, RewardInfo]:
+    """A reward as it is selected, and what the training side has to know of it.
+
+    Raises:
+        RewardError: as `load`; or it does not say what the contract asks.
+    """
+    spec = RewardSpec(name)
+    reward = load(spec, options)
+    version = "" if spec.function else find(name).version
+    return reward, RewardInfo.of(reward, name, version, options)

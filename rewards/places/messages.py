@@ -1,0 +1,180 @@
+"""What a run and a reward that works elsewhere say to each other, as headers of the wire.
+
+A run asks a child, first of all, to load a reward, and to look for it where the run does
+
+    {"op": "load", "reward": "ocr", "options": {"short_side": 200}, "path": null or [...]}
+
+and the child introduces itself, as a server does when asked `{"op": "info"}`:
+
+    {"info": {"name": "ocr", "range": [0.0, 1.0], "higher_is_better": true, "repeatable": true,
+              "version": "0.1.0", "contract": 1, "options": {"short_side": 200}}}
+
+A side of the range that has no limit is null. Then the run asks to score N samples
+
+    {"op": "score", "samples": [...]}
+
+and gets N outcomes, or an error whose kind is the name of one of those in `errors.py`:
+
+    {"scores": [...]}
+    {"error": {"kind": "RewardFailed", "text": "reward 'ocr' failed on 96 samples: ..."}}
+
+A server is also told the reward that is meant, `"reward": "ocr"`, the seconds in which it has to
+score, `"seconds": 60.0`, and those in which the turn of these samples has to come, `"patience":
+60.0`. Between a process and its child the body does not travel: it lies in memory that both map,
+whose file descriptor comes with the frame's first byte, and `"memory": 75497472` says how long it
+is. If the reward still holds images when it has answered, the child's answer says `"kept": true`,
+and that memory is not written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tdmr1.rewards import errors
+from tdmr1.rewards.answers import checked
+from tdmr1.rewards.contract import CONTRACT_VERSION, Sample, Score
+from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardRefused
+from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.wire import FrameInvalid, Header, describe_samples, pack_scores, unpack_scores
+
+CONTENT_TYPE = "application/x-tdmr1-frame"
+"""Of a frame over HTTP. A web page cannot send it to a server of ours without asking first."""
+
+_KINDS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, RewardError)
+}
+"""The errors that keep their type on the way."""
+
+
+def load_request(name: str, options: Mapping[str, Any], path: Sequence[str] | None) -> Header:
+    """Asks a child to load a reward; the path, where there is one, becomes its `sys.path`."""
+    return {"op": "load", "reward": name, "options": dict(options), "path": path}
+
+
+def score_request(samples: Sequence[Sample], memory: bool = False) -> Header:
+    """Asks to score samples, whose pixels are the frame's body, or in memory.
+
+    Raises:
+        FrameInvalid: an image is not uint8 (height, width, 3).
+    """
+    header: Header = {"op": "score", "samples": describe_samples(samples)}
+    if memory:
+        header["memory"] = sum(sample.image.size for sample in samples)
+    return header
+
+
+def info_message(info: RewardInfo) -> Header:
+    """How the other side introduces itself."""
+    finite = [value if math.isfinite(value) else None for value in info.range]
+    return {"info": {**dataclasses.asdict(info), "range": finite}}
+
+
+def scores_message(scores: Sequence[Score | None]) -> Header:
+    """The answer to a batch; the scores are checked."""
+    return {"scores": pack_scores(scores)}
+
+
+def error_message(error: Exception) -> Header:
+    """An error; one that is not a `RewardError` goes as that."""
+    kind = type(error).__name__
+    return {"error": {"kind": kind if kind in _KINDS else "RewardError", "text": str(error)}}
+
+
+@contextlib.contextmanager
+def sendable(name: str) -> Iterator[None]:
+    """What cannot be put into a frame within the block is the run's fault.
+
+    Raises:
+        RewardRefused: it cannot; says why.
+    """
+    try:
+        yield
+    except FrameInvalid as error:
+        raise RewardRefused(f"reward {name!r} cannot be sent this: {error}") from None
+
+
+def read_info(header: Header, name: str) -> RewardInfo:
+    """Who is on the other side.
+
+    Args:
+        header: what it answered.
+        name: of the reward that should be there.
+
+    Raises:
+        RewardError: what it says is wrong on its side.
+        RewardRefused: it is another reward, or speaks another contract.
+        FrameInvalid: it says nothing of the kind.
+    """
+    _raise_error(header)
+    match header.get("info"):
+        case {
+            "name": str(its_name),
+            "range": [low, high],
+            "higher_is_better": bool(higher_is_better),
+            "repeatable": bool(repeatable),
+            "version": str(version),
+            "contract": int(contract),
+            "options": dict(options),
+        }:
+            info = RewardInfo(
+                name=its_name,
+                range=(_limit(low, -math.inf), _limit(high, math.inf)),
+                higher_is_better=higher_is_better,
+                repeatable=repeatable,
+                version=version,
+                contract=contract,
+                options=options,
+            )
+        case _:
+            raise FrameInvalid("it does not say which reward it is")
+    if info.contract != CONTRACT_VERSION:
+        raise RewardRefused(
+            f"reward {name!r} runs elsewhere with contract {info.contract}, and here is contract "
+            f"{CONTRACT_VERSION}; install the same version of tdmr1 on both sides"
+        )
+    if info.name != name:
+        raise RewardRefused(f"asked for reward {name!r}, and found reward {info.name!r} there")
+    return info
+
+
+def read_scores(header: Header, samples: Sequence[Sample], info: RewardInfo) -> list[Score | None]:
+    """The outcomes of `samples`, checked once more on this side.
+
+    Raises:
+        RewardError: what the other side says went wrong.
+        FrameInvalid: it answered something else than N scores, finite and in range.
+    """
+    _raise_error(header)
+    scores = unpack_scores(header.get("scores"))
+    try:
+        return checked(scores, samples, info.name, info.range)
+    except RewardAnswerInvalid as error:
+        # The other side has checked already: what arrives wrong was not said by the reward.
+        raise FrameInvalid(str(error)) from None
+
+
+def _raise_error(header: Header) -> None:
+    match header.get("error"):
+        case None:
+            return
+        case {"kind": str(kind), "text": str(text)} if kind in _KINDS:
+            raise _KINDS[kind](text)
+        case _:
+            raise FrameInvalid("it reports an error of an unknown kind")
+
+
+def _limit(value: object, unlimited: float) -> float:
+    if value is None:
+        return unlimited
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise FrameInvalid(f"its range has the limit {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise FrameInvalid("its range has a limit that is too large") from None

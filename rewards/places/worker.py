@@ -1,0 +1,155 @@
+"""`@worker`: a reward in a child process, which is started again when it is lost."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.errors import RewardLost, RewardRefused
+from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
+from tdmr1.rewards.places.memory import Memory
+from tdmr1.rewards.places.messages import (
+    load_request,
+    read_info,
+    read_scores,
+    score_request,
+    sendable,
+)
+from tdmr1.rewards.places.process import Child
+from tdmr1.rewards.wire import FrameInvalid, encode
+
+START_TIMEOUT = 900.0
+"""Seconds in which a child has to import its reward and load the weights."""
+
+CHILD = "tdmr1.rewards.places.child"
+
+_log = logging.getLogger(__name__)
+
+
+class Worker(Place):
+    """A reward in a child process. Its images lie in memory that both processes map.
+
+    A child that ends, hangs past the time limit or answers nonsense is started again and its
+    batch is scored once more, never a third time. One whose reward merely raised goes on.
+
+    Args:
+        name: of the reward.
+        timeout: seconds for one batch, > 0; the start of a child does not count.
+        options: of the reward.
+        python: command that starts the Python of the child; by default this process's, which
+            finds its packages where this one does.
+        environment: the variables that the child sees; by default those of this process.
+
+    Raises:
+        RewardError: it is unknown or broken there, or its process ended before it was loaded.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        timeout: float = 60.0,
+        options: Mapping[str, Any] | None = None,
+        python: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._name = name
+        self._command = [*(own_python() if python is None else python), "-u", "-m", CHILD, name]
+        paths = sys.path if python is None else None
+        with sendable(name):
+            self._load_request = b"".join(encode(load_request(name, options or {}, paths)))
+        self._environment = os.environ if environment is None else environment
+        self._memory = Memory()
+        self._child: Child | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        # At the end of the process, too: a thread that is still scoring must start no other child.
+        atexit.register(self.close)
+        try:
+            self.info = self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        request = self._request(samples)
+        self._memory.write(samples)
+        try:
+            return self._attempt(request, self._memory, samples, self.timeout)
+        except RewardLost as error:
+            _log.warning("%s\nit is started again, and scores the same samples again", error)
+            return self._attempt(request, self._memory, samples, self.timeout)
+
+    def score_in(
+        self, memory: Memory, samples: Sequence[Sample], seconds: float
+    ) -> list[Score | None]:
+        """Score N samples whose images fill `memory`, one after another, in a single attempt.
+
+        Raises:
+            RewardError: as `score`; RewardLost after one attempt.
+        """
+        return self._attempt(self._request(samples), memory, samples, seconds)
+
+    def close(self) -> None:
+        atexit.unregister(self.close)
+        with self._lock:
+            self._closed = True
+            if self._child is not None:
+                self._child.close()
+        self._memory.close()
+
+    def _request(self, samples: Sequence[Sample]) -> bytes:
+        with sendable(self._name):
+            return b"".join(encode(score_request(samples, memory=True)))
+
+    def _attempt(
+        self, request: bytes, memory: Memory, samples: Sequence[Sample], seconds: float
+    ) -> list[Score | None]:
+        child, what = self._living(), f"score {len(samples)} samples"
+        answer = child.ask(request, seconds, what, memory.descriptor, SLOW)
+        if answer.get("kept"):
+            memory.renew()
+        try:
+            return read_scores(answer, samples, self.info)
+        except FrameInvalid as error:
+            raise child.lost(f"should {what}, and answered nonsense: {error}") from None
+
+    def _living(self) -> Child:
+        """The child; a new one where it is dead."""
+        if (child := self._child) is not None and child.alive:
+            return child
+        info = self._start()
+        assert self._child is not None, "it was started"
+        if info != self.info:
+            self._child.kill()
+            raise RewardRefused(
+                f"reward {self._name!r} was replaced by another version while the run used "
+                f"{self.info.version or 'it'}; start the run again"
+            )
+        return self._child
+
+    def _start(self) -> RewardInfo:
+        """Start a child in the place of that before, and hear which reward it has loaded."""
+        # The lock keeps it from being started while another thread closes this place.
+        with self._lock:
+            if self._closed:
+                raise RewardRefused(f"reward {self._name!r} is closed")
+            if self._child is not None:
+                self._child.close()
+            self._child = child = Child(self._command, self._environment, self._name)
+        message = child.ask(self._load_request, START_TIMEOUT, "load the reward")
+        try:
+            return read_info(message, self._name)
+        except FrameInvalid as error:
+            raise child.lost(f"introduced itself with nonsense: {error}") from None
+
+
+def own_python() -> list[str]:
+    """This process's Python; without what lies in the folder that we happen to be in."""
+    return [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else [])]

@@ -1,0 +1,89 @@
+import threading
+
+import numpy as np
+import pytest
+
+from tdmr1.rewards import Reward, Sample, Score
+from tdmr1.rewards.errors import RewardAnswerInvalid, RewardBroken, RewardFailed, RewardTimeout
+from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.places.here import Here
+
+
+class Stub(Reward):
+    """Answers a batch with what a function makes of it."""
+
+    name = "stub"
+    summary = "For tests."
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def score(self, samples):
+        return self.answer(samples)
+
+
+def batch(n):
+    return [Sample(np.zeros((2, 2, 3), np.uint8), f"prompt {i}") for i in range(n)]
+
+
+def test_scores_in_order_and_checked():
+    place = Here(Stub(lambda samples: [float(s.prompt[-1]) / 10 for s in samples]))
+    assert place.score(batch(3)) == [Score(0.0), Score(0.1), Score(0.2)]
+    assert place.score([]) == []
+    with pytest.raises(RewardAnswerInvalid, match="'stub' returned a NoneType"):
+        Here(Stub(lambda samples: None)).score(batch(1))
+
+
+def test_a_failure_is_chained_from_the_original_exception():
+    def fail(samples):
+        raise TimeoutError("the server is away")
+
+    with pytest.raises(RewardFailed, match="2 samples: TimeoutError: the server") as caught:
+        Here(Stub(fail)).score(batch(2))
+    assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+def test_a_reward_that_exits_is_a_failure():
+    def leave(samples):
+        raise SystemExit(3)
+
+    with pytest.raises(RewardFailed, match='failed on "prompt 0": SystemExit: 3'):
+        Here(Stub(leave)).score(batch(1))
+
+
+def test_a_reward_that_hangs_is_left_after_the_time_limit():
+    release = threading.Event()
+    place = Here(Stub(lambda samples: release.wait()), timeout=0.05)
+    with pytest.raises(RewardTimeout, match=r"2 samples within 0\.05 s; .*raise `reward_timeout`"):
+        place.score(batch(2))
+    release.set()
+
+
+def test_the_image_is_read_only_for_the_reward_and_stays_writable_for_the_caller():
+    def paint(samples):
+        samples[0].image[:] = 255
+
+    samples = batch(1)
+    with pytest.raises(RewardFailed, match="read-only"):
+        Here(Stub(paint)).score(samples)
+    assert samples[0].image.flags.writeable
+    assert not samples[0].image.any()
+
+
+def test_what_is_known_of_a_reward():
+    class Loud(Stub):
+        range, higher_is_better, repeatable = (-1, 5), False, False
+
+    assert RewardInfo.of(Loud(None), "loud", "1.2") == RewardInfo(
+        "loud", (-1.0, 5.0), higher_is_better=False, repeatable=False, version="1.2"
+    )
+    assert Here(Stub(None)).info == RewardInfo("stub")
+
+
+@pytest.mark.parametrize("limits", [None, (0.0,), ("low", "high"), (0, 1, 2)])
+def test_a_range_that_is_none_says_what_is_expected(limits):
+    class Odd(Stub):
+        range = limits
+
+    with pytest.raises(RewardBroken, match=r"'stub' does not say its range as \(smallest"):
+        RewardInfo.of(Odd(None))
