@@ -10,9 +10,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tdmr1.core.files import replacing
 from tdmr1.core.generator import Condition
 from tdmr1.errors import UserError
+from tdmr1.files import replacing
 
 KEPT = 256
 """Prompts whose embeddings stay in memory; those of SD3 take 2.7 MB each in bfloat16."""
