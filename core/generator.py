@@ -58,8 +58,9 @@ class Condition:
 
     def _padded_mask(self, length: int) -> Tensor:
         tokens = self.tokens
-        mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
-        mask = mask if self.mask is None else self.mask
+        mask = self.mask
+        if mask is None:
+            mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
         return F.pad(mask, (0, length - tokens.shape[1]), value=False)
 
     def _each(self, of: Callable[[Tensor], Tensor]) -> Condition:

@@ -19,7 +19,9 @@ class TDMOptions(Options):
     batch: int = Field(64, ge=1, description="samples per update of fake and student")
     student_lr: float = Field(1e-4, gt=0)
     fake_lr: float = Field(4e-4, gt=0)
-    rank: int = Field(32, ge=1, description="LoRA rank of every role")
+    rank: int | None = Field(
+        32, ge=1, description="LoRA rank of every role; none trains whole weights"
+    )
     alpha: float = Field(64.0, gt=0, description="LoRA alpha")
     guidance: float | None = Field(
         None, ge=1, description="CFG weight w of the teacher; by default the generator's own"

@@ -19,8 +19,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tdmr1.core.adapters import LORA_FILE
 from tdmr1.core.generator import Condition, Generator
-from tdmr1.core.roles import LORA_FILE, Role
+from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
 from tdmr1.core.testing_roles import SIGMA, NewGenerator, RolesContract
 

@@ -1,4 +1,4 @@
-"""What the roles of every generator keep to; the part of `tdmr1.core.testing` about adapters."""
+"""What the roles of every generator keep to; the part of `tdmr1.core.testing` about roles."""
 
 from __future__ import annotations
 
@@ -38,10 +38,16 @@ class RolesContract:
     def generator(cls, new_generator: NewGenerator) -> Generator:
         return new_generator()
 
+    @pytest.fixture(scope="class", params=[4, None], ids=["lora", "whole"])
+    @classmethod
+    def rank(cls, request: pytest.FixtureRequest) -> int | None:
+        rank: int | None = request.param
+        return rank
+
     @pytest.fixture(scope="class")
     @classmethod
-    def roles(cls, new_generator: NewGenerator) -> Roles:
-        return Roles(new_generator(), 4, 8.0)
+    def roles(cls, new_generator: NewGenerator, rank: int | None) -> Roles:
+        return Roles(new_generator(), rank, 8.0)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -75,27 +81,32 @@ class RolesContract:
         after = velocities()
         assert {n for n in players if not torch.equal(before[n], after[n])} == {moved}
 
-    def test_a_gradient_reaches_the_adapter_that_was_asked_alone(
+    def test_a_gradient_reaches_the_role_that_was_asked_alone(
         self, roles: Roles, players: dict[str, Role], x: Tensor, condition: Condition
     ) -> None:
-        player, network = players["student"], roles.generator.network
-        network.zero_grad()
-        torch.autograd.backward(player.velocity(x, SIGMA, condition).square().mean())
-        reached = [p for p in network.parameters() if p.grad is not None]
-        network.zero_grad()
-        assert {id(p) for p in reached} == {id(p) for p in player.parameters().values()}
+        v = players["student"].velocity(x, SIGMA, condition)
+        for role in players.values():
+            role.velocity(x, SIGMA, condition)
+        torch.autograd.backward(v.square().mean())
+        network = list(roles.generator.network.parameters())
+        own = [p for role in players.values() for p in role.parameters().values()]
+        reached = {id(p) for p in [*network, *own] if p.grad is not None}
+        for parameter in own:
+            parameter.grad = None
+        assert reached and reached <= {id(p) for p in players["student"].parameters().values()}
 
     @pytest.mark.parametrize("memory", [{"gradient_checkpointing": True}, {"micro_batch": 2}])
     def test_less_memory_gives_the_same_gradient(
         self,
         new_generator: NewGenerator,
+        rank: int | None,
         players: dict[str, Role],
         x: Tensor,
         condition: Condition,
         memory: dict[str, int],
     ) -> None:
         """With other roles at work between the forward and the backward pass."""
-        sparing = _players(Roles(new_generator(), 4, 8.0, **memory))  # type: ignore[arg-type]
+        sparing = _players(Roles(new_generator(), rank, 8.0, **memory))  # type: ignore[arg-type]
         student, expected = sparing["student"], players["student"]
         student.load_state_dict(expected.state_dict())
         gradients = []
@@ -104,7 +115,9 @@ class RolesContract:
             for name in ("fake", "teacher"):
                 others[name].velocity(x, SIGMA, condition)
             parameters = list(player.parameters().values())
-            gradients.append(torch.autograd.grad(v.square().mean(), parameters))
+            gradients.append(
+                torch.autograd.grad(v.square().mean(), parameters, materialize_grads=True)
+            )
         largest = max(gradient.abs().max() for gradient in gradients[0])
         for a, b in zip(*gradients, strict=True):
             self.close(a / largest, b / largest)

@@ -76,7 +76,7 @@ class TrainConfig(RunOptions):
 
     kind: ClassVar[str] = "train"
 
-    student: str | None = Field(None, description="LoRA folder; by default the generator's own")
+    student: str | None = Field(None, description="RUN/lora; by default the generator's own")
     gates: tuple[str, ...] = Field(
         (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
     )

@@ -88,7 +88,7 @@ def read_split(
 
 
 def student_folder(config: TrainConfig, generator: Generator) -> Path:
-    """Where the student's LoRA is read from.
+    """Where the student is read from.
 
     Raises:
         UserError: none is named, and the generator ships none.

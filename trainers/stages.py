@@ -159,7 +159,7 @@ class Reinforcement(Stage):
         self._collected: tuple[Rollout, list[Feedback]] | None = None
 
     def start_from(self, folder: Path) -> None:
-        """Student, its average and the fake begin as the distilled LoRA in `folder`."""
+        """Student, its average and the fake begin as the distilled one in `folder`."""
         method = self.method
         method.roles.load(method.student, folder)
         for role in (method.student_ema, method.fake):

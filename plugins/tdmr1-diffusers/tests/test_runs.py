@@ -55,7 +55,7 @@ def run(config, folder):
 
 
 def lora(run):
-    return load_file(run.lora / "pytorch_lora_weights.safetensors")
+    return load_file(run.student / "pytorch_lora_weights.safetensors")
 
 
 def same(a, b):
@@ -71,7 +71,7 @@ def test_distilled_trained_killed_and_resumed(given, tmp_path, monkeypatch):
     assert any(tensor.any() for key, tensor in lora(distilled).items() if ".lora_B." in key)
 
     method = {**METHOD, "groups": 1, "group_size": 2, "surrogate_draws": 1}
-    config = TrainConfig(**given, student=str(distilled.lora), method=method)
+    config = TrainConfig(**given, student=str(distilled.student), method=method)
     whole = run(config, tmp_path / "whole")
     assert not same(lora(whole), lora(distilled))
     assert whole.reports()["before"] == distilled.reports()["after"]
