@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tdmr1.core.generator import Condition, Generator
 from tdmr1.core.options import TDMOptions
+from tdmr1.core.overflow import check_finite
 from tdmr1.core.recompute import checkpoint_blocks, recomputed
 from tdmr1.core.weights import LoraWeights, Weights, WholeWeights
 
@@ -119,18 +120,31 @@ class Roles:
         return role
 
     def velocity(self, name: str | None, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
-        """The generator's velocity as the role `name`, `micro_batch` samples at a time."""
+        """The generator's velocity as the role `name`, `micro_batch` samples at a time.
+
+        Raises:
+            Overflow: it is not finite.
+        """
         self._activate(name)
-        size = self.micro_batch
-        if size is None or len(x) <= size:
-            return self.generator.velocity(x, sigma, condition)
+        size = self.micro_batch or len(x)
+        if len(x) <= size:
+            return self._finite(x, sigma, condition)
         sigma = sigma.expand(len(x))
         return torch.cat(
             [
-                self._recomputed(self.generator.velocity, x[part], sigma[part], condition[part])
+                self._recomputed(self._finite, x[part], sigma[part], condition[part])
                 for part in (slice(start, start + size) for start in range(0, len(x), size))
             ]
         )
+
+    def _finite(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """The generator's velocity, which is finite."""
+        generator, role = self.generator, self._active or self.teacher.name
+        v = generator.velocity(x, sigma, condition)
+        check_finite(
+            v, role, generator.network, lambda: generator.velocity(x, sigma, condition), x
+        )
+        return v
 
     def save(self, role: Role, folder: Path) -> None:
         """Write `role` as diffusers reads it: a LoRA folder for `pipe.load_lora_weights(folder)`,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from tdmr1.core.options import Options, TDMOptions, TDMR1Options
 from tdmr1.errors import UserError
+from tdmr1.trainers.presets import preset_files
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -99,7 +99,7 @@ def build_config(
 
     Args:
         kind: TrainConfig or DistillConfig.
-        preset: name of a shipped preset; by default MODEL-KIND, e.g. shapes-train, if it ships.
+        preset: name of an installed preset; by default MODEL-KIND, e.g. shapes-train, if there is one.
         file: TOML.
         settings: "key=value"; nested keys have dots, values are TOML, or plain text.
         overrides: from the command line's own arguments; None values are left out.
@@ -116,7 +116,7 @@ def build_config(
     if preset is None:
         model = chosen.get("model", kind.model_fields["model"].default)
         own = f"{model}-{kind.kind}"
-        preset = own if own in preset_names() else None
+        preset = own if own in preset_files() else None
     values = {} if preset is None else _read_preset(preset)
     _merge(values, chosen)
     return validated(kind, values)
@@ -141,18 +141,11 @@ def validated(
         raise UserError("\n".join(_explain(kind, error, within))) from error
 
 
-def preset_names() -> list[str]:
-    """Names of the shipped presets."""
-    folder = resources.files("tdmr1.trainers") / "presets"
-    return sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".toml"))
-
-
 def _read_preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        known = ", ".join(preset_names())
-        raise UserError(f"unknown preset {name!r}; there are: {known}")
-    path = resources.files("tdmr1.trainers") / "presets" / f"{name}.toml"
-    return tomllib.loads(path.read_text())
+    files = preset_files()
+    if name not in files:
+        raise UserError(f"unknown preset {name!r}; there are: {', '.join(files) or 'none'}")
+    return _read_toml(files[name])
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from tdmr1.core.generator import Generator
+from tdmr1.core.generator import ENTRY_POINT_GROUP, Generator
 from tdmr1.core.hub import pipeline_folder, pipeline_layout
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import validated
-
-ENTRY_POINT_GROUP = "tdmr1.generators"
 
 
 def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Generator:

@@ -280,7 +280,7 @@ def claims(monkeypatch, reward, tdmr1):
     from tdmr1.trainers.reproduce import CLAIMS, Claim
 
     values = {**config.tomllib.loads(Path("train.toml").read_text()), "rewards": ["./r.py:red"]}
-    monkeypatch.setattr(config, "preset_names", lambda: ["small"])
+    monkeypatch.setattr(config, "preset_files", lambda: ["small"])
     monkeypatch.setattr(config, "_read_preset", lambda name: {**values})
     monkeypatch.setitem(CLAIMS, "main", Claim("small", (0, 1), "A small one"))
 

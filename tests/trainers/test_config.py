@@ -10,7 +10,7 @@ def presets(monkeypatch):
     """The presets that ship, replaced."""
 
     def presets(**values):
-        monkeypatch.setattr(config, "preset_names", lambda: sorted(values))
+        monkeypatch.setattr(config, "preset_files", lambda: values)
         monkeypatch.setattr(config, "_read_preset", lambda name: values[name])
 
     return presets
@@ -56,7 +56,7 @@ def test_a_model_brings_its_own_preset(presets):
     assert build_config(TrainConfig, "shapes-train", overrides={"model": "tiny"}).seed == 1
 
 
-@pytest.mark.parametrize("name", config.preset_names())
+@pytest.mark.parametrize("name", config.preset_files())
 def test_every_shipped_preset_is_valid(name):
     kind = TrainConfig if name.endswith("-train") else DistillConfig
     assert build_config(kind, name).kind == kind.kind
