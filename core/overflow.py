@@ -16,23 +16,23 @@ class Overflow(UserError):
 
 
 def check_finite(
-    v: Tensor, role: str, network: nn.Module, again: Callable[[], Any], *inputs: Tensor
+    v: Tensor, x: Tensor, role: str, network: nn.Module, again: Callable[[], Any]
 ) -> None:
     """Nothing, unless a velocity is not finite.
 
     Args:
-        v: the velocity (B, ...).
-        role: whose it is.
+        v: the velocity (B, ...) of x (B, ...).
+        x: latents.
+        role: whose velocity it is.
         network: what computed it.
         again: computes it once more, to find the layer.
-        inputs: of the network.
 
     Raises:
         Overflow: naming the role, the first layer whose output is not finite, and its dtype.
     """
     if v.isfinite().all():
         return
-    if not all(x.isfinite().all() for x in inputs):
+    if not x.isfinite().all():
         raise Overflow(
             f"the {role} was given latents that are not finite; an update before this made them "
             f"so: lower the {role}'s learning rate"
@@ -52,7 +52,7 @@ def _first_overflow(network: nn.Module, again: Callable[[], Any]) -> tuple[str, 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, given: Any, output: Any) -> None:  # noqa: ANN401
             if not found and isinstance(output, Tensor) and not output.isfinite().all():
-                found.append((name, output.dtype))
+                found.append((name.removesuffix(".base_layer"), output.dtype))
 
         return hook
 

@@ -7,6 +7,7 @@ student, whatever ran before it.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,9 @@ class Roles:
 
     def _finite(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """The generator's velocity, which is finite."""
-        generator, role = self.generator, self._active or self.teacher.name
-        v = generator.velocity(x, sigma, condition)
-        check_finite(
-            v, role, generator.network, lambda: generator.velocity(x, sigma, condition), x
-        )
+        velocity = functools.partial(self.generator.velocity, x, sigma, condition)
+        v = velocity()
+        check_finite(v, x, self._active or self.teacher.name, self.generator.network, velocity)
         return v
 
     def save(self, role: Role, folder: Path) -> None:

@@ -99,7 +99,7 @@ def build_config(
 
     Args:
         kind: TrainConfig or DistillConfig.
-        preset: name of an installed preset; by default MODEL-KIND, e.g. shapes-train, if there is one.
+        preset: name of an installed one; by default MODEL-KIND, e.g. shapes-train, if there is.
         file: TOML.
         settings: "key=value"; nested keys have dots, values are TOML, or plain text.
         overrides: from the command line's own arguments; None values are left out.
