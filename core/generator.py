@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tdmr1.core.options import Options
+
+ENTRY_POINT_GROUP = "tdmr1.generators"
+"""Where packages register their generators."""
 
 Split: TypeAlias = Literal["train", "heldout"]
 """What rewards may train on, and what only evaluation sees."""
@@ -21,29 +27,48 @@ class Condition:
 
     Attributes:
         tokens: (B, L, D) text embeddings.
-        pooled: (B, P) one vector a prompt.
+        pooled: (B, P) one vector a prompt; P = 0 for a network that takes none.
+        mask: bool (B, L), false where a prompt is padded to the longest; None where none is.
     """
 
     tokens: Tensor
     pooled: Tensor
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
 
     def __getitem__(self, index: Tensor | slice) -> Condition:
-        return Condition(self.tokens[index], self.pooled[index])
+        return self._each(lambda part: part[index])
 
     def repeat(self, times: int) -> Condition:
         """Each prompt `times` times in a row: (B * times, ...)."""
-        return Condition(
-            self.tokens.repeat_interleave(times, 0), self.pooled.repeat_interleave(times, 0)
-        )
+        return self._each(lambda part: part.repeat_interleave(times, 0))
 
     def to(self, device: torch.device) -> Condition:
-        return Condition(self.tokens.to(device), self.pooled.to(device))
+        return self._each(lambda part: part.to(device))
 
     @staticmethod
     def cat(parts: Sequence[Condition]) -> Condition:
-        return Condition(
-            torch.cat([part.tokens for part in parts]), torch.cat([part.pooled for part in parts])
-        )
+        """The prompts of all parts, padded to the longest."""
+        length = max(part.tokens.shape[1] for part in parts)
+        if all(part.mask is None and part.tokens.shape[1] == length for part in parts):
+            mask = None
+        else:
+            mask = torch.cat([part._padded_mask(length) for part in parts])
+        tokens = [F.pad(p.tokens, (0, 0, 0, length - p.tokens.shape[1])) for p in parts]
+        return Condition(torch.cat(tokens), torch.cat([part.pooled for part in parts]), mask)
+
+    def _padded_mask(self, length: int) -> Tensor:
+        tokens = self.tokens
+        mask = self.mask
+        if mask is None:
+            mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
+        return F.pad(mask, (0, length - tokens.shape[1]), value=False)
+
+    def _each(self, of: Callable[[Tensor], Tensor]) -> Condition:
+        mask = None if self.mask is None else of(self.mask)
+        return Condition(of(self.tokens), of(self.pooled), mask)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +86,8 @@ class Generator(abc.ABC):
     handled by `tdmr1.core.roles`; a subclass only translates conventions.
 
     Attributes:
+        options: the type of its own options, `generator.NAME` on the command line; by default it
+            has none.
         name: written into run folders and checkpoints; a checkpoint of another is refused.
         network: the velocity network, with diffusers' adapter methods.
         latent_shape: (C, h, w) of one latent.
@@ -70,6 +97,8 @@ class Generator(abc.ABC):
         lora_targets: names of the linear layers that LoRA adapts.
     """
 
+    options: ClassVar[type[Options]] = Options
+
     name: str
     network: nn.Module
     latent_shape: tuple[int, int, int]
@@ -78,9 +107,25 @@ class Generator(abc.ABC):
     teacher_guidance: float
     lora_targets: Sequence[str]
 
+    @classmethod
+    def load(cls, folder: Path | None, options: Options) -> Generator:
+        """The generator, ready on the CPU.
+
+        Args:
+            folder: of a diffusers pipeline, where the class is registered for one; else None.
+            options: of the type `cls.options`.
+
+        Raises:
+            UserError: it cannot be read, or cannot do what the options ask.
+        """
+        return cls()
+
     @abc.abstractmethod
     def encode(self, prompts: Sequence[str]) -> Condition:
         """Embed prompts; the empty string is the unconditional prompt. No gradient."""
+
+    def expect(self, prompts: Sequence[str]) -> None:  # noqa: B027  # most need not prepare
+        """A run says which prompts it is going to encode, so that costly ones can be prepared."""
 
     @abc.abstractmethod
     def velocity(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:

@@ -48,7 +48,9 @@ class Learner:
         self._accelerator.backward(loss)
         if self._accelerator.num_processes > 1:
             for parameter in self._parameters:
-                parameter.grad = self._accelerator.reduce(parameter.grad, "mean")
+                # A whole network may have weights that this process's samples did not need.
+                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = self._accelerator.reduce(own, "mean")
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         if not (loss.isfinite() and norm.isfinite()):
             raise Diverged(

@@ -19,7 +19,9 @@ class TDMOptions(Options):
     batch: int = Field(64, ge=1, description="samples per update of fake and student")
     student_lr: float = Field(1e-4, gt=0)
     fake_lr: float = Field(4e-4, gt=0)
-    rank: int = Field(32, ge=1, description="LoRA rank of every role")
+    rank: int | None = Field(
+        32, ge=1, description="LoRA rank of every role; none trains whole weights"
+    )
     alpha: float = Field(64.0, gt=0, description="LoRA alpha")
     guidance: float | None = Field(
         None, ge=1, description="CFG weight w of the teacher; by default the generator's own"
@@ -28,6 +30,12 @@ class TDMOptions(Options):
     tau_margin: float = Field(0.02, gt=0, lt=1, description="kept above sigma, in unshifted time")
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the student that is exported")
     max_grad_norm: float = Field(1.0, gt=0)
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations twice instead of keeping them"
+    )
+    micro_batch: int | None = Field(
+        None, ge=1, description="samples of one network evaluation; by default all at once"
+    )
 
     @model_validator(mode="after")
     def _boundaries_exist(self) -> TDMOptions:

@@ -1,63 +1,48 @@
-"""The players of the method, as LoRA adapters on one frozen network.
+"""The players of the method: roles that one frozen network plays.
 
-Every switch between adapters happens in this file. Elsewhere a role is an object:
-`student.velocity(x, sigma, condition)` runs the network as the student, whatever ran before it.
-
-LoRA: Hu et al. 2021, arXiv 2106.09685; adapters are peft's, files are diffusers'.
+Elsewhere a role is an object: `student.velocity(x, sigma, condition)` runs the network as the
+student, whatever ran before it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
-import warnings
-from collections.abc import Mapping
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tdmr1.core.generator import Condition, Generator
-from tdmr1.errors import UserError
-from tdmr1.files import replacing
-
-LORA_FILE = "pytorch_lora_weights.safetensors"
-_PREFIX = "transformer."
-_METADATA = "lora_adapter_metadata"
+from tdmr1.core.options import TDMOptions
+from tdmr1.core.overflow import check_finite
+from tdmr1.core.recompute import checkpoint_blocks, recomputed
+from tdmr1.core.weights import LoraWeights, Weights, WholeWeights
 
 
 class Role:
-    """The generator's network seen through one adapter, or through none (the teacher)."""
+    """The generator's network with weights of its own, or with none (the teacher)."""
 
-    def __init__(self, roles: Roles, name: str, adapter: str | None) -> None:
-        self._roles = roles
-        self.name = name
-        self.adapter = adapter
+    def __init__(
+        self, roles: Roles, name: str, parameters: Mapping[str, nn.Parameter] | None
+    ) -> None:
+        self._roles, self.name = roles, name
+        self._parameters = parameters
 
     def velocity(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
         """v = eps - x0 of latents x (B, ...) at `sigma` () or (B,) in [0, 1]."""
-        self._roles.activate(self.adapter)
-        return self._roles.generator.velocity(x, sigma, condition)
+        key = None if self._parameters is None else self.name
+        return self._roles.velocity(key, x, sigma, condition)
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The adapter's own parameters by name; none for the teacher."""
-        if self.adapter is None:
-            return {}
-        mark = f".{self.adapter}."
-        return {
-            name.replace(mark, "."): parameter
-            for name, parameter in self._roles.generator.network.named_parameters()
-            if mark in name
-        }
+        """The role's own parameters by name; none for the teacher."""
+        return dict(self._parameters or {})
 
     @torch.no_grad()
     def copy_from(self, other: Role, weight: float = 1.0) -> None:
-        """Move this adapter's parameters towards `other`'s: p <- p + weight (p_other - p)."""
+        """Move these parameters towards `other`'s: p <- p + weight (p_other - p)."""
         mine, theirs = self.parameters(), other.parameters()
         torch._foreach_lerp_(
             [p.detach() for p in mine.values()], [theirs[name].detach() for name in mine], weight
@@ -74,131 +59,129 @@ class Role:
 
 
 class Roles:
-    """Creates the roles of one generator and keeps exactly one adapter active at a time."""
+    """Creates the roles of one generator and keeps exactly one of them active at a time.
 
-    def __init__(self, generator: Generator, rank: int, alpha: float) -> None:
-        self.generator, self.rank, self.alpha = generator, rank, alpha
-        self._config = LoraConfig(
-            r=rank,
-            lora_alpha=alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
-            init_lora_weights="gaussian",
-            target_modules=list(generator.lora_targets),
+    Args:
+        generator: whose network the roles share; it is frozen.
+        rank, alpha: of every role's LoRA adapter. With rank None each role has whole weights of
+            its own instead, for small models.
+        gradient_checkpointing: keep the activations between the network's blocks alone, and
+            compute those inside a block again in the backward pass (arXiv 1604.06174).
+        micro_batch: samples of one network evaluation; None takes them as they come. A larger
+            batch keeps no activations, and its parts are computed again in the backward pass, one
+            after the other. Whatever is computed of all samples stays exact.
+
+    Raises:
+        UserError: the network has no gradient checkpointing, or is not in float32 where its
+            weights are to be trained.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        rank: int | None,
+        alpha: float,
+        *,
+        gradient_checkpointing: bool = False,
+        micro_batch: int | None = None,
+    ) -> None:
+        self.generator, self.micro_batch = generator, micro_batch
+        self._active: str | None = None
+        if gradient_checkpointing:
+            checkpoint_blocks(generator, self._recomputed)
+        self._weights: Weights = (
+            WholeWeights(generator.network)
+            if rank is None
+            else LoraWeights(generator.network, generator.lora_targets, rank, alpha)
         )
-        generator.network.requires_grad_(False)
-        self._layers: list[LoraLayer] = []
         self.teacher = Role(self, "teacher", None)
+
+    @classmethod
+    def of(cls, generator: Generator, options: TDMOptions) -> Roles:
+        """As the options say."""
+        return cls(
+            generator,
+            options.rank,
+            options.alpha,
+            gradient_checkpointing=options.gradient_checkpointing,
+            micro_batch=options.micro_batch,
+        )
 
     def add(
         self, name: str, *, trainable: bool, like: Role | None = None, targets: str | None = None
     ) -> Role:
-        """A role with an adapter of its own, in float32 whatever the network's dtype.
+        """A role with parameters of its own, in float32 whatever the network's dtype.
 
         Args:
-            name: also the adapter's name.
+            name: no other role has it.
             trainable: whether its parameters take gradients; an average of another role does not.
             like: where the parameters start. By default the role starts equal to the teacher.
             targets: a regular expression; only layers in whose names it is found are adapted.
 
         Raises:
-            UserError: `targets` is in no name.
+            UserError: `targets` is found in no name, or roles have whole weights.
         """
-        network = self.generator.network
-        config = self._config
-        if targets is not None:
-            names = [n for n in self.generator.lora_targets if re.search(targets, n)]
-            if not names:
-                raise UserError(
-                    f"no layer that takes a LoRA matches {targets!r}; there are "
-                    f"{', '.join(sorted(self.generator.lora_targets))}"
-                )
-            config = dataclasses.replace(self._config, target_modules=names)
-        required = {p: p.requires_grad for p in network.parameters()}
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Already found a `peft_config`")
-            inject_adapter_in_model(config, network, adapter_name=name)
-        self._layers = [module for module in network.modules() if isinstance(module, LoraLayer)]
-        role = Role(self, name, name)
-        # Some versions of peft freeze or thaw the other adapters when one is added.
-        for parameter in network.parameters():
-            parameter.requires_grad_(required.get(parameter, trainable))
-        for parameter in role.parameters().values():
-            parameter.data = parameter.data.float()
+        role = Role(self, name, self._weights.add(name, trainable=trainable, targets=targets))
         if like is not None:
             role.copy_from(like)
         return role
 
-    def activate(self, adapter: str | None) -> None:
-        """Set the active adapter of every layer.
+    def velocity(self, name: str | None, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """The generator's velocity as the role `name`, `micro_batch` samples at a time.
 
-        peft's own `set_adapter` also clears `requires_grad` of the inactive adapters, which would
-        silently drop the gradient of a graph that was built before the switch.
+        Raises:
+            Overflow: it is not finite.
         """
-        for layer in self._layers:
-            layer._disable_adapters = adapter is None
-            if adapter is not None:
-                layer._active_adapter = [adapter]
+        self._activate(name)
+        size = self.micro_batch or len(x)
+        if len(x) <= size:
+            return self._finite(x, sigma, condition)
+        sigma = sigma.expand(len(x))
+        return torch.cat(
+            [
+                self._recomputed(self._finite, x[part], sigma[part], condition[part])
+                for part in (slice(start, start + size) for start in range(0, len(x), size))
+            ]
+        )
+
+    def _finite(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        """The generator's velocity, which is finite."""
+        velocity = functools.partial(self.generator.velocity, x, sigma, condition)
+        v = velocity()
+        check_finite(v, x, self._active or self.teacher.name, self.generator.network, velocity)
+        return v
 
     def save(self, role: Role, folder: Path) -> None:
-        """Write `role` as a LoRA folder that `pipe.load_lora_weights(folder)` takes."""
-        described = {
-            f"{_PREFIX}r": self.rank,
-            f"{_PREFIX}lora_alpha": self.alpha,
-            f"{_PREFIX}target_modules": sorted(self.generator.lora_targets),
-        }
-        metadata = {"format": "pt", _METADATA: json.dumps(described)}
-        tensors = {f"{_PREFIX}{name}": p.contiguous() for name, p in role.state_dict().items()}
-        with replacing(folder / LORA_FILE) as beside:
-            save_file(tensors, beside, metadata)
+        """Write `role` as diffusers reads it: a LoRA folder for `pipe.load_lora_weights(folder)`,
+        or, where roles have whole weights, one for the network's `from_pretrained(folder)`."""
+        with self._activated(role.name):
+            self._weights.write(role.name, folder)
 
     @torch.no_grad()
     def load(self, role: Role, folder: Path) -> None:
-        """Read a LoRA folder into `role`; nothing is changed if it does not fit.
+        """Read such a folder into `role`; nothing is changed if it does not fit.
 
-        A LoRA of a smaller rank keeps its function: the columns that its B lacks are zero.
+        A LoRA of a smaller rank keeps its function; whole weights take one of any rank.
 
         Raises:
-            UserError: no such file, a file cut short, or a LoRA of another network.
+            UserError: no such file, a file cut short, or one of another network.
         """
-        path = folder / LORA_FILE
-        if not path.is_file():
-            raise UserError(f"no LoRA in {folder}: {LORA_FILE} is missing")
+        role.load_state_dict(self._weights.read(role.name, folder))
+
+    def _activate(self, name: str | None) -> None:
+        self._active = name
+        self._weights.activate(name)
+
+    @contextlib.contextmanager
+    def _activated(self, name: str | None) -> Iterator[None]:
+        before = self._active
+        self._activate(name)
         try:
-            with safe_open(path, "pt") as file:
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                described = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-        except SafetensorError as error:
-            raise UserError(f"{path} is damaged or cut short ({error}); make it again") from error
-        parameters = {f"{_PREFIX}{name}": p for name, p in role.parameters().items()}
-        strange = sorted(parameters.keys() ^ state.keys())
-        if strange:
-            verb = "lacks" if strange[0] in parameters else "has"
-            raise UserError(f"{path} is a LoRA of another network: it {verb} {strange[0]}")
-        # Without a description alpha equals the rank, as in diffusers.
-        scale = described.get(f"{_PREFIX}lora_alpha", 1) / described.get(f"{_PREFIX}r", 1)
-        scale /= self.alpha / self.rank
-        fitted = {key: _fitted(state[key], p, scale, path, key) for key, p in parameters.items()}
-        for key, parameter in parameters.items():
-            parameter.copy_(fitted[key])
+            yield
+        finally:
+            self._activate(before)
 
-
-def _fitted(tensor: Tensor, parameter: Tensor, scale: float, path: Path, key: str) -> Tensor:
-    """A LoRA's A (r, in) or scale * B (out, r) at the rank of `parameter`.
-
-    The rows that A lacks keep their values, so that the ranks above the file's can learn.
-    """
-    is_a = ".lora_A." in key
-    rank = 0 if is_a else 1
-    missing = [want - have for want, have in zip(parameter.shape, tensor.shape, strict=False)]
-    if tensor.ndim != parameter.ndim or any(missing[:rank] + missing[rank + 1 :]):
-        raise UserError(
-            f"{path} is a LoRA of another network: {key} has shape {tuple(tensor.shape)}, "
-            f"expected {tuple(parameter.shape)}"
-        )
-    if missing[rank] < 0:
-        raise UserError(
-            f"{path} has rank {tensor.shape[rank]}, more than the {parameter.shape[rank]} of this "
-            f"run; set rank = {tensor.shape[rank]} or more"
-        )
-    fitted = parameter.detach().clone() if is_a else torch.zeros_like(parameter)
-    fitted.narrow(rank, 0, tensor.shape[rank]).copy_(tensor if is_a else tensor * scale)
-    return fitted
+    def _recomputed(self, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401
+        """As `recomputed`, in the role of now: by then another may be active."""
+        name = self._active
+        return recomputed(function, *args, within=lambda: self._activated(name))

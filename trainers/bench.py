@@ -1,4 +1,7 @@
-"""What an iteration costs beyond its network evaluations."""
+"""What an iteration costs beyond its network evaluations.
+
+Time does not depend on weights, so the student is the untrained one, of any model.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,27 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from unittest import mock
 
 import torch
 from torch import Tensor
 
-from tdmr1.core.generator import Condition
+from tdmr1.core.generator import Condition, Prompt
 from tdmr1.core.roles import Role
+from tdmr1.rewards.contract import Sample
+from tdmr1.trainers.config import TrainConfig
+from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.setup import new_judge, read_split
 from tdmr1.trainers.stages import Reinforcement
+
+PROMPT = Prompt("a photo of a red star")
+"""Where neither a file nor the generator has any."""
+
+
+def brightness(samples: Sequence[Sample]) -> list[float]:
+    """The reward where none is selected."""
+    return [float(sample.image.mean()) / 255 for sample in samples]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +68,22 @@ class Timing:
     ratio: float
     evaluations: int
     peak_bytes: int
+
+
+def untrained(config: TrainConfig) -> Reinforcement:
+    """A training to time.
+
+    Raises:
+        UserError: the generator or a reward cannot be loaded.
+    """
+    if not config.rewards:
+        config = config.model_copy(update={"rewards": (f"{__name__}:{brightness.__name__}",)})
+    judge = new_judge(config)
+    accelerator = new_accelerator(config.precision, config.seed)
+    generator = prepared(load_generator(config.model, config.generator), accelerator)
+    known = config.prompts is not None or generator.prompts("train")
+    prompts = read_split(config, generator, "train") if known else [PROMPT]
+    return Reinforcement(config, generator, prompts, judge, accelerator)
 
 
 def bench(stage: Reinforcement, repeats: int) -> Timing:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from tdmr1.core.options import Options, TDMOptions, TDMR1Options
 from tdmr1.errors import UserError
+from tdmr1.trainers.presets import preset_files
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,7 +33,8 @@ class RunOptions(Options):
 
     kind: ClassVar[str]
 
-    model: str = Field("shapes", description="generator: an entry point of tdmr1.generators")
+    model: str = Field("shapes", description="a registered generator, a Hub id or a folder")
+    generator: dict[str, Any] = Field({}, description="options of the generator's own")
     iterations: int = Field(400, ge=1)
     seed: int = Field(0, ge=0)
     prompts: str | None = Field(None, description="prompt file; by default the generator's own")
@@ -75,7 +76,7 @@ class TrainConfig(RunOptions):
 
     kind: ClassVar[str] = "train"
 
-    student: str | None = Field(None, description="LoRA folder; by default the generator's own")
+    student: str | None = Field(None, description="RUN/lora; by default the generator's own")
     gates: tuple[str, ...] = Field(
         (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
     )
@@ -84,6 +85,7 @@ class TrainConfig(RunOptions):
 
 AnyConfig: TypeAlias = TrainConfig | DistillConfig
 Config = TypeVar("Config", bound=RunOptions)
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 def build_config(
@@ -97,7 +99,7 @@ def build_config(
 
     Args:
         kind: TrainConfig or DistillConfig.
-        preset: name of a shipped preset; by default MODEL-KIND, e.g. shapes-train, if it ships.
+        preset: name of an installed one; by default MODEL-KIND, e.g. shapes-train, if there is.
         file: TOML.
         settings: "key=value"; nested keys have dots, values are TOML, or plain text.
         overrides: from the command line's own arguments; None values are left out.
@@ -114,14 +116,21 @@ def build_config(
     if preset is None:
         model = chosen.get("model", kind.model_fields["model"].default)
         own = f"{model}-{kind.kind}"
-        preset = own if own in preset_names() else None
+        preset = own if own in preset_files() else None
     values = {} if preset is None else _read_preset(preset)
     _merge(values, chosen)
     return validated(kind, values)
 
 
-def validated(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """The configuration that is exactly `values`, and defaults.
+def validated(
+    kind: type[AnyOptions], values: Mapping[str, Any], within: str | None = None
+) -> AnyOptions:
+    """The options that are exactly `values`, and defaults.
+
+    Args:
+        kind: a configuration, or options of a part of one.
+        values: by name.
+        within: the key of that part.
 
     Raises:
         UserError: as `build_config`.
@@ -129,21 +138,14 @@ def validated(kind: type[Config], values: Mapping[str, Any]) -> Config:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(kind, error))) from error
-
-
-def preset_names() -> list[str]:
-    """Names of the shipped presets."""
-    folder = resources.files("tdmr1.trainers") / "presets"
-    return sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".toml"))
+        raise UserError("\n".join(_explain(kind, error, within))) from error
 
 
 def _read_preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        known = ", ".join(preset_names())
-        raise UserError(f"unknown preset {name!r}; there are: {known}")
-    path = resources.files("tdmr1.trainers") / "presets" / f"{name}.toml"
-    return tomllib.loads(path.read_text())
+    files = preset_files()
+    if name not in files:
+        raise UserError(f"unknown preset {name!r}; there are: {', '.join(files) or 'none'}")
+    return _read_toml(files[name])
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -177,12 +179,14 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _explain(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
+def _explain(kind: type[BaseModel], error: ValidationError, within: str | None) -> Iterator[str]:
     """One line a problem."""
+    above = [] if within is None else [within]
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join([*above, *(str(part) for part in problem["loc"])])
         if problem["type"] == "extra_forbidden":
-            yield f"unknown config key {key!r}; {_nearest(key, list(_keys(kind)))}"
+            known = list(_keys(kind, "".join(f"{part}." for part in above)))
+            yield f"unknown config key {key!r}; {_nearest(key, known)}"
         elif problem["type"] == "value_error":  # one of our own; it says the keys and values
             yield f"config key {key!r}: {problem['ctx']['error']}"
         else:
@@ -193,7 +197,8 @@ def _nearest(key: str, known: list[str]) -> str:
     last = key.rpartition(".")[2]
     near = [k for k in known if k.rpartition(".")[2] == last]
     near = near or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+    there_are = f"there are: {', '.join(known) or 'none'}"
+    return f"did you mean {' or '.join(near)}?" if near else there_are
 
 
 def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -45,8 +45,8 @@ def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
         run_loop(stage, config, run, Progress(console), observer)
     finally:
         run.close()
-    with writing(run.lora):
-        stage.method.roles.save(stage.student, run.lora)
+    with writing(run.student):
+        stage.method.roles.save(stage.student, run.student)
     if stage.judge is not None:
         teacher = many_step(generator, stage.method.teacher)
         console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
@@ -85,7 +85,7 @@ def evaluate(
         changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})
-    lora, judge = _lora(run), new_judge(config)
+    trained, judge = _trained(run), new_judge(config)
     generator, roles, student = _student(config)
     prompts = read_split(config, generator, "heldout")
     device = next(generator.network.parameters()).device
@@ -95,7 +95,7 @@ def evaluate(
     if isinstance(config, TrainConfig):
         roles.load(student, student_folder(config, generator))
     reports["before"] = evaluation(sampler)
-    roles.load(student, lora)
+    roles.load(student, trained)
     reports["after"] = evaluation(sampler)
     return reports
 
@@ -117,13 +117,13 @@ def generate(
         UserError: something cannot be loaded, or `out` cannot be written.
     """
     if run is not None:
-        config, lora = run.config(), _lora(run)
+        config, folder = run.config(), _trained(run)
         generator, roles, student = _student(config)
     else:
         config = build_config(TrainConfig, overrides={"model": model})
         generator, roles, student = _student(config)
-        lora = student_folder(config, generator)
-    roles.load(student, lora)
+        folder = student_folder(config, generator)
+    roles.load(student, folder)
     shape = (count, *generator.latent_shape)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     noise = noise.to(next(generator.network.parameters()).device)
@@ -133,22 +133,22 @@ def generate(
 
 
 def _student(config: AnyConfig) -> tuple[Generator, Roles, Role]:
-    """A run's generator with one adapter, which still equals the teacher."""
+    """A run's generator with one role, which still equals the teacher."""
     accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model), accelerator)
-    roles = Roles(generator, config.method.rank, config.method.alpha)
+    generator = prepared(load_generator(config.model, config.generator), accelerator)
+    roles = Roles.of(generator, config.method)
     return generator, roles, roles.add("student", trainable=False)
 
 
-def _lora(run: RunFolder) -> Path:
+def _trained(run: RunFolder) -> Path:
     """The trained student of a run.
 
     Raises:
         UserError: the run has not ended.
     """
-    if not run.lora.is_dir():
+    if not run.student.is_dir():
         raise UserError(
             f"the run in {run.path} has not ended; continue it with: "
             f"tdmr1 {run.config().kind} --resume {run.path}"
         )
-    return run.lora
+    return run.student

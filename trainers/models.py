@@ -1,42 +1,87 @@
-"""Finding generators: entry points of the group `tdmr1.generators`."""
+"""Finding generators: entry points of the group `tdmr1.generators`.
+
+Their names are generators that need nothing else (`shapes`), and classes of diffusers' pipelines
+(`StableDiffusion3Pipeline`): a folder or a Hub id goes to the generator of its class.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
-from tdmr1.core.generator import Generator
+from tdmr1.core.generator import ENTRY_POINT_GROUP, Generator
+from tdmr1.core.hub import pipeline_folder, pipeline_layout
 from tdmr1.errors import UserError
+from tdmr1.trainers.config import validated
 
-ENTRY_POINT_GROUP = "tdmr1.generators"
 
+def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Generator:
+    """Load a generator.
 
-def load_generator(name: str) -> Generator:
-    """Load the generator that a package registered under `name`.
+    Args:
+        model: the name under which a package registered one that needs nothing else; or a
+            pipeline of diffusers, a Hub id or a folder, for whose class one is registered.
+        options: of the generator itself, by name.
 
     Raises:
-        UserError: there is none, or its package cannot be imported.
+        UserError: there is none; it cannot be read, or its package cannot be imported; or an
+            option is unknown or impossible.
     """
-    entries = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in entries:
-        known = ", ".join(sorted(entries)) or "none"
+    entries = _installed()
+    if model in entries:
+        entry = entries[model]
+    elif "/" in model or Path(model).is_dir():
+        entry = _entry_for(pipeline_layout(model), model, entries)
+    else:
         raise UserError(
-            f"unknown generator {name!r}; installed: {known}\n"
+            f"unknown generator {model!r}; installed: {_names(entries)}\n"
+            "or name a pipeline of diffusers: a Hub id ORG/NAME, or a folder; "
             "the embedded one comes with: pip install tdmr1-shapes"
         )
-    entry = entries[name]
+    kind = _imported(entry)
+    chosen = validated(kind.options, options or {}, within="generator")
+    return kind.load(None if model in entries else pipeline_folder(model), chosen)
+
+
+def absolute(model: str) -> str:
+    """The same model from any folder: the absolute path of one that is a folder."""
+    is_folder = model not in _installed() and Path(model).is_dir()
+    return str(Path(model).absolute()) if is_folder else model
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _names(entries: Mapping[str, EntryPoint]) -> str:
+    return ", ".join(sorted(entries)) or "none"
+
+
+def _entry_for(layout: str, model: str, entries: Mapping[str, EntryPoint]) -> EntryPoint:
+    if layout not in entries:
+        raise UserError(
+            f"{model} is a {layout}, for which no generator is installed; there are: "
+            f"{_names(entries)}\n"
+            "Stable Diffusion 3, 3.5 and Z-Image come with: pip install tdmr1-diffusers"
+        )
+    return entries[layout]
+
+
+def _imported(entry: EntryPoint) -> type[Generator]:
     try:
-        factory = entry.load()
+        kind: type[Generator] = entry.load()
     except ImportError as error:
         package = entry.dist.name if entry.dist else entry.module
         raise UserError(
-            f"the generator {name!r} cannot be imported: {error}\n"
+            f"the generator {entry.name!r} cannot be imported: {error}\n"
             f"try: pip install --force-reinstall {package}"
         ) from error
-    generator: Generator = factory()
-    return generator
+    return kind
 
 
 def new_accelerator(precision: str, seed: int) -> Accelerator:

@@ -6,7 +6,7 @@ metrics.jsonl        one line an iteration
 tensorboard/         the same as events
 images/              grids of the same noise
 checkpoints/         the last few, to continue from
-lora/                the trained student, for diffusers
+lora/                the trained student, for diffusers; network/ if its weights are whole
 evaluation.json      the figures of the final table
 """
 
@@ -29,6 +29,7 @@ from tdmr1.files import replacing
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Report, RewardReport
+from tdmr1.trainers.models import absolute
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
@@ -48,7 +49,6 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.images = path / "images"
-        self.lora = path / "lora"
         self._metrics = path / "metrics.jsonl"
         self._writer: SummaryWriter | None = None
 
@@ -74,6 +74,16 @@ class RunFolder:
     def started(self) -> bool:
         return (self.path / CONFIG).is_file()
 
+    @property
+    def student(self) -> Path:
+        """The folder of the trained student; there when a run has ended.
+
+        Raises:
+            UserError: there is no run in this folder.
+        """
+        whole = self.config().method.rank is None
+        return self.path / ("network" if whole else "lora")
+
     def start(self, config: AnyConfig) -> None:
         """Write down what the run is, unless it is one that goes on.
 
@@ -85,6 +95,9 @@ class RunFolder:
             for key in ("prompts", "heldout", "student"):
                 if values.get(key) is not None:
                     values[key] = str(Path(values[key]).absolute())
+            values["model"] = absolute(values["model"])
+            own = values["generator"]
+            own |= {k: absolute(v) for k, v in own.items() if "/" in str(v)}
             self._write_json(CONFIG, {"kind": config.kind, **values})
 
     def config(self) -> AnyConfig:
@@ -142,14 +155,14 @@ class RunFolder:
         self._write_json(EVALUATION, {**kept, who: dataclasses.asdict(report)})
 
     def write_provenance(self) -> None:
-        """Write beside the LoRA how it was made: options, versions and figures of this run."""
+        """Write beside the student how it was made: options, versions and figures of this run."""
         made = {
             "command": f"tdmr1 {self.config().kind}",
             "options": self._read_json(CONFIG),
             "environment": self._read_json("environment.json"),
             "evaluation": self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {},
         }
-        self._write_json("lora/provenance.json", made)
+        self._write_json(f"{self.student.name}/provenance.json", made)
 
     def reports(self) -> dict[str, Report]:
         """What evaluation.json holds; nothing before the first report."""

@@ -30,7 +30,7 @@ def distillation(config: DistillConfig) -> Distillation:
     """
     judge = new_judge(config) if config.rewards else None
     accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model), accelerator)
+    generator = prepared(load_generator(config.model, config.generator), accelerator)
     prompts = read_split(config, generator, "train")
     return Distillation(config, generator, prompts, judge, accelerator)
 
@@ -43,7 +43,7 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
     """
     judge = new_judge(config)
     accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model), accelerator)
+    generator = prepared(load_generator(config.model, config.generator), accelerator)
     student = student_folder(config, generator)
     prompts = read_split(config, generator, "train")
     tried = new_stream(config, prompts).next(TRIED)
@@ -70,23 +70,25 @@ def read_split(
 ) -> list[Prompt]:
     """The prompts of a run's split: its file's, or the generator's own.
 
+    The generator is told to expect them.
+
     Raises:
         UserError: there are none.
     """
     key = "prompts" if split == "train" else "heldout"
     file = config.prompts if split == "train" else config.heldout
-    if file is not None:
-        return read_prompts(Path(file))
-    if not (prompts := generator.prompts(split)):
+    prompts = generator.prompts(split) if file is None else read_prompts(Path(file))
+    if not prompts:
         raise UserError(
             f"the generator {generator.name!r} ships no {split} prompts; "
             f"name a file of yours: --set {key}=FILE"
         )
+    generator.expect([prompt.text for prompt in prompts])
     return prompts
 
 
 def student_folder(config: TrainConfig, generator: Generator) -> Path:
-    """Where the student's LoRA is read from.
+    """Where the student is read from.
 
     Raises:
         UserError: none is named, and the generator ships none.

@@ -113,7 +113,7 @@ class Distillation(Stage):
         accelerator: Accelerator,
     ) -> None:
         super().__init__(config, prompts, accelerator)
-        roles = Roles(generator, config.method.rank, config.method.alpha)
+        roles = Roles.of(generator, config.method)
         self.method = TDM(roles, config.method, self._draws, accelerator)
         self.judge, self._batch = judge, config.method.batch
         self._sampler = OdeSampler(self.steps, generator.shift)
@@ -148,7 +148,7 @@ class Reinforcement(Stage):
     ) -> None:
         super().__init__(config, prompts, accelerator)
         options = config.method
-        roles = Roles(generator, options.rank, options.alpha)
+        roles = Roles.of(generator, options)
         self.method = TDMR1(roles, options, self._draws, accelerator)
         self.judge, self._options, self._balance = judge, options, config.balance
         self._sampler: TrajectorySampler = (
@@ -159,7 +159,7 @@ class Reinforcement(Stage):
         self._collected: tuple[Rollout, list[Feedback]] | None = None
 
     def start_from(self, folder: Path) -> None:
-        """Student, its average and the fake begin as the distilled LoRA in `folder`."""
+        """Student, its average and the fake begin as the distilled one in `folder`."""
         method = self.method
         method.roles.load(method.student, folder)
         for role in (method.student_ema, method.fake):

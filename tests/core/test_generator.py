@@ -14,3 +14,15 @@ def test_a_condition_is_indexed_repeated_and_joined_by_prompt():
     joined = Condition.cat([condition[index], condition[1:2]])
     assert torch.equal(joined.tokens, condition.tokens[[2, 0, 1]])
     assert torch.equal(joined.pooled, condition.pooled[[2, 0, 1]])
+
+
+def test_shorter_prompts_are_padded_to_the_longest_and_masked():
+    short, long = Condition(torch.ones(1, 2, 4), torch.ones(1, 0)), torch.ones(2, 3, 4)
+    both = Condition.cat([short, Condition(long, torch.ones(2, 0))])
+    assert both.mask.tolist() == [[True, True, False], [True] * 3, [True] * 3]
+    assert torch.equal(both.tokens[..., 0], both.mask.float())
+    assert both.pooled.shape == (3, 0)
+    assert torch.equal(both[1:].mask, both.mask[1:])
+    assert both.repeat(2).mask.sum(1).tolist() == [2, 2, 3, 3, 3, 3]
+    longer = Condition.cat([both, Condition(torch.ones(1, 5, 4), torch.ones(1, 0))])
+    assert longer.mask.sum(1).tolist() == [2, 3, 3, 5]

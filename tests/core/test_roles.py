@@ -5,7 +5,7 @@ import torch
 from diffusers import SD3Transformer2DModel
 from safetensors.torch import load_file, save_file
 
-from tdmr1.core.roles import LORA_FILE
+from tdmr1.core.adapters import LORA_FILE
 from tdmr1.errors import UserError
 
 SIGMA = torch.tensor(0.7)
@@ -250,7 +250,7 @@ def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(
     [
         ({"layers": 2}, "another network"),
         ({"width": 32}, "another network"),
-        ({"rank": 6}, "rank = 6"),
+        ({"rank": 6}, "rank=6"),
     ],
 )
 def test_a_lora_of_another_network_or_a_larger_rank_is_refused(

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from tdmr1.core.roles import Role
-from tdmr1.trainers.bench import bench, recorded
+from tdmr1.trainers.bench import bench, recorded, untrained
 from tdmr1.trainers.setup import reinforcement
 
 GROUPS, SIZE, STEPS, BATCH = 3, 4, 4, 8
@@ -52,6 +52,18 @@ def test_what_is_switched_off_is_not_evaluated(new_stage):
     assert calls["surrogate", BATCH, False] == 2
     calls = calls_of(new_stage(trunc_steps=0))
     assert calls["surrogate", BATCH, False] == 0
+
+
+def test_any_model_can_be_timed(new_config, generator, monkeypatch):
+    """Without a student, prompts or a reward."""
+    kind, encoded = type(generator), []
+    encode = kind.encode
+    monkeypatch.setattr(kind, "student_folder", lambda self: None)
+    monkeypatch.setattr(kind, "prompts", lambda self, split: [])
+    monkeypatch.setattr(kind, "encode", lambda self, p: encoded.extend(p) or encode(self, p))
+    timing = bench(untrained(new_config(rewards=())), 1)
+    assert timing.evaluations > 0
+    assert set(encoded) == {"", "a photo of a red star"}
 
 
 def test_timings_add_up(new_stage):

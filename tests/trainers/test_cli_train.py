@@ -214,7 +214,7 @@ def test_a_full_disk_says_how_to_continue(train, tdmr1, tmp_path, monkeypatch):
     assert tdmr1("train", "--resume", "run")[0] == 0
 
 
-@pytest.mark.parametrize("where", ["tdmr1.core.roles.save_file", "tdmr1.files.os.fsync"])
+@pytest.mark.parametrize("where", ["tdmr1.core.adapters.save_file", "tdmr1.files.os.fsync"])
 def test_a_full_disk_at_the_very_end_too(train, tdmr1, monkeypatch, where):
     with monkeypatch.context() as patched:
         patched.setattr(where, lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
@@ -280,7 +280,7 @@ def claims(monkeypatch, reward, tdmr1):
     from tdmr1.trainers.reproduce import CLAIMS, Claim
 
     values = {**config.tomllib.loads(Path("train.toml").read_text()), "rewards": ["./r.py:red"]}
-    monkeypatch.setattr(config, "preset_names", lambda: ["small"])
+    monkeypatch.setattr(config, "preset_files", lambda: ["small"])
     monkeypatch.setattr(config, "_read_preset", lambda name: {**values})
     monkeypatch.setitem(CLAIMS, "main", Claim("small", (0, 1), "A small one"))
 
@@ -292,7 +292,7 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tdmr1.core.roles.save_file", full)
+        patched.setattr("tdmr1.core.adapters.save_file", full)
         status, _, err = tdmr1("reproduce", "main")
     assert status == 1
     assert err.endswith("then continue with: tdmr1 reproduce main --out runs\n")

@@ -10,7 +10,7 @@ def presets(monkeypatch):
     """The presets that ship, replaced."""
 
     def presets(**values):
-        monkeypatch.setattr(config, "preset_names", lambda: sorted(values))
+        monkeypatch.setattr(config, "preset_files", lambda: values)
         monkeypatch.setattr(config, "_read_preset", lambda name: values[name])
 
     return presets
@@ -56,7 +56,7 @@ def test_a_model_brings_its_own_preset(presets):
     assert build_config(TrainConfig, "shapes-train", overrides={"model": "tiny"}).seed == 1
 
 
-@pytest.mark.parametrize("name", config.preset_names())
+@pytest.mark.parametrize("name", config.preset_files())
 def test_every_shipped_preset_is_valid(name):
     kind = TrainConfig if name.endswith("-train") else DistillConfig
     assert build_config(kind, name).kind == kind.kind
@@ -85,7 +85,10 @@ def test_a_setting_may_be_plain_text_or_a_list():
         ("method.bta=3", r"unknown config key 'method\.bta'; did you mean method\.beta"),
         ("beta=3", r"unknown config key 'beta'; did you mean method\.beta\?"),
         ("iteration=3", r"unknown config key 'iteration'; did you mean iterations"),
-        ("zzz=3", r"unknown config key 'zzz'; there are: model, iterations, .*method\.beta"),
+        (
+            "zzz=3",
+            r"unknown config key 'zzz'; there are: model, generator, iterations, .*method\.beta",
+        ),
         ("method.group_size=1", r"'method\.group_size' = 1: .*greater than or equal to 2"),
         ("method.steps=1", r"'method': boundaries = 2, but a trajectory of steps = 1"),
         ("iterations=0", r"'iterations' = 0: .*greater than or equal to 1"),

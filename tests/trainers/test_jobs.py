@@ -14,7 +14,7 @@ from tdmr1.trainers.run import RunFolder
 
 
 def lora(run):
-    return load_file(run.lora / "pytorch_lora_weights.safetensors")
+    return load_file(run.student / "pytorch_lora_weights.safetensors")
 
 
 def same(a, b):
@@ -169,7 +169,7 @@ def test_a_distilled_student_can_be_trained(train, new_config, site, reward, tmp
     options = {"model": "tiny", "iterations": 2, "eval_images": 4, "rewards": (reward("red"),)}
     distilled = train(DistillConfig(**options, method=method), tmp_path / "distilled")
     trained = train(
-        new_config(student=str(distilled.lora), rewards=(reward("red"),)), tmp_path / "trained"
+        new_config(student=str(distilled.student), rewards=(reward("red"),)), tmp_path / "trained"
     )
     assert trained.reports()["before"] == distilled.reports()["after"]
 

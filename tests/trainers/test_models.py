@@ -3,7 +3,7 @@ import torch
 
 from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
-from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.models import absolute, load_generator, new_accelerator, prepared
 
 
 def test_an_installed_generator_is_found_by_its_name(site):
@@ -43,3 +43,56 @@ def test_autocast_sees_what_an_optimiser_has_changed(generator, fresh_accelerato
         for parameter in student.parameters().values():
             parameter += 0.5
     assert not torch.equal(student.velocity(x, torch.tensor(0.5), condition), before)
+
+
+@pytest.fixture
+def flux(tmp_path):
+    """A folder with a pipeline's index, of a class that nobody registered."""
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    return tmp_path
+
+
+def test_a_pipeline_goes_to_the_generator_of_its_class(flux, install):
+    install(
+        "tdmr1-flux",
+        ["FluxPipeline"],
+        """
+        from tdmr1.core.generator import Generator
+        from tdmr1.core.options import Options
+
+        class FluxOptions(Options):
+            resolution: int = 1024
+
+        class Flux(Generator):
+            options = FluxOptions
+
+            @classmethod
+            def load(cls, folder, options):
+                return folder, options.resolution
+        """,
+        group="tdmr1.generators",
+        attribute="Flux",
+    )
+    assert load_generator(str(flux)) == (flux, 1024)
+    assert load_generator(str(flux), {"resolution": 512}) == (flux, 512)
+    with pytest.raises(UserError, match=r"'generator\.resolution' = 'big'"):
+        load_generator(str(flux), {"resolution": "big"})
+
+
+def test_a_pipeline_that_nobody_takes_says_who_takes_which(flux, site):
+    with pytest.raises(UserError, match=r"is a FluxPipeline, .*there are: .*tiny.*\n.*pip"):
+        load_generator(str(flux))
+
+
+def test_a_generator_without_options_refuses_them(site):
+    with pytest.raises(UserError, match=r"'generator\.resolution'; there are: none"):
+        load_generator("tiny", {"resolution": 512})
+
+
+def test_a_folder_is_the_same_from_everywhere(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("tiny", "mine"):
+        (tmp_path / name).mkdir()
+    assert absolute("mine") == str(tmp_path / "mine")
+    assert absolute("tiny") == "tiny"
+    assert absolute("org/name") == "org/name"

@@ -48,6 +48,17 @@ def test_paths_are_kept_absolute(tmp_path, monkeypatch):
     assert config.heldout is None
 
 
+def test_so_are_the_folders_of_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("sd3", "cache", "offload"):
+        (tmp_path / name).mkdir()
+    own = {"embeddings": "./cache", "text_encoders": "offload", "resolution": 512}
+    RunFolder(Path("run")).start(TrainConfig(model="sd3", generator=own))
+    config = RunFolder(tmp_path / "run").config()
+    assert config.model == str(tmp_path / "sd3")
+    assert config.generator == {**own, "embeddings": str(tmp_path / "cache")}
+
+
 def test_a_folder_is_not_touched_before_the_start(tmp_path):
     assert not RunFolder.new(tmp_path / "run").started
     assert list(tmp_path.iterdir()) == []

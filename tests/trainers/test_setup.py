@@ -13,7 +13,7 @@ from tdmr1.trainers.stages import Distillation, Reinforcement
 def no_weights(monkeypatch):
     """Loading a generator fails the test."""
 
-    def load_generator(name):
+    def load_generator(*given):
         raise AssertionError("weights were loaded")
 
     monkeypatch.setattr(setup, "load_generator", load_generator)
@@ -79,3 +79,10 @@ def test_a_generator_without_prompts_needs_a_file(new_config, generator, monkeyp
     monkeypatch.setattr(type(generator), "prompts", lambda self, split: [])
     with pytest.raises(UserError, match=r"'tiny' ships no heldout prompts; .*--set heldout=FILE"):
         read_split(new_config(), generator, "heldout")
+
+
+def test_the_generator_is_told_what_prompts_to_expect(new_config, generator, monkeypatch):
+    expected = []
+    monkeypatch.setattr(type(generator), "expect", lambda self, prompts: expected.append(prompts))
+    prompts = read_split(new_config(), generator, "train")
+    assert expected == [[prompt.text for prompt in prompts]]

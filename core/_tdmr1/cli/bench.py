@@ -10,8 +10,8 @@ from rich.table import Table
 
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.trainers.bench import bench as measure
+from tdmr1.trainers.bench import untrained
 from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.setup import reinforcement
 
 
 def bench(
@@ -25,7 +25,7 @@ def bench(
     """Time a training iteration against its networks' forwards and backwards alone."""
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
-    timing = measure(reinforcement(options), repeats)
+    timing = measure(untrained(options), repeats)
     table = Table("what", "figure", box=None)
     table.add_row("one iteration", f"{timing.iteration:.2f} s")
     table.add_row("of which rewards", f"{timing.rewards:.2f} s")

@@ -28,7 +28,10 @@ Gates = Annotated[
     list[str] | None,
     typer.Option("--gate", help="'NAME>NUMBER': what fails it is its group's worst; repeatable."),
 ]
-Model = Annotated[str | None, typer.Option(help="Generator.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Generator: a registered one, or a Hub id or folder of a pipeline."),
+]
 Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .txt.")]
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
@@ -43,7 +46,7 @@ def train(
     reward: Rewards = None,
     gate: Gates = None,
     model: Model = None,
-    student: Annotated[str | None, typer.Option(help="LoRA folder to start from.")] = None,
+    student: Annotated[str | None, typer.Option(help="Student to start from, RUN/lora.")] = None,
     prompts: Prompts = None,
     preset: Preset = None,
     config: ConfigFile = None,
@@ -136,7 +139,7 @@ def start(
     with continuable(run, f"tdmr1 {kind.kind} --resume {run.path}", console):
         console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
         jobs.train(config, run, console)
-        console.print(f"student: {run.lora}", highlight=False, soft_wrap=True)
+        console.print(f"student: {run.student}", highlight=False, soft_wrap=True)
         console.print(
             f'try it: tdmr1 generate "PROMPT" --run {run.path}', highlight=False, soft_wrap=True
         )

@@ -1,0 +1,115 @@
+"""Models as folders: local ones, and those of the Hugging Face Hub, downloaded once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+
+from tdmr1.errors import UserError
+
+INDEX = "model_index.json"
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+
+
+def pipeline_layout(model: str) -> str:
+    """The class of a diffusers pipeline, as its model_index.json names it.
+
+    Args:
+        model: a folder, or a Hub id, of which this one file is downloaded.
+
+    Raises:
+        UserError: there is no such folder or model, or it is not a pipeline.
+    """
+    if Path(model).is_dir():
+        index = Path(model) / INDEX
+    else:
+        with _explained(model):
+            index = Path(hf_hub_download(model, INDEX))
+    try:
+        layout = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{model} is not a pipeline of diffusers: it has no {INDEX}; "
+            "name the folder that `pipe.save_pretrained(FOLDER)` or `hf download` wrote"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{index} is damaged ({error!r}); download the model again") from error
+    if not isinstance(layout, str):
+        raise UserError(f"{model} brings code of its own ({layout}), which is not run")
+    return layout
+
+
+def pipeline_folder(model: str) -> Path:
+    """The folder with all files of a diffusers pipeline; weights as safetensors alone.
+
+    Args:
+        model: a folder, or a Hub id.
+
+    Raises:
+        UserError: as above, or the download failed.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    # Imported here, because it takes seconds, and a generator that ships its weights needs none.
+    from diffusers import DiffusionPipeline
+
+    with _explained(model):
+        return Path(DiffusionPipeline.download(model, use_safetensors=True))
+
+
+def network_folder(model: str) -> Path:
+    """The folder with the configuration and weights of a single network.
+
+    Args:
+        model: a folder, or a Hub id.
+
+    Raises:
+        UserError: as above.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    with _explained(model):
+        return Path(snapshot_download(model, allow_patterns=["config.json", "*.safetensors"]))
+
+
+@contextlib.contextmanager
+def _explained(model: str) -> Iterator[None]:
+    """What the Hub answers inside the block, as an error that says what to do."""
+    page = f"https://huggingface.co/{model}"
+    if not _HUB_ID.fullmatch(model):
+        raise UserError(f"there is no folder {model}; a model of the Hub is named ORG/NAME")
+    try:
+        yield
+    except GatedRepoError as error:
+        raise UserError(
+            f"{model} is gated: accept its licence on {page}, then log in with: hf auth login"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UserError(
+            f"there is neither a folder {model} nor a model of that name on the Hub; look for it "
+            f"on {page}, and if it is private log in with: hf auth login"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise UserError(
+            f"there is no folder {model}, and the Hub cannot be reached; on a machine that "
+            f"reaches it: hf download {model} --local-dir FOLDER, then here: --model FOLDER"
+        ) from error
+    except EntryNotFoundError as error:
+        raise UserError(f"{model} is not a pipeline of diffusers: {error}; see {page}") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise UserError(
+            f"the download of {model} failed: {error}\nthe same command again continues it"
+        ) from error

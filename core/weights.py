@@ -1,0 +1,204 @@
+"""What tells the roles of one network apart: LoRA adapters on it, or whole weights of their own.
+
+Every switch between roles is an `activate` of this file.
+LoRA: Hu et al. 2021, arXiv 2106.09685; adapters are peft's, files are diffusers'.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tdmr1.core.adapters import LORA_FILE, read_lora, write_lora
+from tdmr1.errors import UserError
+from tdmr1.files import replacing
+
+NETWORK_FILE = "diffusion_pytorch_model.safetensors"
+CONFIG_FILE = "config.json"
+
+
+class Weights(abc.ABC):
+    """The weights of a network's roles, of which those of one are active at a time.
+
+    Args:
+        network: whose own weights are the teacher's; they are frozen.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network.requires_grad_(False)
+
+    @abc.abstractmethod
+    def add(
+        self, name: str, *, trainable: bool, targets: str | None = None
+    ) -> dict[str, nn.Parameter]:
+        """Make a role that still equals the teacher; its parameters, all float32.
+
+        Raises:
+            UserError: there are no layers to choose with the regular expression `targets`.
+        """
+
+    @abc.abstractmethod
+    def activate(self, name: str | None) -> None:
+        """From now on the network is the role `name`; None: the teacher.
+
+        A graph that was built before keeps its gradients.
+        """
+
+    @abc.abstractmethod
+    def write(self, name: str, folder: Path) -> None:
+        """Write the active role `name` as diffusers reads it, atomically."""
+
+    @abc.abstractmethod
+    def read(self, name: str, folder: Path) -> dict[str, Tensor]:
+        """What the parameters of the role `name` are in `folder`.
+
+        Raises:
+            UserError: no such file, a file cut short, or one of another network.
+        """
+
+
+class LoraWeights(Weights):
+    """A LoRA adapter for each role.
+
+    Args:
+        network: as above.
+        targets: names of the layers that are adapted, or their ends.
+        rank, alpha: of every adapter; A starts as Gaussian noise, B as zero.
+    """
+
+    def __init__(
+        self, network: nn.Module, targets: Sequence[str], rank: int, alpha: float
+    ) -> None:
+        super().__init__(network)
+        self._targets, self._rank, self._alpha = list(targets), rank, alpha
+        self._config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
+            init_lora_weights="gaussian",
+            target_modules=self._targets,
+        )
+        self._layers: list[LoraLayer] = []
+        self._own: dict[str, dict[str, nn.Parameter]] = {}
+
+    def add(
+        self, name: str, *, trainable: bool, targets: str | None = None
+    ) -> dict[str, nn.Parameter]:
+        config = self._config if targets is None else self._narrowed(targets)
+        required = {p: p.requires_grad for p in self._network.parameters()}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            inject_adapter_in_model(config, self._network, adapter_name=name)
+        self._layers = [m for m in self._network.modules() if isinstance(m, LoraLayer)]
+        # Some versions of peft freeze or thaw the other adapters when one is added.
+        for parameter in self._network.parameters():
+            parameter.requires_grad_(required.get(parameter, trainable))
+        mark = f".{name}."
+        own = {n: p for n, p in self._network.named_parameters() if mark in n}
+        for parameter in own.values():
+            parameter.data = parameter.data.float()
+        self._own[name] = {n.replace(mark, "."): p for n, p in own.items()}
+        return self._own[name]
+
+    def _narrowed(self, targets: str) -> LoraConfig:
+        layers = [name for name in self._targets if re.search(targets, name)]
+        if not layers:
+            raise UserError(
+                f"no layer that takes a LoRA matches {targets!r}; there are "
+                f"{', '.join(sorted(self._targets))}"
+            )
+        return dataclasses.replace(self._config, target_modules=layers)
+
+    def activate(self, name: str | None) -> None:
+        # peft's own `set_adapter` also clears `requires_grad` of the inactive adapters, which
+        # would silently drop the gradient of a graph that was built before the switch.
+        for layer in self._layers:
+            layer._disable_adapters = name is None
+            if name is not None:
+                layer._active_adapter = [name]
+
+    def write(self, name: str, folder: Path) -> None:
+        tensors = {n: p.detach() for n, p in self._own[name].items()}
+        write_lora(tensors, folder, self._rank, self._alpha, self._targets)
+
+    def read(self, name: str, folder: Path) -> dict[str, Tensor]:
+        return read_lora(folder).fitted(self._own[name], self._alpha / self._rank)
+
+
+class WholeWeights(Weights):
+    """A copy of all weights for each role, for small models: full fine-tuning.
+
+    Raises:
+        UserError: the network is not in float32, in which weights can be trained.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        self._own: dict[str | None, dict[str, nn.Parameter]] = {
+            None: dict(network.named_parameters())
+        }
+        dtypes = {p.dtype for p in network.parameters()} - {torch.float32}
+        if dtypes:
+            raise UserError(
+                f"whole weights are trained in float32, and this network is in {dtypes.pop()}; "
+                "read it so (for pipelines: --set generator.dtype=float32, and --set "
+                "precision=bf16 for speed), or train LoRA: --set method.rank=32"
+            )
+
+    def add(
+        self, name: str, *, trainable: bool, targets: str | None = None
+    ) -> dict[str, nn.Parameter]:
+        if targets is not None:
+            raise UserError(
+                f"{targets!r} chooses among the layers that take a LoRA, and the {name} has whole "
+                "weights; drop method.surrogate_targets, or train LoRA: --set method.rank=32"
+            )
+        self._own[name] = {
+            n: nn.Parameter(p.detach().clone(), requires_grad=trainable)
+            for n, p in self._own[None].items()
+        }
+        return self._own[name]
+
+    def activate(self, name: str | None) -> None:
+        for path, parameter in self._own[name].items():
+            module, _, attribute = path.rpartition(".")
+            setattr(self._network.get_submodule(module), attribute, parameter)
+
+    def write(self, name: str, folder: Path) -> None:
+        state = {n: tensor.contiguous() for n, tensor in self._network.state_dict().items()}
+        with replacing(folder / NETWORK_FILE) as beside:
+            save_file(state, beside, {"format": "pt"})
+        network: Any = self._network
+        if hasattr(network, "to_json_string"):  # those of diffusers
+            with replacing(folder / CONFIG_FILE) as beside:
+                beside.write_text(network.to_json_string(), encoding="utf-8")
+
+    def read(self, name: str, folder: Path) -> dict[str, Tensor]:
+        """A LoRA is merged into the teacher's weights."""
+        teacher = {n: p.detach() for n, p in self._own[None].items()}
+        if (folder / LORA_FILE).is_file():
+            return read_lora(folder).merged(teacher)
+        path = folder / NETWORK_FILE
+        if not path.is_file():
+            raise UserError(f"no weights in {folder}: {NETWORK_FILE} and {LORA_FILE} are missing")
+        try:
+            tensors = load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"{path} is damaged or cut short ({error}); make it again") from error
+        for n, p in teacher.items():
+            if n not in tensors or tensors[n].shape != p.shape:
+                raise UserError(
+                    f"{path} has the weights of another network: no {n} of {tuple(p.shape)}"
+                )
+        return {n: tensors[n] for n in teacher}

@@ -1,0 +1,38 @@
+"""From latents to images."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Decoding = Literal["sliced", "tiled", "whole"]
+
+
+class Decoder:
+    """An AutoencoderKL or AutoencoderTiny of diffusers, which decodes.
+
+    Args:
+        vae: frozen.
+        how: one image at a time, which gives the same images; each in overlapping tiles as well,
+            which blends their seams; or a whole batch at once.
+    """
+
+    def __init__(self, vae: Any, how: Decoding) -> None:  # noqa: ANN401
+        self._vae = vae
+        if how != "whole":
+            vae.enable_slicing()
+        if how == "tiled":
+            vae.enable_tiling()
+
+    @torch.no_grad()
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) as the transformer knows them to images (B, 3, H, W) in [0, 1]."""
+        config = self._vae.config
+        own = latents.to(self._vae.dtype) / config.scaling_factor + (config.shift_factor or 0.0)
+        images: Tensor = self._vae.decode(own, return_dict=False)[0].float()
+        return (images / 2 + 0.5).clamp(0, 1)
+
+    def to(self, device: torch.device) -> None:
+        self._vae.to(device)

@@ -1,0 +1,93 @@
+"""Reading the parts of a pipeline's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from tdmr1.core.hub import INDEX
+from tdmr1.errors import UserError
+
+
+def check_complete(folder: Path) -> None:
+    """Look for every part that model_index.json names, before anything large is read.
+
+    Raises:
+        UserError: naming what is missing.
+    """
+    index = read_config(folder / INDEX)
+    parts = {name: part for name, part in index.items() if isinstance(part, list) and all(part)}
+    missing = [what for name in parts for what in _missing(folder / name)]
+    if missing:
+        raise UserError(
+            f"{folder} is incomplete, it lacks: {', '.join(missing)}; complete it with: "
+            f"hf download ORG/NAME --local-dir {folder}"
+        )
+
+
+def left_out(folder: Path) -> dict[str, None]:
+    """The parts that model_index.json says the pipeline does without, as diffusers wants it."""
+    index = read_config(folder / INDEX)
+    return {name: None for name, part in index.items() if part == [None, None]}
+
+
+def _missing(part: Path) -> Iterator[str]:
+    if not any(part.glob("*.json")):
+        yield f"{part.name}/"
+    elif (part / "config.json").is_file() and not any(part.glob("*.safetensors")):
+        yield f"{part.name}/*.safetensors"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}; download it again") from error
+    return config
+
+
+def read_part(kind: Any, folder: Path, **options: Any) -> Any:  # noqa: ANN401
+    """`kind.from_pretrained(folder, **options)`, from safetensors files alone.
+
+    Args:
+        kind: a class of diffusers.
+        folder: a local one.
+        options: of its `from_pretrained`.
+
+    Raises:
+        UserError: a file is missing, cut short, or of another class.
+    """
+    try:
+        return kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder} cannot be read as {kind.__name__}: {error}\n"
+            "a file is missing, damaged or of another model; download it again"
+        ) from error
+
+
+def read_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    """A frozen network of class `kind`, in evaluation mode.
+
+    Raises:
+        UserError: as above; or the files hold other weights, which diffusers only warns of.
+    """
+    network, info = read_part(kind, folder, dtype=dtype, output_loading_info=True)
+    strange = [*info["missing_keys"], *info["unexpected_keys"]]
+    if strange:
+        verb = "lack" if info["missing_keys"] else "have"
+        raise UserError(
+            f"the weights in {folder} are not those of its configuration: they {verb} "
+            f"{sorted(strange)[0]}; download it again"
+        )
+    return network.requires_grad_(False).eval()

@@ -1,0 +1,153 @@
+"""What the generators of diffusers' pipelines have in common."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
+from torch import Tensor
+
+from tdmr1.core.generator import Condition, Generator, Prompt, Split
+from tdmr1.core.hub import network_folder
+from tdmr1.core.options import Options
+from tdmr1.errors import UserError
+from tdmr1_diffusers.decoding import Decoder
+from tdmr1_diffusers.embeddings import EmbeddingCache, fingerprint
+from tdmr1_diffusers.options import PipelineOptions
+from tdmr1_diffusers.parts import check_complete, left_out, read_config, read_network, read_part
+from tdmr1_diffusers.prompts import Encoders, PromptEncoder
+
+
+class PipelineGenerator(Generator):
+    """A text-to-image pipeline with a transformer, a VAE and text encoders.
+
+    A subclass says what is the model's own: its classes and numbers, `grid`, `embed`, `velocity`.
+
+    Args:
+        folder: of the pipeline, complete.
+        options: as typed.
+
+    Attributes:
+        pipeline, transformer: diffusers' classes.
+        prompt_tokens: where diffusers cuts a prompt.
+
+    Raises:
+        UserError: a part is missing or damaged, or an option asks for the impossible.
+    """
+
+    options: ClassVar[type[Options]] = PipelineOptions
+    pipeline: ClassVar[Any]
+    transformer: ClassVar[Any]
+    prompt_tokens: ClassVar[int]
+
+    def __init__(self, folder: Path, options: PipelineOptions) -> None:
+        check_complete(folder)
+        self._dtype: torch.dtype = getattr(torch, options.dtype)
+        self._tokens = options.prompt_tokens or self.prompt_tokens
+        self.latent_shape = self._latent_shape(folder, options.resolution)
+        self.shift = options.shift or _shift(folder / "scheduler")
+        self.teacher_steps = options.teacher_steps or self.teacher_steps
+        self.teacher_guidance = options.teacher_guidance or self.teacher_guidance
+        self.network = read_network(self.transformer, folder / "transformer", self._dtype)
+        self._decoder = Decoder(self._read_vae(folder, options.tiny_decoder), options.decoding)
+        self._prompts = self._prompt_encoder(folder, options)
+
+    @classmethod
+    def load(cls, folder: Path | None, options: Options) -> Generator:
+        if folder is None:
+            raise UserError(
+                f"{cls.pipeline.__name__} is a class of pipelines; name one of them: "
+                "--model ORG/NAME of the Hub, or --model FOLDER"
+            )
+        assert isinstance(options, PipelineOptions), "load_generator validates them"
+        return cls(folder, options)
+
+    @staticmethod
+    @abc.abstractmethod
+    def grid(config: Mapping[str, Any]) -> tuple[int, int]:
+        """Of a transformer's configuration: a patch's side in latents, the most patches a side."""
+
+    @abc.abstractmethod
+    def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
+        """The condition of one prompt, by the pipeline's own text encoding.
+
+        Args:
+            encoders: the pipeline, without a VAE.
+            prompt: any text.
+            device: where the text encoders are.
+        """
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> Condition:
+        return self._prompts(prompts).to(next(self.network.parameters()).device)
+
+    def expect(self, prompts: Sequence[str]) -> None:
+        self._prompts.expect(prompts)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self._decoder(latents)
+
+    def prompts(self, split: Split) -> list[Prompt]:
+        return []
+
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        for part in (self._decoder, self._prompts):
+            part.to(device)
+
+    def student_folder(self) -> Path | None:
+        return None
+
+    def _latent_shape(self, folder: Path, resolution: int | None) -> tuple[int, int, int]:
+        transformer = read_config(folder / "transformer" / "config.json")
+        vae = read_config(folder / "vae" / "config.json")
+        pixels = 2 ** (len(vae["block_out_channels"]) - 1)
+        patch, most = self.grid(transformer)
+        resolution = resolution or int(vae["sample_size"])
+        unit = pixels * patch
+        if resolution % unit or not unit <= resolution <= most * unit:
+            below = max(unit, min(resolution // unit, most) * unit)
+            raise UserError(
+                f"generator.resolution = {resolution}: this model takes multiples of {unit} "
+                f"pixels up to {most * unit}, because its VAE makes one latent of {pixels} x "
+                f"{pixels} and its transformer one token of {patch} x {patch} latents; "
+                f"try --set generator.resolution={below}"
+            )
+        side = resolution // pixels
+        return int(transformer["in_channels"]), side, side
+
+    def _read_vae(self, folder: Path, tiny: str | None) -> Any:  # noqa: ANN401
+        if tiny is None:
+            return read_network(AutoencoderKL, folder / "vae", self._dtype)
+        return read_network(AutoencoderTiny, network_folder(tiny), self._dtype)
+
+    def _prompt_encoder(self, folder: Path, options: PipelineOptions) -> PromptEncoder:
+        def read() -> Encoders:
+            return read_part(
+                self.pipeline,
+                folder,
+                dtype=self._dtype,
+                **left_out(folder) | {"transformer": self.network, "vae": None},
+            )
+
+        text = ("text_encoder", "tokenizer")
+        parts = sorted(part.name for part in folder.iterdir() if part.name.startswith(text))
+        content = fingerprint(folder, parts, self._tokens, options.dtype)
+        kept = None if options.embeddings is None else Path(options.embeddings)
+        cache = EmbeddingCache(content, kept)
+        return PromptEncoder(read, self.embed, options.text_encoders, cache)
+
+
+def _shift(scheduler: Path) -> float:
+    config = read_config(scheduler / "scheduler_config.json")
+    shift = config.get("shift")
+    if shift is None or config.get("use_dynamic_shifting"):
+        raise UserError(
+            f"the scheduler in {scheduler} has no fixed shift; "
+            "say which one, e.g.: --set generator.shift=3"
+        )
+    return float(shift)

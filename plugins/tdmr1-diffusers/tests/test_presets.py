@@ -1,0 +1,33 @@
+"""The published settings, which are presets of this package."""
+
+import pytest
+
+from tdmr1.trainers.config import TrainConfig, build_config, validated
+from tdmr1.trainers.presets import preset_files
+from tdmr1_diffusers.options import PipelineOptions
+
+PUBLISHED = [name for name in preset_files() if "-published-" in name]
+TABLE = {
+    "geneval": (1, 0.25, 2.5, 4, 1e-3),
+    "ocr": (10, 0.30, 4.5, 4, 1e-3),
+    "imagereward": (1, 0.40, 3.5, 2, 2e-3),
+    "hpsv2": (10, 0.40, 3.5, 2, 2e-3),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_each_is_valid_and_says_that_nobody_measured_it(name):
+    config = build_config(TrainConfig, name)
+    validated(PipelineOptions, config.generator, within="generator")
+    assert config.method.rank == 32 and config.method.alpha == 64
+    comment = preset_files()[name].read_text().split("\nmodel = ")[0].replace("\n# ", " ")
+    assert "nobody has measured here" in comment
+
+
+@pytest.mark.parametrize("task", TABLE)
+def test_those_of_sd3_are_the_papers_table(task):
+    config = build_config(TrainConfig, f"sd3.5-medium-published-{task}-train")
+    m = config.method
+    assert (m.beta, m.t_min, m.rl_cfg, m.trunc_steps, m.clip) == TABLE[task]
+    assert (m.group_size, m.steps, m.boundaries, config.generator["resolution"]) == (24, 4, 2, 512)
+    assert m.student_lr == pytest.approx(m.fake_lr / 4)
