@@ -6,6 +6,7 @@ count, a colour, a relative position, two colours at once. Signs ask for a word 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import re
@@ -17,7 +18,7 @@ from tdmr1.core.generator import Split
 from tdmr1_shapes.world import COLORS, NUMBERS, RELATIONS, SHAPES, TAGS, Metadata, Tag
 
 HELD_OUT_EVERY = 4
-"""Within each tag every fourth prompt, in a fixed shuffled order, is held out."""
+"""Within each tag one prompt of so many is held out."""
 
 SIGN_WORDS = 480
 """How many words the two sets share out between them."""
@@ -133,11 +134,30 @@ def split(name: Split) -> list[Prompt]:
     chosen: list[Prompt] = []
     for tag in TAGS:
         prompts = every(tag)
-        order = np.random.default_rng(1).permutation(len(prompts))
-        for rank, index in enumerate(order):
-            held_out = rank % HELD_OUT_EVERY == 0
-            if held_out == (name == "heldout"):
-                chosen.append(prompts[index])
+        held_out = _balanced(prompts, len(prompts) // HELD_OUT_EVERY)
+        chosen += [
+            p for p, held in zip(prompts, held_out, strict=True) if held == (name == "heldout")
+        ]
+    return chosen
+
+
+def _balanced(prompts: list[Prompt], count: int) -> list[bool]:
+    """Choose `count` prompts in which the words at each place are as different as can be.
+
+    By chance alone all counts that are held out could be "four": then nothing that training says
+    of four would be asked.
+    """
+    order = np.random.default_rng(1).permutation(len(prompts))
+    said = [[w for w in p.text.split() if w not in ("a", "an", "of")] for p in prompts]
+    words = [list(enumerate(text)) for text in said]
+    used: collections.Counter[tuple[int, str]] = collections.Counter()
+    chosen = [False] * len(prompts)
+    for _ in range(count):
+        index = min(
+            (i for i in order if not chosen[i]), key=lambda i: sum(used[w] for w in words[i])
+        )
+        chosen[index] = True
+        used.update(words[index])
     return chosen
 
 

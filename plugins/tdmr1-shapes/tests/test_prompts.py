@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tdmr1_shapes import prompts
-from tdmr1_shapes.world import GENEVAL_TAGS, TAGS
+from tdmr1_shapes.world import COLORS, GENEVAL_TAGS, RELATIONS, TAGS
 
 
 def test_the_train_and_heldout_prompts_are_disjoint_and_cover_every_tag():
@@ -13,6 +13,21 @@ def test_the_train_and_heldout_prompts_are_disjoint_and_cover_every_tag():
 
 def test_a_split_is_the_same_every_time():
     assert prompts.split("heldout") == prompts.split("heldout")
+
+
+@pytest.mark.parametrize("name", ["train", "heldout"])
+def test_every_count_colour_and_relation_is_in_both_sets(name):
+    clauses = [c for p in prompts.split(name) for c in p.metadata.get("include", [])]
+    assert {c["count"] for c in clauses} == {1, 2, 3, 4}
+    assert {c.get("color") for c in clauses} == {None, *COLORS}
+    assert {c["position"][0] for c in clauses if "position" in c} == set(RELATIONS)
+
+
+@pytest.mark.parametrize("tag", ["two_object", "counting", "position"])
+def test_prompts_that_are_held_out_differ_in_every_word(tag):
+    said = [p.text.split() for p in prompts.split("heldout") if p.tag == tag]
+    subjects = [text[4] for text in said]
+    assert max(subjects.count(word) for word in subjects) <= -(-len(said) // 3)
 
 
 @pytest.mark.parametrize("tag", GENEVAL_TAGS)
