@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -25,7 +26,8 @@ def bench(
     """Time a training iteration against its networks' forwards and backwards alone."""
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
-    timing = measure(reinforcement(options), repeats)
+    with contextlib.closing(reinforcement(options)) as stage:
+        timing = measure(stage, repeats)
     table = Table("what", "figure", box=None)
     table.add_row("one iteration", f"{timing.iteration:.2f} s")
     table.add_row("of which rewards", f"{timing.rewards:.2f} s")
