@@ -18,7 +18,7 @@ from tdmr1.rewards.spec import RewardSpec
 
 
 @dataclasses.dataclass(frozen=True)
-class RewardInfo:
+class RewardDescription:
     """All that is to be known of one reward before it is used.
 
     Attributes:
@@ -53,7 +53,7 @@ class RewardInfo:
         return {**dataclasses.asdict(self), "range": bounds}
 
 
-def info(spec: RewardSpec) -> RewardInfo:
+def info(spec: RewardSpec) -> RewardDescription:
     """What a reward says of itself.
 
     A reward that is registered as a class is not made for it: its weights are not loaded.
@@ -64,7 +64,7 @@ def info(spec: RewardSpec) -> RewardInfo:
     recipe = import_reward(spec)
     reward = _as_class(recipe.factory) or recipe.make({})
     claim = None if spec.function else find(spec.name)
-    return RewardInfo(
+    return RewardDescription(
         name=spec.name,
         summary=getattr(reward, "summary", ""),
         distribution=claim.distribution if claim else "",

@@ -99,7 +99,7 @@ class RewardMix:
 
         def open_one(spec: RewardSpec) -> Place:
             place = open_place(spec, timeout, options.get(spec.name))
-            return cached(place, spec, options.get(spec.name), cache)
+            return cached(place, spec, cache)
 
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
-from tdmr1.rewards.errors import RewardLost, RewardRefused
+from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
 from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
 from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
@@ -36,7 +36,8 @@ class Worker(Place):
     """A reward in a child process. Its images lie in memory that both processes map.
 
     A child that ends, hangs past the time limit or answers nonsense is started again and its
-    batch is scored once more, never a third time. One whose reward merely raised goes on.
+    batch is scored once more, never a third time. Nonsense is whatever is no valid answer: also
+    NaN, or a score too few. One whose reward merely raised goes on.
 
     Args:
         name: of the reward.
@@ -117,7 +118,7 @@ class Worker(Place):
             memory.renew()
         try:
             return read_scores(answer, samples, self.info)
-        except FrameInvalid as error:
+        except (FrameInvalid, RewardAnswerInvalid) as error:
             raise child.lost(f"should {what}, and answered nonsense: {error}") from None
 
     def _living(self) -> Child:

@@ -160,11 +160,11 @@ def test_without_a_cache_or_repeatable_scores_nothing_stands_between(cache, tmp_
     (tmp_path / "r.py").write_text("")
     spec, reward = RewardSpec("./r.py:score"), FunctionReward("r", len)
     inner = Here(reward)
-    assert cached(inner, spec, {}, None) is inner
-    assert isinstance(cached(inner, spec, {}, cache), CachedPlace)
+    assert cached(inner, spec, None) is inner
+    assert isinstance(cached(inner, spec, cache), CachedPlace)
     reward.repeatable = False
     inner = Here(reward)
-    assert cached(inner, spec, {}, cache) is inner
+    assert cached(inner, spec, cache) is inner
 
 
 def test_scores_with_other_options_are_other_scores(cache, tmp_path):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from collections.abc import Iterable
 
     from tdmr1.rewards.contract import Weights
-    from tdmr1.rewards.info import RewardInfo
+    from tdmr1.rewards.info import RewardDescription
 
 app = typer.Typer()
 
@@ -78,7 +78,7 @@ def new(
     typer.echo(f"next: pip install -e '{folder}[test]' && tdmr1 rewards check {name}")
 
 
-def _described(found: RewardInfo) -> dict[str, str]:
+def _described(found: RewardDescription) -> dict[str, str]:
     """Label -> text."""
     low, high = found.range
     better = "higher" if found.higher_is_better else "lower"
