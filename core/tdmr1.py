@@ -41,9 +41,7 @@ class TDMR1(TDM):
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
         self.iterations = 0
 
-    def reinforce(
-        self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]
-    ) -> Metrics:
+    def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """One iteration of Algorithm 1 on a fresh rollout.
 
         Fake and student come first, as they do not need the rewards of this rollout: the student

@@ -24,8 +24,8 @@ class FunctionReward(Reward):
 
     Args:
         name: what the user typed, `./my.py:score`.
-        function: takes a list of samples and returns as many scores, numbers or None. One whose
-            scores may differ from call to call says so by an attribute, `score.repeatable = False`.
+        function: takes a list of samples and returns as many scores, numbers or None. Where the
+            same samples may get other scores next time, its attribute `repeatable` is false.
         options: values of further parameters of the function.
     """
 

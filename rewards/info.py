@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Weights
@@ -51,6 +51,21 @@ class RewardDescription:
         """For `json.dumps`; a bound that there is not is null."""
         bounds = [bound if math.isfinite(bound) else None for bound in self.range]
         return {**dataclasses.asdict(self), "range": bounds}
+
+    @classmethod
+    def from_json(cls, described: Mapping[str, Any]) -> RewardDescription:
+        """What `as_json` made; raises TypeError where it was something else."""
+        low, high = described["range"]
+        return cls(
+            **{
+                **described,
+                "range": (-math.inf if low is None else low, math.inf if high is None else high),
+                "needs": tuple(described["needs"]),
+                "engines": tuple(described["engines"]),
+                "weights": tuple(Weights(**weights) for weights in described["weights"]),
+                "options": tuple(Option(**option) for option in described["options"]),
+            }
+        )
 
 
 def info(spec: RewardSpec) -> RewardDescription:

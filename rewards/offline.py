@@ -70,9 +70,7 @@ def open_rewards(
             )
     of_first = {specs[0].name: options}
     mix = RewardMix.open(specs, timeout, max_error_fraction, of_first, cache=cache)
-    identities = {
-        spec.name: identify(spec, mix.scorers[spec.name].place.info) for spec in specs
-    }
+    identities = {spec.name: identify(spec, mix.scorers[spec.name].place.info) for spec in specs}
     return mix, identities
 
 

@@ -98,6 +98,11 @@ def visible(name: str) -> bool:
     return not names or name in names
 
 
+def is_installed(name: str) -> bool:
+    """Whether a package here announces a reward, also where it is hidden or broken."""
+    return name in _all()
+
+
 def hidden() -> list[str]:
     """Names of the installed rewards that `TDMR1_REWARDS` hides."""
     if not os.environ.get(LIMIT):

@@ -83,7 +83,7 @@ class TrainConfig(RunOptions):
     method: TDMR1Options = TDMR1Options()
 
 
-_KEY_PART = re.compile(r'''\s*(?:(["'])(?P<quoted>.+?)\1|(?P<bare>[^.="']+?))\s*(?P<end>[.=])''')
+_KEY_PART = re.compile(r"""\s*(?:(["'])(?P<quoted>.+?)\1|(?P<bare>[^.="']+?))\s*(?P<end>[.=])""")
 """One part of a key, as in TOML, up to the dot or the equals sign after it."""
 
 AnyConfig: TypeAlias = TrainConfig | DistillConfig

@@ -99,9 +99,7 @@ class Judge:
         """
         return self.result(self.submit(generator, latents, prompts))
 
-    def submit(
-        self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
-    ) -> Pending:
+    def submit(self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]) -> Pending:
         """Decode N latents made for N prompts, and begin to score them."""
         images = np.concatenate(
             [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]

@@ -60,11 +60,10 @@ def test_an_iteration_moves_every_role_and_reports_finite_numbers(new_tdmr1, rew
     assert metrics["groups_without_signal"] == 0
 
 
-def test_the_rewards_are_waited_for_when_only_the_surrogate_is_left(
-    new_tdmr1, rewarded
-):
+def test_the_rewards_are_waited_for_when_only_the_surrogate_is_left(new_tdmr1, rewarded):
     algorithm = new_tdmr1(reference="ema")
     rollout, feedback = rewarded(algorithm)
+
     def compare():
         return {r.name for r in algorithm.all_roles() if not same(before[r.name], r.state_dict())}
 
@@ -222,7 +221,9 @@ def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
     )
 
     def mean_reward():
-        values = torch.stack([rewarded(algorithm, seed)[1]()[0].values for seed in range(100, 110)])
+        values = torch.stack(
+            [rewarded(algorithm, seed)[1]()[0].values for seed in range(100, 110)]
+        )
         return values.mean()
 
     before = mean_reward()

@@ -117,6 +117,21 @@ def test_what_is_in_an_environment_can_be_read_without_it(quick):
     assert [path.name for path in folders(quick, "one")] == [environment.folder.name]
 
 
+def test_a_reward_that_is_installed_there_alone_is_looked_at_there(quick):
+    install("one")
+    found = inspection.describe(RewardSpec("one"))
+    assert (found.summary, found.range) == ("Says which version of the library it sees.", (0, 9))
+    assert found.distribution == "tdmr1-reward-one"
+    assert found.environment == find_environment("one").place
+    # Nothing is installed that it imports.
+    findings = inspection.check(RewardSpec.parse("one@env"), {})
+    assert findings["loads"].status == "failed"
+    assert "No module named 'quarrelsome'" in findings["loads"].text
+    assert {found.status for name, found in findings.items() if name != "loads"} == {"not checked"}
+    with pytest.raises(EnvironmentFailed, match="tdmr1 rewards install two"):
+        inspection.check(RewardSpec.parse("two@env"), {})
+
+
 def test_a_reinstalled_environment_takes_the_place_of_the_one_before(quick):
     before = install("one")
     (before.folder.parent / "env-of-an-attempt-that-was-killed").mkdir()
