@@ -45,9 +45,8 @@ def describe(spec: RewardSpec) -> RewardDescription:
     if environment is None:
         return info(spec)
     with _process(spec, environment) as child:
-        answer = child.ask(
-            _request("info", spec, {}, environment), START_TIMEOUT, "say what it is"
-        )
+        question = _request("info", spec, {}, environment)
+        answer = child.ask(question, START_TIMEOUT, "say what it is")
     raise_error(answer)
     found = RewardDescription.from_json(answer["description"])
     return dataclasses.replace(found, environment=environment.place)
@@ -76,11 +75,8 @@ def check(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Finding]:
                 question = b"".join(encode({"op": "next"}))
         except RewardLost as error:
             lost_in, *rest = [n for n in (LOADS, *map(name_of, CHECKS)) if n not in findings]
-            findings[lost_in] = failed(str(error))
-            findings |= {
-                name: not_checked("its process ended in an earlier check") for name in rest
-            }
-            return findings
+            unchecked = not_checked("its process ended in an earlier check")
+            return {**findings, lost_in: failed(str(error)), **dict.fromkeys(rest, unchecked)}
     raise_error(answer)
     return findings
 

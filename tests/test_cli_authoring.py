@@ -67,15 +67,14 @@ def test_info_of_a_function_in_a_file(tdmr1, tmp_path):
     assert "distribution none" in rows(out)
 
 
-def test_check_is_a_table_and_passes(tdmr1, red, capfd):
-    status, out, err = tdmr1("rewards", "check", "red")
+def test_check_is_a_table_and_passes(tdmr1, red):
+    status, out, _ = tdmr1("rewards", "check", "red")
     assert status == 0
     assert "range kept passed 0 to 1, of 0 to 1" in rows(out)
     assert any(
         row.startswith("tells good from bad not checked it has no golden") for row in rows(out)
     )
     assert "loading" not in out
-    assert "loading" in err + capfd.readouterr().err  # a process of its own wrote it
 
 
 def test_check_for_programs_fails_with_an_exit_status(tdmr1, red):
@@ -126,11 +125,9 @@ def test_check_of_a_reward_that_ends_its_process_is_a_table_that_says_so(
     found = report["checks"]
     assert found["one pixel"]["status"] == "passed"
     assert found["empty batch"]["status"] == "failed"
-    assert (
-        f"the process of reward 'red' {says} while it should be checked"
-        in found["empty batch"]["text"]
-    )
-    assert "no licence" in found["empty batch"]["text"] or "SEGV" in says
+    text = found["empty batch"]["text"]
+    assert f"the process of reward 'red' {says} while it should be checked" in text
+    assert "its last lines of output:" in text
     assert found["latency"]["text"] == "its process ended in an earlier check"
     assert tdmr1("rewards", "check", "red")[:1] == (1,)
 

@@ -210,7 +210,7 @@ def _reward_metrics(
     judgement: Judgement, samples: Sequence[Prompt], balance: str | None
 ) -> Metrics:
     """Mean reward in all and per value of the balance key; counts of abstentions and errors;
-    shares of the samples that gates hold back, and of those that a cache knew; seconds of scoring."""
+    shares of the samples that gates hold back, and of those that a cache knew; seconds."""
     metrics: Metrics = {f"gated/{gate}": float(c.mean()) for gate, c in judgement.closed.items()}
     metrics |= {f"cache/{name}": share for name, share in judgement.cache_hits.items()}
     metrics["seconds/reward"] = judgement.seconds

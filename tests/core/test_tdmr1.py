@@ -24,7 +24,7 @@ def evaluations(monkeypatch):
 
 @pytest.fixture
 def rewarded(new_rollout):
-    """A rollout of the student, and what gives the mean of its first latent channel as a reward."""
+    """A rollout of the student, and what gives the mean of its first channel as a reward."""
 
     def rewarded(algorithm, seed=0):
         rollout = new_rollout(algorithm.student, algorithm.generator, seed=seed)
@@ -157,8 +157,8 @@ def test_rewards_without_signal_leave_the_surrogate_at_the_teacher(new_tdmr1, re
     for scored in (True, False):
         algorithm = new_tdmr1(surrogate_regularizer=0.0)
         rollout, _ = rewarded(algorithm)
-        nothing = Feedback("none", torch.full((8,), 0.3), torch.full((8,), scored))
-        metrics = algorithm.reinforce(rollout, lambda: [nothing])
+        feedback = [Feedback("none", torch.full((8,), 0.3), torch.full((8,), scored))]
+        metrics = algorithm.reinforce(rollout, feedback.copy)
         assert metrics["groups_without_signal"] == 1
         assert metrics["surrogate/grad_norm"] == 0
 
@@ -221,10 +221,8 @@ def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
     )
 
     def mean_reward():
-        values = torch.stack(
-            [rewarded(algorithm, seed)[1]()[0].values for seed in range(100, 110)]
-        )
-        return values.mean()
+        rewards = [rewarded(algorithm, seed)[1]()[0] for seed in range(100, 110)]
+        return torch.stack([reward.values for reward in rewards]).mean()
 
     before = mean_reward()
     for seed in range(20):

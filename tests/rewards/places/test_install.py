@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tdmr1.rewards import CONTRACT_VERSION
+from tdmr1.rewards import CONTRACT_VERSION, inspection
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.mixing import RewardMix
 from tdmr1.rewards.places import install as module
