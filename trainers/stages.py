@@ -188,15 +188,16 @@ class Reinforcement(Stage):
         assert self._collected is not None, "collect comes first"
         (rollout, pending, samples), self._collected = self._collected, None
         metrics: Metrics = {}
+        started = time.perf_counter()
 
         def feedback() -> list[Feedback]:
             asked = time.perf_counter()
+            metrics["seconds/unneeding"] = asked - started
             judgement = self.judge.result(pending)
             metrics.update(_reward_metrics(judgement, samples, self._balance))
             metrics["seconds/waiting"] = time.perf_counter() - asked
             return self.judge.feedback(judgement, self.device)
 
-        started = time.perf_counter()
         learnt = self.method.reinforce(rollout, feedback)
         return {**metrics, **learnt, "seconds/update": time.perf_counter() - started}
 

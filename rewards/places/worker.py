@@ -105,6 +105,12 @@ class Worker(Place):
                 self._child.close()
         self._memory.close()
 
+    @property
+    def process(self) -> int | None:
+        """The number of the process that has the reward now; None after `close`."""
+        child = self._child
+        return child.process if child is not None and not self._closed else None
+
     def _request(self, samples: Sequence[Sample]) -> bytes:
         with sendable(self._name):
             return b"".join(encode(score_request(samples, memory=True)))

@@ -1,4 +1,4 @@
-"""`tdmr1 bench`: an iteration's time beside that of its networks."""
+"""`tdmr1 bench`: an iteration's time beside that of its networks; and `tdmr1 bench rewards`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tdmr1.cli import bench_rewards
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.trainers.bench import bench as measure
 from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.setup import reinforcement
 
+app = typer.Typer(invoke_without_command=True)
 
+
+@app.callback()
 def bench(
+    context: typer.Context,
     reward: Rewards = None,
     model: Model = None,
     preset: Preset = None,
@@ -24,6 +29,8 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="Measured iterations.")] = 5,
 ) -> None:
     """Time a training iteration against its networks' forwards and backwards alone."""
+    if context.invoked_subcommand is not None:
+        return
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
     with contextlib.closing(reinforcement(options)) as stage:
@@ -36,3 +43,6 @@ def bench(
     table.add_row("network evaluations, per sample", str(timing.evaluations))
     table.add_row("peak memory", f"{timing.peak_bytes / 2**30:.2f} GiB")
     Console().print(table)
+
+
+app.command("rewards")(bench_rewards.rewards)
