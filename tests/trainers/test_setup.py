@@ -79,3 +79,15 @@ def test_a_generator_without_prompts_needs_a_file(new_config, generator, monkeyp
     monkeypatch.setattr(type(generator), "prompts", lambda self, split: [])
     with pytest.raises(UserError, match=r"'tiny' ships no heldout prompts; .*--set heldout=FILE"):
         read_split(new_config(), generator, "heldout")
+
+
+@pytest.mark.parametrize("model", ["tony", "broken"])
+def test_rewards_are_closed_where_the_generator_cannot_be_loaded(new_config, monkeypatch, model):
+    closed = []
+    monkeypatch.setattr(setup.Judge, "close", lambda judge: closed.append(judge))
+    config = new_config(model=model)
+    with pytest.raises(UserError):
+        reinforcement(config)
+    with pytest.raises(UserError):
+        distillation(DistillConfig(model=model, rewards=config.rewards))
+    assert len(closed) == 2

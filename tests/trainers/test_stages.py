@@ -32,6 +32,40 @@ def test_collecting_has_groups_scored_and_changes_no_weights(new_stage, reward):
     assert 0 < metrics["seconds/waiting"] < metrics["seconds/update"]
 
 
+WAITS = """
+import time
+from pathlib import Path
+
+def score(samples):
+    while not Path({go!r}).exists():
+        time.sleep(0.01)
+    return [float(s.image[..., 0].mean()) / 255 for s in samples]
+"""
+
+
+@pytest.mark.parametrize("place", ["here", "worker"])
+def test_images_are_scored_while_fake_and_student_learn(
+    new_stage, tmp_path, monkeypatch, closing, place
+):
+    go, file = tmp_path / "go", tmp_path / "waits.py"
+    file.write_text(WAITS.format(go=str(go)))
+    go.touch()  # rewards are tried before
+    stage = closing(new_stage(rewards=(f"{file}:score@{place}",)))
+    go.unlink()
+    iteration = stage.method.iteration
+
+    def then_go(rollout):
+        metrics = iteration(rollout)
+        assert not stage_pending.done()
+        go.touch()
+        return metrics
+
+    monkeypatch.setattr(stage.method, "iteration", then_go)
+    stage.collect()
+    stage_pending = stage._collected[1]
+    assert stage.update()["groups_without_signal"] < 1
+
+
 def test_rewards_are_told_apart_by_tag(new_stage, reward):
     stage = new_stage({"groups": 16})
     stage.collect()
