@@ -11,7 +11,7 @@ measured in a table at the end.
 
 It is a plugin of pytest that has no entry point: the first of these tests registers it, so that
 the pytest of those who merely have `tdmr1` installed loads nothing, and is changed in nothing.
-Nor is there anything that would need one: the kit has no fixtures, and no `assert` to be rewritten.
+Nor would anything need one: the kit has no fixtures, and no `assert` to be rewritten.
 """
 
 from __future__ import annotations

@@ -73,24 +73,28 @@ class Compared(Place):
 
 
 class Killer(threading.Thread):
-    """Kills a worker every so many seconds, until `stop` is set.
+    """Kills a worker every so many seconds, if it has scored since, until `stop` is set.
+
+    One that is only being started is left alone: a batch may be scored once more, not twice.
 
     Attributes:
         kills: so far.
     """
 
-    def __init__(self, worker: Worker, every: float) -> None:
+    def __init__(self, compared: Compared, every: float) -> None:
         super().__init__(name="killer", daemon=True)
-        self._worker, self._every = worker, every
+        self._compared, self._every = compared, every
         self.stop = threading.Event()
         self.kills = 0
 
     def run(self) -> None:
+        scored = 0
         while not self.stop.wait(self._every):
-            if (process := self._worker.process) is not None:
-                with contextlib.suppress(ProcessLookupError):  # it has not been started again yet
-                    os.kill(process, signal.SIGKILL)
-                    self.kills += 1
+            process = self._compared.worker.process
+            if process is not None and self._compared.samples > scored:
+                scored = self._compared.samples
+                os.kill(process, signal.SIGKILL)
+                self.kills += 1
 
 
 def measure_kills(config: TrainConfig, reward: float, seconds: float, every: float) -> Kills:
@@ -108,7 +112,7 @@ def measure_kills(config: TrainConfig, reward: float, seconds: float, every: flo
     config = with_corner(config, reward)
     with contextlib.closing(reinforcement(config)) as stage:
         compared = _compared(stage)
-        killer = Killer(compared.worker, every)
+        killer = Killer(compared, every)
         started = time.perf_counter()
         killer.start()
         try:
