@@ -78,6 +78,14 @@ def numbered_images():
     return [Sample(np.full((9, 9, 3), i, np.uint8), f"number {i}") for i in range(3)]
 
 
+def test_options_before_its_name_are_not_lost_in_silence(monkeypatch, capsys):
+    monkeypatch.setenv("TDMR1_DEBUG", "")
+    monkeypatch.setattr(sys, "argv", ["tdmr1", "bench", "--model", "tiny", "rewards"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "write options of `tdmr1 bench rewards` after its name" in capsys.readouterr().err
+
+
 class Wrong(Worker):
     """A worker whose answers belong to other samples."""
 

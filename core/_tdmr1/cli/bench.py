@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tdmr1.cli import bench_rewards
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
+from tdmr1.errors import UserError
 from tdmr1.trainers.bench import bench as measure
 from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.setup import reinforcement
@@ -30,6 +31,8 @@ def bench(
 ) -> None:
     """Time a training iteration against its networks' forwards and backwards alone."""
     if context.invoked_subcommand is not None:
+        if any((reward, model, preset, config, set)):
+            raise UserError("write options of `tdmr1 bench rewards` after its name")
         return
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
