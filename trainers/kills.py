@@ -98,12 +98,12 @@ class Killer(threading.Thread):
 
 
 def measure_kills(config: TrainConfig, reward: float, seconds: float, every: float) -> Kills:
-    """Train for some time while the worker is killed, then as many iterations in peace.
+    """Train for some time while the worker is killed, at least once, then as long in peace.
 
     Args:
         config: of the training.
         reward: seconds that scoring takes, so that many kills meet a batch.
-        seconds: of training.
+        seconds: of training; longer where no kill would fall into them.
         every: seconds between two kills.
 
     Raises:
@@ -116,7 +116,9 @@ def measure_kills(config: TrainConfig, reward: float, seconds: float, every: flo
         started = time.perf_counter()
         killer.start()
         try:
-            iterations = _train(stage, lambda _: time.perf_counter() - started < seconds)
+            iterations = _train(
+                stage, lambda _: time.perf_counter() - started < seconds or killer.kills == 0
+            )
         finally:
             killer.stop.set()
             killer.join()

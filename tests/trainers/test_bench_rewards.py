@@ -32,6 +32,7 @@ group_size = 2
 def bench(site, tmp_path, monkeypatch, capsys):
     """Run `tdmr1 bench rewards` on small sizes; gives what it says for programs."""
     monkeypatch.setenv("TDMR1_DEBUG", "1")
+    monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "small.toml").write_text(SMALL)
 
     def bench(*arguments):
@@ -56,7 +57,7 @@ def test_the_overhead_of_places(bench):
 
 
 def test_what_is_hidden_and_what_kills_leave(bench):
-    small = ["--reward-seconds", 0.05, "--iterations", 2, "--seconds", 8, "--every", 0.5]
+    small = ["--reward-seconds", 0.05, "--iterations", 2, "--seconds", 1, "--every", 0.5]
     out = bench("--part", "hidden", "--part", "kills", *small, "--json")
     hidden, kills = json.loads(out).values()
     assert hidden["slow_iteration"] > hidden["waiting"] > 0
