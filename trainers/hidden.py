@@ -22,7 +22,7 @@ class Hidden:
         iteration: with a reward that returns at once.
         slow_iteration: with one that takes `reward`.
         ratio: slow_iteration / iteration, pair by pair.
-        unneeding: the updates of fake and student, which do not need the scores: only what is
+        tdm: the updates of fake and student, which do not need the scores: only what is
             shorter than they can be hidden.
         waiting: that the loop waited for the scores of the slow one.
     """
@@ -31,7 +31,7 @@ class Hidden:
     iteration: float
     slow_iteration: float
     ratio: float
-    unneeding: float
+    tdm: float
     waiting: float
 
 
@@ -72,7 +72,7 @@ def measure_hidden(config: TrainConfig, seconds: float, repeats: int) -> Hidden:
         iteration=statistics.median(a.seconds for a, _ in rows),
         slow_iteration=statistics.median(b.seconds for _, b in rows),
         ratio=statistics.median(b.seconds / a.seconds for a, b in rows),
-        unneeding=statistics.median(a.unneeding for a, _ in rows),
+        tdm=statistics.median(a.tdm for a, _ in rows),
         waiting=statistics.median(b.waiting for _, b in rows),
     )
 
@@ -80,7 +80,7 @@ def measure_hidden(config: TrainConfig, seconds: float, repeats: int) -> Hidden:
 @dataclasses.dataclass(frozen=True)
 class _Iteration:
     seconds: float
-    unneeding: float
+    tdm: float
     waiting: float
 
 
@@ -88,4 +88,4 @@ def _iteration(stage: Reinforcement) -> _Iteration:
     started = time.perf_counter()
     metrics = stage.collect() | stage.update()
     seconds = time.perf_counter() - started
-    return _Iteration(seconds, metrics["seconds/unneeding"], metrics["seconds/waiting"])
+    return _Iteration(seconds, metrics["seconds/tdm"], metrics["seconds/waiting"])

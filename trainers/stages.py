@@ -192,7 +192,7 @@ class Reinforcement(Stage):
 
         def feedback() -> list[Feedback]:
             asked = time.perf_counter()
-            metrics["seconds/unneeding"] = asked - started
+            metrics["seconds/tdm"] = asked - started
             judgement = self.judge.result(pending)
             metrics.update(_reward_metrics(judgement, samples, self._balance))
             metrics["seconds/waiting"] = time.perf_counter() - asked

@@ -61,7 +61,7 @@ def test_what_is_hidden_and_what_kills_leave(bench):
     out = bench("--part", "hidden", "--part", "kills", *small, "--json")
     hidden, kills = json.loads(out).values()
     assert hidden["slow_iteration"] > hidden["waiting"] > 0
-    assert hidden["iteration"] > hidden["unneeding"] > 0
+    assert hidden["iteration"] > hidden["tdm"] > 0
     assert kills["iterations"] >= 1
     assert kills["kills"] >= 1
     assert kills["samples"] == kills["iterations"] * 4

@@ -96,7 +96,7 @@ def _hidden(hidden: Hidden) -> dict[str, str]:
         "an iteration with a 0 ms reward @worker": f"{hidden.iteration:.3f} s",
         f"an iteration with a {slow}": f"{hidden.slow_iteration:.3f} s",
         "the second over the first, pair by pair": f"{hidden.ratio:.3f}",
-        "updates of it that need no score": f"{hidden.unneeding:.3f} s",
+        "updates of it that need no score": f"{hidden.tdm:.3f} s",
         f"waiting for the scores of the {slow}": f"{hidden.waiting:.3f} s",
     }
 
