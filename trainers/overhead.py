@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -151,4 +150,5 @@ def _served() -> Iterator[str]:
                 raise RewardBroken(f"`tdmr1 rewards serve {CORNER}` does not start; see above")
             yield address[1]
         finally:
-            server.send_signal(signal.SIGINT)
+            # No Ctrl-C, which is ignored in the background. Its worker ends with it.
+            server.terminate()
