@@ -7,7 +7,7 @@ blurs few-step generators (the authors' main lesson).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from accelerate import Accelerator
@@ -41,14 +41,23 @@ class TDMR1(TDM):
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
         self.iterations = 0
 
-    def reinforce(self, rollout: Rollout, feedback: Sequence[Feedback]) -> Metrics:
-        """One iteration of Algorithm 1 on a fresh rollout and the rewards of its images."""
-        advantage, without_signal = self._advantage(feedback, rollout.group)
-        metrics: Metrics = {"groups_without_signal": without_signal.item()}
+    def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
+        """One iteration of Algorithm 1 on a fresh rollout.
+
+        Fake and student come first, as they do not need the rewards of this rollout: the student
+        climbs the surrogate that the iterations before have taught. So its images can be scored
+        meanwhile.
+
+        Args:
+            rollout: of N samples.
+            feedback: waits for the rewards of its images, and gives them.
+        """
+        metrics = self.iteration(rollout)
+        advantage, without_signal = self._advantage(feedback(), rollout.group)
+        metrics["groups_without_signal"] = without_signal.item()
         for _ in range(self.options.surrogate_draws):
             # The first draw's metrics stay: its samples were new to the surrogate.
             metrics = self.surrogate.learn(rollout, advantage) | metrics
-        metrics |= self.iteration(rollout)
         self.iterations += 1
         return metrics
 

@@ -73,7 +73,10 @@ def _score(answer: object, range: tuple[float, float]) -> Score | None:
         raise ValueError(repr(answer), "; expected a text as its reason")
     if not isinstance(score.passed, bool | np.bool_ | None):
         raise ValueError(repr(answer), "; expected a bool or None as its verdict")
-    value, (low, high) = float(score.value), range
+    try:
+        value, (low, high) = float(score.value), range
+    except OverflowError:  # of a whole number or a fraction
+        raise ValueError("a number that is too large", "") from None
     if not math.isfinite(value):
         raise ValueError(f"{value}", "; to abstain, return None")
     if not low <= value <= high:

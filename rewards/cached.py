@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -51,23 +50,17 @@ class CachedPlace(Place):
         self._place.close()
 
 
-def cached(
-    place: Place,
-    spec: RewardSpec,
-    options: Mapping[str, Any] | None,
-    cache: RewardCache | None,
-) -> Place:
+def cached(place: Place, spec: RewardSpec, cache: RewardCache | None) -> Place:
     """A place behind a cache, if there is one and its reward is repeatable.
 
     Args:
         place: of `spec`.
         spec: what was opened there.
-        options: with which.
         cache: to ask first.
     """
     if cache is None or not place.info.repeatable:
         return place
-    return CachedPlace(place, identify(spec, place.info, options), cache)
+    return CachedPlace(place, identify(spec, place.info), cache)
 
 
 def sample_key(identity: str, sample: Sample) -> bytes | None:

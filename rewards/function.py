@@ -24,7 +24,8 @@ class FunctionReward(Reward):
 
     Args:
         name: what the user typed, `./my.py:score`.
-        function: takes a list of samples and returns as many scores, numbers or None.
+        function: takes a list of samples and returns as many scores, numbers or None. Where the
+            same samples may get other scores next time, its attribute `repeatable` is false.
         options: values of further parameters of the function.
     """
 
@@ -35,6 +36,7 @@ class FunctionReward(Reward):
     ) -> None:
         self.name = name
         self.summary = (inspect.getdoc(function) or "").partition("\n")[0]
+        self.repeatable = bool(getattr(function, "repeatable", True))
         self.function = function
         self.options = dict(options or {})
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 from tdmr1.rewards.hookspecs import ENTRY_POINT_GROUP
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.spec import RewardSpec
 
 
-def identify(spec: RewardSpec, info: RewardInfo, options: Mapping[str, Any] | None = None) -> str:
+def identify(spec: RewardSpec, info: RewardInfo) -> str:
     """A text that is equal for two rewards only if they give equal scores.
 
     Where a reward's code is that of this environment, a hash of it counts beside the version:
@@ -23,12 +21,11 @@ def identify(spec: RewardSpec, info: RewardInfo, options: Mapping[str, Any] | No
 
     Args:
         spec: as which it was opened.
-        info: what it says of itself there.
-        options: that it was made with; JSON.
+        info: what it says of itself there, with the options that it was made with.
     """
     here = spec.place.kind in ("here", "worker")
     code = _fingerprint(_source(spec)) if here else ""
-    parts = [info.contract, info.name, info.version, code, dict(options or {})]
+    parts = [info.contract, info.name, info.version, code, dict(info.options)]
     return json.dumps(parts, sort_keys=True)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Weights
@@ -18,7 +18,7 @@ from tdmr1.rewards.spec import RewardSpec
 
 
 @dataclasses.dataclass(frozen=True)
-class RewardInfo:
+class RewardDescription:
     """All that is to be known of one reward before it is used.
 
     Attributes:
@@ -52,8 +52,23 @@ class RewardInfo:
         bounds = [bound if math.isfinite(bound) else None for bound in self.range]
         return {**dataclasses.asdict(self), "range": bounds}
 
+    @classmethod
+    def from_json(cls, described: Mapping[str, Any]) -> RewardDescription:
+        """What `as_json` made; raises TypeError where it was something else."""
+        low, high = described["range"]
+        return cls(
+            **{
+                **described,
+                "range": (-math.inf if low is None else low, math.inf if high is None else high),
+                "needs": tuple(described["needs"]),
+                "engines": tuple(described["engines"]),
+                "weights": tuple(Weights(**weights) for weights in described["weights"]),
+                "options": tuple(Option(**option) for option in described["options"]),
+            }
+        )
 
-def info(spec: RewardSpec) -> RewardInfo:
+
+def info(spec: RewardSpec) -> RewardDescription:
     """What a reward says of itself.
 
     A reward that is registered as a class is not made for it: its weights are not loaded.
@@ -64,7 +79,7 @@ def info(spec: RewardSpec) -> RewardInfo:
     recipe = import_reward(spec)
     reward = _as_class(recipe.factory) or recipe.make({})
     claim = None if spec.function else find(spec.name)
-    return RewardInfo(
+    return RewardDescription(
         name=spec.name,
         summary=getattr(reward, "summary", ""),
         distribution=claim.distribution if claim else "",

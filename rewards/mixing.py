@@ -7,10 +7,10 @@ reward with large numbers cannot drown another, and only then weighted by `Rewar
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -23,34 +23,11 @@ from tdmr1.rewards.cached import CachedPlace, cached
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.errors import RewardsAllAbstain, RewardSpecInvalid
 from tdmr1.rewards.gates import Gate
+from tdmr1.rewards.pending import Pending, score_batch, wait
 from tdmr1.rewards.places.base import Place
 from tdmr1.rewards.places.opening import open_place
 from tdmr1.rewards.scoring import Outcomes, Scorer
 from tdmr1.rewards.spec import RewardSpec
-
-
-class Pending:
-    """A batch that is being scored.
-
-    Args:
-        futures: reward name -> its outcomes to be.
-    """
-
-    def __init__(self, futures: Mapping[str, Future[Outcomes]]) -> None:
-        self._futures = dict(futures)
-
-    def done(self) -> bool:
-        """Whether `result` would return, or raise, at once."""
-        return all(future.done() for future in self._futures.values())
-
-    def result(self) -> dict[str, Outcomes]:
-        """Reward name -> outcomes of all samples, in the order of the mixture; waits for them.
-
-        Raises:
-            RewardError: as `Scorer`; that of the first reward to fail, without waiting longer.
-        """
-        _wait(self._futures.values())
-        return {name: future.result() for name, future in self._futures.items()}
 
 
 class RewardMix:
@@ -122,7 +99,7 @@ class RewardMix:
 
         def open_one(spec: RewardSpec) -> Place:
             place = open_place(spec, timeout, options.get(spec.name))
-            return cached(place, spec, options.get(spec.name), cache)
+            return cached(place, spec, cache)
 
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}
@@ -138,7 +115,7 @@ class RewardMix:
                 if spec.name not in futures:
                     places[spec.name] = open_one(spec)
                     opened.callback(places[spec.name].close)
-            _wait(futures.values())
+            wait(futures.values())
             places |= {name: future.result() for name, future in futures.items()}
             pairs = [(spec, places[spec.name]) for spec in everything]
             mix = cls(pairs[: len(specs)], max_error_fraction, gates, pairs[len(specs) :])
@@ -147,9 +124,10 @@ class RewardMix:
 
     def submit(self, samples: Sequence[Sample]) -> Pending:
         """Begin to score N samples with every reward, after whatever was submitted before."""
+        now = time.perf_counter()
         return Pending(
             {
-                name: self._lanes[name].submit(partial(scorer, samples))
+                name: self._lanes[name].submit(partial(score_batch, scorer, samples, now))
                 for name, scorer in self.scorers.items()
             }
         )
@@ -179,6 +157,19 @@ class RewardMix:
         places = {name: scorer.place for name, scorer in self.scorers.items()}
         return {name: p.hits for name, p in places.items() if isinstance(p, CachedPlace)}
 
+    def state_dict(self) -> dict[str, dict[str, int]]:
+        """Reward name -> how many samples it has scored, and on how many it failed."""
+        return {
+            name: {"samples": scorer.n_samples, "errors": scorer.n_errors}
+            for name, scorer in self.scorers.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on counting from there, so that a budget for errors is that of the whole run."""
+        for name, scorer in self.scorers.items():
+            scorer.n_samples = state[name]["samples"]
+            scorer.n_errors = state[name]["errors"]
+
     def close(self) -> None:
         """End every thread and process of the rewards; nothing can be scored any more."""
         for name, scorer in self.scorers.items():
@@ -199,14 +190,6 @@ def _weights(specs: Sequence[RewardSpec]) -> dict[str, float]:
             )
         weights[spec.name] = spec.weight
     return weights
-
-
-def _wait(futures: Collection[Future[Any]]) -> None:
-    """Until all are done, or one has failed; raises what it failed with."""
-    concurrent.futures.wait(futures, return_when=FIRST_EXCEPTION)
-    for future in futures:
-        if future.done():
-            future.result()
 
 
 def _close(future: Future[Place]) -> None:

@@ -68,12 +68,9 @@ def open_rewards(
             raise RewardSpecInvalid(
                 f"{spec.name!r} has a weight, which only training uses; write {spec.name} alone"
             )
-    of_each = {specs[0].name: options}
-    mix = RewardMix.open(specs, timeout, max_error_fraction, of_each, cache=cache)
-    identities = {
-        spec.name: identify(spec, mix.scorers[spec.name].place.info, of_each.get(spec.name))
-        for spec in specs
-    }
+    of_first = {specs[0].name: options}
+    mix = RewardMix.open(specs, timeout, max_error_fraction, of_first, cache=cache)
+    identities = {spec.name: identify(spec, mix.scorers[spec.name].place.info) for spec in specs}
     return mix, identities
 
 

@@ -98,6 +98,11 @@ def visible(name: str) -> bool:
     return not names or name in names
 
 
+def is_installed(name: str) -> bool:
+    """Whether a package here announces a reward, also where it is hidden or broken."""
+    return name in _all()
+
+
 def hidden() -> list[str]:
     """Names of the installed rewards that `TDMR1_REWARDS` hides."""
     if not os.environ.get(LIMIT):
@@ -152,6 +157,13 @@ def _all() -> dict[str, list[Announcement]]:
 
 
 def _unknown(name: str, known: Mapping[str, object]) -> str:
+    from tdmr1.rewards.places.environment import installed_environments  # it imports this module
+
+    if name in [environment.name for environment in installed_environments()]:
+        return (
+            f"reward {name!r} is installed in an environment of its own alone; "
+            f"let it run there: --reward {name}@env"
+        )
     nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
     return (

@@ -63,9 +63,9 @@ class Scorer:
 
     Without a budget the first error stops the run. With one, the samples of a batch on which
     the reward failed are scored once more, each alone, and those that fail again are counted as
-    errors. A batch over which its process was lost is not: the place has already scored it
-    twice, so that all of it is counted. The run stops when the share of errors in all samples so
-    far exceeds the budget. An error never becomes a number.
+    errors. A batch over which its process was lost, or answered nonsense, is not: the place has
+    already scored it twice, so that all of it is counted. The run stops when the share of errors
+    in all samples so far exceeds the budget. An error never becomes a number.
 
     Args:
         place: where the reward runs.

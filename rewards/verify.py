@@ -36,8 +36,10 @@ def verified(reward: InstalledReward, time_limit: float = TIME_LIMIT) -> Install
 
 def _tried(reward: InstalledReward, time_limit: float, remedy: str) -> str:
     """The status that a child process gives, or that its end means."""
+    # -I: neither this folder nor the user's own packages are seen in an environment of its own.
+    isolated = [] if reward.place == HERE else ["-I"]
     with subprocess.Popen(
-        [reward.python, "-m", __name__, reward.name],
+        [reward.python, *isolated, "-m", __name__, reward.name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

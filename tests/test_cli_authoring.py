@@ -68,13 +68,13 @@ def test_info_of_a_function_in_a_file(tdmr1, tmp_path):
 
 
 def test_check_is_a_table_and_passes(tdmr1, red):
-    status, out, err = tdmr1("rewards", "check", "red")
+    status, out, _ = tdmr1("rewards", "check", "red")
     assert status == 0
     assert "range kept passed 0 to 1, of 0 to 1" in rows(out)
     assert any(
         row.startswith("tells good from bad not checked it has no golden") for row in rows(out)
     )
-    assert "loading" in err and "loading" not in out
+    assert "loading" not in out
 
 
 def test_check_for_programs_fails_with_an_exit_status(tdmr1, red):
@@ -105,6 +105,39 @@ def test_check_of_a_function_in_a_file(tdmr1, tmp_path, monkeypatch):
     status, out, _ = tdmr1(*arguments)
     assert status == 0
     assert json.loads(out)["checks"]["range kept"]["status"] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [
+        ("import ctypes; ctypes.string_at(0)", "was ended by SIGSEGV"),
+        ("os.write(1, b'no licence'); os._exit(0)", "ended with exit status 0"),
+    ],
+)
+def test_check_of_a_reward_that_ends_its_process_is_a_table_that_says_so(
+    tdmr1, install, action, says
+):
+    code = CODE.replace('print("scoring")', f"if not samples: {action}")
+    install("tdmr1-reward-red", ["red"], code=code, keywords="tdmr1-contract-1")
+    status, out, _ = tdmr1("rewards", "check", "red", "--json")
+    report = json.loads(out)
+    assert (status, report["passed"]) == (1, False)
+    found = report["checks"]
+    assert found["one pixel"]["status"] == "passed"
+    assert found["empty batch"]["status"] == "failed"
+    text = found["empty batch"]["text"]
+    assert f"the process of reward 'red' {says} while it should be checked" in text
+    assert "its last lines of output:" in text
+    assert found["latency"]["text"] == "its process ended in an earlier check"
+    assert tdmr1("rewards", "check", "red")[:1] == (1,)
+
+
+@pytest.mark.parametrize("place", ["http://localhost:1", "worker", "ray"])
+@pytest.mark.parametrize("command", ["info", "check"])
+def test_a_reward_elsewhere_is_not_looked_at_from_here(tdmr1, red, command, place):
+    status, _, err = tdmr1("rewards", command, f"red@{place}")
+    assert status == 1
+    assert "drop @" in err
 
 
 @pytest.mark.parametrize("command", ["info", "check"])

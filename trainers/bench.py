@@ -71,19 +71,23 @@ class Timing:
 
 
 def untrained(config: TrainConfig) -> Reinforcement:
-    """A training to time.
+    """A training to time, to be closed.
 
     Raises:
         UserError: the generator or a reward cannot be loaded.
     """
     if not config.rewards:
         config = config.model_copy(update={"rewards": (f"{__name__}:{brightness.__name__}",)})
-    judge = new_judge(config)
-    accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model, config.generator), accelerator)
-    known = config.prompts is not None or generator.prompts("train")
-    prompts = read_split(config, generator, "train") if known else [PROMPT]
-    return Reinforcement(config, generator, prompts, judge, accelerator)
+    with contextlib.ExitStack() as opened:
+        judge = new_judge(config)
+        opened.callback(judge.close)
+        accelerator = new_accelerator(config.precision, config.seed)
+        generator = prepared(load_generator(config.model, config.generator), accelerator)
+        known = config.prompts is not None or generator.prompts("train")
+        prompts = read_split(config, generator, "train") if known else [PROMPT]
+        stage = Reinforcement(config, generator, prompts, judge, accelerator)
+        opened.pop_all()
+    return stage
 
 
 def bench(stage: Reinforcement, repeats: int) -> Timing:
@@ -92,7 +96,10 @@ def bench(stage: Reinforcement, repeats: int) -> Timing:
     for repeat in range(repeats + 1):
         started = time.perf_counter()
         with recorded() as calls:
-            scoring = stage.collect()["seconds/reward"]
+            stage.collect()
+            collected = time.perf_counter()
+            stage.wait()  # so that nothing runs beside the networks
+            scoring = time.perf_counter() - collected
             stage.update()
         iteration = time.perf_counter() - started
         networks = sum(_alone(stage, call) for call in calls)

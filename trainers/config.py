@@ -7,6 +7,7 @@ command line's own arguments.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -83,6 +84,9 @@ class TrainConfig(RunOptions):
     method: TDMR1Options = TDMR1Options()
 
 
+_KEY_PART = re.compile(r"""\s*(?:(["'])(?P<quoted>.+?)\1|(?P<bare>[^.="']+?))\s*(?P<end>[.=])""")
+"""One part of a key, as in TOML, up to the dot or the equals sign after it."""
+
 AnyConfig: TypeAlias = TrainConfig | DistillConfig
 Config = TypeVar("Config", bound=RunOptions)
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -101,7 +105,8 @@ def build_config(
         kind: TrainConfig or DistillConfig.
         preset: name of an installed one; by default MODEL-KIND, e.g. shapes-train, if there is.
         file: TOML.
-        settings: "key=value"; nested keys have dots, values are TOML, or plain text.
+        settings: "key=value"; nested keys have dots, and quotes around a part that has dots of
+            its own; values are TOML, or plain text.
         overrides: from the command line's own arguments; None values are left out.
 
     Raises:
@@ -158,16 +163,24 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set {setting!r}: write it as key=value, e.g. --set method.beta=10")
+    key: list[str] = []
+    end, at = ".", 0
+    while end == ".":
+        if (part := _KEY_PART.match(setting, at)) is None:
+            raise UserError(
+                f"--set {setting!r}: write it as key=value, e.g. --set method.beta=10, or "
+                """--set 'reward_options."./my.py:score".gain=3'"""
+            )
+        key.append(part["quoted"] or part["bare"])
+        end, at = part["end"], part.end()
+    text = setting[at:]
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = None if text.lower() == "none" else text
     nested: Any = value
-    for part in reversed(key.strip().split(".")):
-        nested = {part: nested}
+    for name in reversed(key):
+        nested = {name: nested}
     return dict(nested)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,24 +35,24 @@ def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
     Raises:
         UserError, Interrupted: as `run_loop`; or something cannot be loaded.
     """
-    stage = new_stage(config)
-    generator = stage.generator
-    heldout = read_split(config, generator, "heldout")
-    evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
-    student = few_step(generator, stage.student, stage.steps)
-    observer = Observer(evaluation, student, config, run)
-    run.start(config)
-    try:
-        run_loop(stage, config, run, Progress(console), observer)
-    finally:
-        run.close()
-    with writing(run.student):
-        stage.method.roles.save(stage.student, run.student)
-    if stage.judge is not None:
-        teacher = many_step(generator, stage.method.teacher)
-        console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
-        run.report("teacher", evaluation(teacher))
-        console.print(as_table(run.reports()), highlight=False)
+    with contextlib.closing(new_stage(config)) as stage:
+        generator = stage.generator
+        heldout = read_split(config, generator, "heldout")
+        evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
+        student = few_step(generator, stage.student, stage.steps)
+        observer = Observer(evaluation, student, config, run)
+        run.start(config)
+        try:
+            run_loop(stage, config, run, Progress(console), observer)
+        finally:
+            run.close()
+        with writing(run.student):
+            stage.method.roles.save(stage.student, run.student)
+        if stage.judge is not None:
+            teacher = many_step(generator, stage.method.teacher)
+            console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
+            run.report("teacher", evaluation(teacher))
+            console.print(as_table(run.reports()), highlight=False)
     run.write_provenance()
 
 
@@ -85,18 +86,19 @@ def evaluate(
         changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})
-    trained, judge = _trained(run), new_judge(config)
-    generator, roles, student = _student(config)
-    prompts = read_split(config, generator, "heldout")
-    device = next(generator.network.parameters()).device
-    evaluation = Evaluation(config, generator, prompts, judge, device)
-    sampler = few_step(generator, student, config.method.steps)
-    reports = {"teacher": evaluation(many_step(generator, roles.teacher))}
-    if isinstance(config, TrainConfig):
-        roles.load(student, student_folder(config, generator))
-    reports["before"] = evaluation(sampler)
-    roles.load(student, trained)
-    reports["after"] = evaluation(sampler)
+    trained = _trained(run)
+    with contextlib.closing(new_judge(config)) as judge:
+        generator, roles, student = _student(config)
+        prompts = read_split(config, generator, "heldout")
+        device = next(generator.network.parameters()).device
+        evaluation = Evaluation(config, generator, prompts, judge, device)
+        sampler = few_step(generator, student, config.method.steps)
+        reports = {"teacher": evaluation(many_step(generator, roles.teacher))}
+        if isinstance(config, TrainConfig):
+            roles.load(student, student_folder(config, generator))
+        reports["before"] = evaluation(sampler)
+        roles.load(student, trained)
+        reports["after"] = evaluation(sampler)
     return reports
 
 

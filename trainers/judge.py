@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from tdmr1.rewards.errors import RewardOptionInvalid
 from tdmr1.rewards.gates import Gate
 from tdmr1.rewards.listing import warn_of_unusable
 from tdmr1.rewards.mixing import RewardMix, check_coverage
+from tdmr1.rewards.pending import Pending
 from tdmr1.rewards.scoring import Outcomes
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1.trainers.images import to_uint8
@@ -36,7 +36,7 @@ class Judgement:
         outcomes: reward name -> outcomes, also of rewards that only a gate looks at.
         closed: gate -> bool (N,), the samples that it holds back.
         cache_hits: reward name -> share of the samples that its cache knew, in [0, 1].
-        seconds: that scoring took.
+        seconds: that scoring took, whoever waited for it.
     """
 
     outcomes: Mapping[str, Outcomes]
@@ -80,9 +80,14 @@ class Judge:
                 f"selected are: {', '.join(names)}"
             )
         warn_of_unusable(names)
-        self.mix = RewardMix.open(
-            specs, timeout, max_error_fraction, options, parsed, open_cache(cache)
-        )
+        self._cache = open_cache(cache)
+        self.mix = RewardMix.open(specs, timeout, max_error_fraction, options, parsed, self._cache)
+
+    def close(self) -> None:
+        """End every thread and process of the rewards, and let go of the cache."""
+        self.mix.close()
+        if self._cache is not None:
+            self._cache.close()
 
     def __call__(
         self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
@@ -92,22 +97,33 @@ class Judge:
         Raises:
             RewardError: a reward failed, hung, or answered nonsense.
         """
+        return self.result(self.submit(generator, latents, prompts))
+
+    def submit(self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]) -> Pending:
+        """Decode N latents made for N prompts, and begin to score them."""
         images = np.concatenate(
             [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]
         )
-        started = time.perf_counter()
-        samples = [
-            Sample(image, prompt.text, prompt.metadata)
-            for image, prompt in zip(images, prompts, strict=True)
-        ]
-        before = self.mix.cache_hits()
-        outcomes = self.mix.score(samples)
-        after = self.mix.cache_hits()
+        return self.mix.submit(
+            [
+                Sample(image, prompt.text, prompt.metadata)
+                for image, prompt in zip(images, prompts, strict=True)
+            ]
+        )
+
+    def result(self, pending: Pending) -> Judgement:
+        """Wait for what was submitted.
+
+        Raises:
+            RewardError: a reward failed, hung, or answered nonsense.
+        """
+        scored = pending.scored()
+        outcomes = {name: s.outcomes for name, s in scored.items()}
         return Judgement(
             outcomes,
             self.mix.closed(outcomes),
-            {name: (after[name] - before[name]) / len(samples) for name in after},
-            time.perf_counter() - started,
+            {n: s.known / len(s.outcomes) for n, s in scored.items() if s.known is not None},
+            max(s.seconds for s in scored.values()),
         )
 
     def try_on(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 from tdmr1.core.surrogate import Metrics
 from tdmr1.errors import UserError
@@ -33,9 +35,9 @@ def run_loop(
 ) -> None:
     """Train from the run's last checkpoint, or from nothing, to `config.iterations`.
 
-    Observing and collecting change no weights, so whatever goes wrong there (a reward, a full
-    disk, Ctrl-C) the run is saved as it was before. What goes wrong in an update, or a kill,
-    costs the iterations since the last checkpoint.
+    Whatever goes wrong in an iteration (a reward, a loss, Ctrl-C), the run is saved as it was
+    before that iteration, of which a copy is kept: fake and student move before the scores are
+    there. A kill costs the iterations since the last checkpoint.
 
     Args:
         stage: what is trained.
@@ -48,11 +50,14 @@ def run_loop(
         Interrupted: Ctrl-C; the iteration under way was finished and saved.
         UserError: the checkpoint is not this run's; a reward failed; the training diverged.
     """
-    iteration = _restore(stage, run)
+    iteration = _restore(stage, run, progress)
     run.forget_from(iteration)
 
-    def save() -> None:
-        run.save(stage.state_dict(), iteration, config.checkpoints_kept)
+    def state() -> dict[str, Any]:
+        return {**stage.state_dict(), "totals": progress.totals}
+
+    def save(state: dict[str, Any]) -> None:
+        run.save(state, iteration, config.checkpoints_kept)
 
     with progress.showing(iteration, config.iterations), _interruptions(progress) as pressed:
 
@@ -64,28 +69,27 @@ def run_loop(
             return metrics
 
         while iteration < config.iterations:
-            cursor = stage.cursor()
+            before = copy.deepcopy(state())
             try:
                 metrics = observed()
                 started = time.perf_counter()
-                progress.doing("generating, scoring")
+                progress.doing("generating")
                 metrics |= stage.collect()
+                progress.doing("learning, scoring")
+                metrics |= stage.update()
             except BaseException:
-                stage.rewind(cursor)
-                save()
+                save(before)
                 raise
-            progress.doing("learning")
-            metrics |= stage.update()
             metrics["seconds/iteration"] = time.perf_counter() - started
             run.log(iteration, metrics)
             iteration += 1
             progress.update(iteration, metrics)
             if iteration % config.checkpoint_every == 0 or iteration == config.iterations:
-                save()
+                save(state())
         run.log(iteration, observed())
 
 
-def _restore(stage: Stage, run: RunFolder) -> int:
+def _restore(stage: Stage, run: RunFolder, progress: Progress) -> int:
     """Load the run's last checkpoint, if there is one; the iterations that were done."""
     if (state := run.last_checkpoint()) is None:
         return 0
@@ -96,6 +100,7 @@ def _restore(stage: Stage, run: RunFolder) -> int:
         )
     try:
         stage.load_state_dict(state)
+        progress.totals = state["totals"]
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the checkpoint in {run.path} is of another model, or of other options than its "

@@ -35,7 +35,8 @@ _SHOWN = {
     "groups_without_signal": "groups without signal",
     "fake/loss": "fake loss",
     "seconds/iteration": "seconds an iteration",
-    "seconds/reward": "of which rewards",
+    "seconds/reward": "of scoring",
+    "seconds/waiting": "of waiting for scores",
 }
 
 
@@ -44,12 +45,15 @@ class Progress:
 
     Args:
         console: where to; on anything but a terminal a line every PLAIN_EVERY iterations.
+
+    Attributes:
+        totals: abstentions and errors so far, by their metric; a run that goes on sets them.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._windows: dict[str, deque[float]] = {}
-        self._totals: dict[str, float] = {}
+        self.totals: dict[str, float] = {}
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -93,7 +97,7 @@ class Progress:
         assert self._task is not None, "outside of `showing`"
         for name, value in metrics.items():
             if name.startswith(("abstained/", "errors/")):
-                self._totals[name] = self._totals.get(name, 0.0) + value
+                self.totals[name] = self.totals.get(name, 0.0) + value
             elif not math.isnan(value):
                 self._windows.setdefault(name, deque(maxlen=WINDOW)).append(value)
         self._bar.update(self._task, completed=iteration)
@@ -113,7 +117,7 @@ class Progress:
         for name, label in _SHOWN.items():
             if name in means:
                 yield label, f"{means[name]:.3g}"
-        for name, total in self._totals.items():
+        for name, total in self.totals.items():
             yield name.replace("/", " "), f"{total:.0f}"
 
     def _render(self) -> RenderableType:

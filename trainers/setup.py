@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ TRIED = 64
 
 
 def new_stage(config: AnyConfig) -> Stage:
-    """Whatever `config` trains."""
+    """Whatever `config` trains, to be closed."""
     return reinforcement(config) if isinstance(config, TrainConfig) else distillation(config)
 
 
@@ -28,11 +29,16 @@ def distillation(config: DistillConfig) -> Distillation:
     Raises:
         UserError: one of them cannot be loaded, or there are no prompts.
     """
-    judge = new_judge(config) if config.rewards else None
-    accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model, config.generator), accelerator)
-    prompts = read_split(config, generator, "train")
-    return Distillation(config, generator, prompts, judge, accelerator)
+    with contextlib.ExitStack() as opened:
+        judge = new_judge(config) if config.rewards else None
+        if judge is not None:
+            opened.callback(judge.close)
+        accelerator = new_accelerator(config.precision, config.seed)
+        generator = prepared(load_generator(config.model, config.generator), accelerator)
+        prompts = read_split(config, generator, "train")
+        stage = Distillation(config, generator, prompts, judge, accelerator)
+        opened.pop_all()
+    return stage
 
 
 def reinforcement(config: TrainConfig) -> Reinforcement:
@@ -41,15 +47,18 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
     Raises:
         UserError: as above; a reward does not work, or none scores any of the prompts.
     """
-    judge = new_judge(config)
-    accelerator = new_accelerator(config.precision, config.seed)
-    generator = prepared(load_generator(config.model, config.generator), accelerator)
-    student = student_folder(config, generator)
-    prompts = read_split(config, generator, "train")
-    tried = new_stream(config, prompts).next(TRIED)
-    judge.try_on(generator, tried, accelerator.device)
-    stage = Reinforcement(config, generator, prompts, judge, accelerator)
-    stage.start_from(student)
+    with contextlib.ExitStack() as opened:
+        judge = new_judge(config)
+        opened.callback(judge.close)
+        accelerator = new_accelerator(config.precision, config.seed)
+        generator = prepared(load_generator(config.model, config.generator), accelerator)
+        student = student_folder(config, generator)
+        prompts = read_split(config, generator, "train")
+        tried = new_stream(config, prompts).next(TRIED)
+        judge.try_on(generator, tried, accelerator.device)
+        stage = Reinforcement(config, generator, prompts, judge, accelerator)
+        stage.start_from(student)
+        opened.pop_all()
     return stage
 
 

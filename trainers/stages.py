@@ -19,6 +19,7 @@ from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySample
 from tdmr1.core.surrogate import Metrics
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
+from tdmr1.rewards.pending import Pending
 from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.judge import Judge, Judgement
 from tdmr1.trainers.prompts import PromptStream, kind_of
@@ -52,11 +53,20 @@ class Stage(abc.ABC):
 
     @abc.abstractmethod
     def collect(self) -> Metrics:
-        """Generate, and score, what the next update learns from. Changes no weights."""
+        """Generate what the next update learns from, and begin to score it; no weights change."""
 
     @abc.abstractmethod
     def update(self) -> Metrics:
-        """Learn from what was collected."""
+        """Learn from what was collected, and from its scores, as soon as they are there.
+
+        Raises:
+            RewardError: a reward failed; some of the weights have changed by then.
+        """
+
+    def close(self) -> None:
+        """End every thread and process of the rewards."""
+        if self.judge is not None:
+            self.judge.close()
 
     @property
     def generator(self) -> Generator:
@@ -67,31 +77,22 @@ class Stage(abc.ABC):
         """The averaged student: what is evaluated and exported."""
         return self.method.student_ema
 
-    def cursor(self) -> dict[str, Any]:
-        """The positions in all random streams."""
-        return {
-            "prompts": self._prompts.state_dict(),
-            "draws": self._draws.state_dict(),
-            "torch": torch.get_rng_state(),
-        }
-
-    def rewind(self, cursor: Mapping[str, Any]) -> None:
-        """Back to where `cursor` was taken."""
-        self._prompts.load_state_dict(cursor["prompts"])
-        self._draws.load_state_dict(cursor["draws"])
-        torch.set_rng_state(cursor["torch"])
-
     def state_dict(self) -> dict[str, Any]:
-        """All that the following iterations depend on."""
+        """All that the following iterations depend on. Its tensors change as training goes on."""
         return {
             "model": self.generator.name,
             "method": self.method.state_dict(),
-            "cursor": self.cursor(),
+            "prompts": self._prompts.state_dict(),
+            "torch": torch.get_rng_state(),
+            "rewards": {} if self.judge is None else self.judge.mix.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
-        self.rewind(state["cursor"])
+        self._prompts.load_state_dict(state["prompts"])
+        torch.set_rng_state(state["torch"])
+        if self.judge is not None:
+            self.judge.mix.load_state_dict(state["rewards"])
 
     def _noise(self, count: int) -> torch.Tensor:
         shape = (count, *self.generator.latent_shape)
@@ -156,7 +157,7 @@ class Reinforcement(Stage):
             if options.rollout == "ode"
             else SdeSampler(self.steps, generator.shift, self._draws.noise)
         )
-        self._collected: tuple[Rollout, list[Feedback]] | None = None
+        self._collected: tuple[Rollout, Pending, list[Prompt]] | None = None
 
     def start_from(self, folder: Path) -> None:
         """Student, its average and the fake begin as the distilled one in `folder`."""
@@ -174,19 +175,31 @@ class Reinforcement(Stage):
         noise = self._noise(len(group))
         rollout = self._sampler.rollout(self.method.student, condition, group, noise)
         samples = [prompt for prompt in drawn for _ in range(per_group)]
-        judgement = self.judge(self.generator, rollout.latents, samples)
-        self._collected = rollout, self.judge.feedback(judgement, self.device)
-        return {
-            **_reward_metrics(judgement, samples, self._balance),
-            "seconds/reward": judgement.seconds,
-            "seconds/collect": time.perf_counter() - started,
-        }
+        pending = self.judge.submit(self.generator, rollout.latents, samples)
+        self._collected = rollout, pending, samples
+        return {"seconds/collect": time.perf_counter() - started}
+
+    def wait(self) -> None:
+        """Until what was collected has been scored; `update` does so when it needs the scores."""
+        assert self._collected is not None, "collect comes first"
+        self._collected[1].result()
 
     def update(self) -> Metrics:
         assert self._collected is not None, "collect comes first"
+        (rollout, pending, samples), self._collected = self._collected, None
+        metrics: Metrics = {}
         started = time.perf_counter()
-        metrics = self.method.reinforce(*self._collected)
-        return {**metrics, "seconds/update": time.perf_counter() - started}
+
+        def feedback() -> list[Feedback]:
+            asked = time.perf_counter()
+            metrics["seconds/tdm"] = asked - started
+            judgement = self.judge.result(pending)
+            metrics.update(_reward_metrics(judgement, samples, self._balance))
+            metrics["seconds/waiting"] = time.perf_counter() - asked
+            return self.judge.feedback(judgement, self.device)
+
+        learnt = self.method.reinforce(rollout, feedback)
+        return {**metrics, **learnt, "seconds/update": time.perf_counter() - started}
 
 
 def new_stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:
@@ -198,9 +211,10 @@ def _reward_metrics(
     judgement: Judgement, samples: Sequence[Prompt], balance: str | None
 ) -> Metrics:
     """Mean reward in all and per value of the balance key; counts of abstentions and errors;
-    shares of the samples that gates hold back, and of those that a cache knew."""
+    shares of the samples that gates hold back, and of those that a cache knew; seconds."""
     metrics: Metrics = {f"gated/{gate}": float(c.mean()) for gate, c in judgement.closed.items()}
     metrics |= {f"cache/{name}": share for name, share in judgement.cache_hits.items()}
+    metrics["seconds/reward"] = judgement.seconds
     for name, outcomes in judgement.outcomes.items():
         metrics[f"abstained/{name}"] = float(outcomes.abstained.sum())
         metrics[f"errors/{name}"] = float(outcomes.errors.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.checks.answers import (
@@ -24,6 +24,9 @@ from tdmr1.rewards.contract import Golden, Reward
 from tdmr1.rewards.discovery import load
 from tdmr1.rewards.errors import RewardBroken, RewardError, RewardTimeout, blaming
 from tdmr1.rewards.spec import RewardSpec
+
+LOADS = "loads"
+"""What comes before all checks: the reward is made, with its golden images."""
 
 CHECKS: tuple[Check, ...] = (
     states_what_it_is,
@@ -50,10 +53,22 @@ def name_of(check: Check) -> str:
 
 
 def check_reward(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Finding]:
-    """Load a reward and run all checks on it.
+    """Load a reward in this process and run all checks on it.
 
     Returns:
-        Name of the check -> finding; the first is "loads".
+        Name of the check -> finding, as `checking`.
+
+    Raises:
+        RewardNotFound, RewardOptionInvalid: as `checking`.
+    """
+    return dict(checking(spec, options))
+
+
+def checking(spec: RewardSpec, options: Mapping[str, Any]) -> Iterator[tuple[str, Finding]]:
+    """Load a reward in this process, then run one check after another.
+
+    Yields:
+        Name of the check and finding; the first is that of `LOADS`.
 
     Raises:
         RewardNotFound, RewardOptionInvalid: as `load`. That a reward is broken is a finding.
@@ -63,11 +78,13 @@ def check_reward(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Find
         reward = load(spec, options)
         goldens = goldens_of(reward)
     except RewardBroken as error:
-        rest = {name_of(check): not_checked("it does not load") for check in CHECKS}
-        return {"loads": failed(str(error)), **rest}
+        yield LOADS, failed(str(error))
+        for check in CHECKS:
+            yield name_of(check), not_checked("it does not load")
+        return
     seconds = time.perf_counter() - started
-    loads = passed(f"in {seconds:.1f} s", seconds=seconds)
-    return {"loads": loads, **run_checks(reward, goldens)}
+    yield LOADS, passed(f"in {seconds:.1f} s", seconds=seconds)
+    yield from run_checks(reward, goldens)
 
 
 def goldens_of(reward: Reward) -> list[Golden]:
@@ -80,19 +97,22 @@ def goldens_of(reward: Reward) -> list[Golden]:
         return list(reward.goldens())
 
 
-def run_checks(reward: Reward, goldens: Sequence[Golden]) -> dict[str, Finding]:
-    """Run all checks; when the reward does not return, the rest is not checked."""
-    findings: dict[str, Finding] = {}
+def run_checks(reward: Reward, goldens: Sequence[Golden]) -> Iterator[tuple[str, Finding]]:
+    """Run all checks; when the reward does not return, the rest is not checked.
+
+    Yields:
+        Name of the check and finding.
+    """
     hangs = False
     for check in CHECKS:
         if hangs:
-            findings[name_of(check)] = not_checked("it did not return from an earlier check")
+            yield name_of(check), not_checked("it did not return from an earlier check")
             continue
         try:
-            findings[name_of(check)] = check(reward, goldens)
+            finding = check(reward, goldens)
         except RewardError as error:
-            findings[name_of(check)] = failed(str(error))
+            finding = failed(str(error))
             hangs = isinstance(error, RewardTimeout)
         except Exception as error:  # attributes that are not of the contract's types
-            findings[name_of(check)] = failed(f"{type(error).__name__}: {error}")
-    return findings
+            finding = failed(f"{type(error).__name__}: {error}")
+        yield name_of(check), finding

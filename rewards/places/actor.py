@@ -7,7 +7,7 @@ from typing import Any
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward, Sample, Score
-from tdmr1.rewards.errors import RewardError, RewardLost
+from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardLost
 from tdmr1.rewards.places.base import SLOW, RewardInfo
 from tdmr1.rewards.places.here import call
 from tdmr1.rewards.places.loading import load_described
@@ -83,7 +83,7 @@ class Actor:
         header = self._wait(asked, seconds, f"score {len(samples)} samples", SLOW)
         try:
             return read_scores(header, samples, info)
-        except FrameInvalid as error:
+        except (FrameInvalid, RewardAnswerInvalid) as error:
             raise self._lost(f"answered nonsense: {error}") from None
 
     def end(self) -> None:

@@ -86,9 +86,11 @@ class Place(abc.ABC):
 
         Raises:
             RewardFailed: the reward raised.
-            RewardAnswerInvalid: it returned something else than N scores, finite and in range.
+            RewardAnswerInvalid: it returned something else than N scores, finite and in range, in
+                this process; elsewhere such an answer counts as lost.
             RewardTimeout: it hangs, and cannot be ended; nothing more may be asked of this place.
-            RewardLost: whoever scores elsewhere was lost twice over this batch.
+            RewardLost: whoever scores elsewhere was lost twice over this batch: it ended, hung
+                past its time limit, or answered nonsense.
             RewardRefused: whoever scores elsewhere will not.
         """
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tdmr1.rewards.background import Lane
 from tdmr1.rewards.contract import Sample, Score
-from tdmr1.rewards.errors import RewardLost, RewardRefused
+from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
@@ -92,7 +92,7 @@ class Server:
             return read_scores(answer, samples, info)
         except RewardLost as error:
             raise WorkerLost(f"{self}: {error}") from None
-        except FrameInvalid as error:
+        except (FrameInvalid, RewardAnswerInvalid) as error:
             raise self._lost(f"answered nonsense: {error}") from None
 
     def close(self) -> None:

@@ -17,6 +17,4 @@ def open_env(name: str, timeout: float = 60.0, options: Mapping[str, Any] | None
         RewardError: as `Worker`.
     """
     environment = find_environment(name)
-    # -I: neither the folder that we are in nor the user's own packages are seen there.
-    python = [str(environment.interpreter), "-I"]
-    return Worker(name, timeout, options, python, environment.variables())
+    return Worker(name, timeout, options, environment.python_command(), environment.variables())

@@ -64,6 +64,16 @@ class Environment:
             return f"speaks contract {self.contract}, and this tdmr1 contract {CONTRACT_VERSION}"
         return ""
 
+    @property
+    def place(self) -> str:
+        """In words, as `tdmr1 rewards list` shows it."""
+        return f"own environment (python {self.python.rpartition('.')[0]})"
+
+    def python_command(self) -> list[str]:
+        """Starts its Python; neither the folder that we are in nor the user's own packages are
+        seen there."""
+        return [str(self.interpreter), "-I"]
+
     def variables(self) -> dict[str, str]:
         """The environment variables of a process in it: none that leads to packages elsewhere."""
         kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
@@ -94,7 +104,7 @@ def listed() -> list[InstalledReward]:
             version=environment.version,
             contract=environment.contract,
             summary=environment.summary,
-            place=f"own environment (python {environment.python.rpartition('.')[0]})",
+            place=environment.place,
             python=str(environment.interpreter),
             status=_status(environment),
         )

@@ -111,7 +111,7 @@ def read_info(header: Header, name: str) -> RewardInfo:
         RewardRefused: it is another reward, or speaks another contract.
         FrameInvalid: it says nothing of the kind.
     """
-    _raise_error(header)
+    raise_error(header)
     match header.get("info"):
         case {
             "name": str(its_name),
@@ -150,7 +150,7 @@ def read_scores(header: Header, samples: Sequence[Sample], info: RewardInfo) -> 
         RewardError: what the other side says went wrong.
         FrameInvalid: it answered something else than N scores, finite and in range.
     """
-    _raise_error(header)
+    raise_error(header)
     scores = unpack_scores(header.get("scores"))
     try:
         return checked(scores, samples, info.name, info.range)
@@ -159,7 +159,8 @@ def read_scores(header: Header, samples: Sequence[Sample], info: RewardInfo) -> 
         raise FrameInvalid(str(error)) from None
 
 
-def _raise_error(header: Header) -> None:
+def raise_error(header: Header) -> None:
+    """Raise what the other side reports, a `RewardError`; nothing where it reports nothing."""
     match header.get("error"):
         case None:
             return

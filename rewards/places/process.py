@@ -57,6 +57,11 @@ class Child:
         self._output = Output(self._process.stdout)
 
     @property
+    def process(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether it can be asked."""
         return self._wire.fileno() >= 0 and self._process.poll() is None

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
-from tdmr1.rewards.errors import RewardLost, RewardRefused
+from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
 from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
 from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
@@ -36,7 +36,8 @@ class Worker(Place):
     """A reward in a child process. Its images lie in memory that both processes map.
 
     A child that ends, hangs past the time limit or answers nonsense is started again and its
-    batch is scored once more, never a third time. One whose reward merely raised goes on.
+    batch is scored once more, never a third time. Nonsense is whatever is no valid answer: also
+    NaN, or a score too few. One whose reward merely raised goes on.
 
     Args:
         name: of the reward.
@@ -104,6 +105,12 @@ class Worker(Place):
                 self._child.close()
         self._memory.close()
 
+    @property
+    def process(self) -> int | None:
+        """The number of the process that has the reward now; None after `close`."""
+        child = self._child
+        return child.process if child is not None and not self._closed else None
+
     def _request(self, samples: Sequence[Sample]) -> bytes:
         with sendable(self._name):
             return b"".join(encode(score_request(samples, memory=True)))
@@ -117,7 +124,7 @@ class Worker(Place):
             memory.renew()
         try:
             return read_scores(answer, samples, self.info)
-        except FrameInvalid as error:
+        except (FrameInvalid, RewardAnswerInvalid) as error:
             raise child.lost(f"should {what}, and answered nonsense: {error}") from None
 
     def _living(self) -> Child:

@@ -24,12 +24,13 @@ def evaluations(monkeypatch):
 
 @pytest.fixture
 def rewarded(new_rollout):
-    """A rollout of the student, and the mean of its first latent channel as a reward."""
+    """A rollout of the student, and what gives the mean of its first channel as a reward."""
 
     def rewarded(algorithm, seed=0):
         rollout = new_rollout(algorithm.student, algorithm.generator, seed=seed)
         values = rollout.latents[:, 0].mean((1, 2))
-        return rollout, [Feedback("mean", values, torch.ones(8, dtype=torch.bool))]
+        feedback = [Feedback("mean", values, torch.ones(8, dtype=torch.bool))]
+        return rollout, lambda: feedback
 
     return rewarded
 
@@ -57,6 +58,23 @@ def test_an_iteration_moves_every_role_and_reports_finite_numbers(new_tdmr1, rew
     del metrics["surrogate/agreement"]  # the surrogate starts as the teacher: nothing to rank
     assert all(value == value and abs(value) < 1e6 for value in metrics.values())
     assert metrics["groups_without_signal"] == 0
+
+
+def test_the_rewards_are_waited_for_when_only_the_surrogate_is_left(new_tdmr1, rewarded):
+    algorithm = new_tdmr1(reference="ema")
+    rollout, feedback = rewarded(algorithm)
+
+    def compare():
+        return {r.name for r in algorithm.all_roles() if not same(before[r.name], r.state_dict())}
+
+    def same(a, b):
+        return all(torch.equal(a[name], b[name]) for name in a)
+
+    before = copy.deepcopy({role.name: role.state_dict() for role in algorithm.all_roles()})
+    moved = []
+    algorithm.reinforce(rollout, lambda: moved.append(compare()) or feedback())
+    assert moved == [{"student", "fake", "student_ema"}]
+    assert compare() == moved[0] | {"surrogate", "reference", "anchor"}
 
 
 def test_the_student_waits_for_the_others_to_warm_up(new_tdmr1, rewarded, changes):
@@ -139,8 +157,8 @@ def test_rewards_without_signal_leave_the_surrogate_at_the_teacher(new_tdmr1, re
     for scored in (True, False):
         algorithm = new_tdmr1(surrogate_regularizer=0.0)
         rollout, _ = rewarded(algorithm)
-        nothing = Feedback("none", torch.full((8,), 0.3), torch.full((8,), scored))
-        metrics = algorithm.reinforce(rollout, [nothing])
+        feedback = [Feedback("none", torch.full((8,), 0.3), torch.full((8,), scored))]
+        metrics = algorithm.reinforce(rollout, feedback.copy)
         assert metrics["groups_without_signal"] == 1
         assert metrics["surrogate/grad_norm"] == 0
 
@@ -148,11 +166,12 @@ def test_rewards_without_signal_leave_the_surrogate_at_the_teacher(new_tdmr1, re
 @pytest.mark.parametrize("mix", ["gdpo", "grpo"])
 def test_groups_that_a_gate_holds_back_as_a_whole_carry_no_signal(new_tdmr1, rewarded, mix):
     algorithm = new_tdmr1(advantage_mix=mix)
-    rollout, (mean,) = rewarded(algorithm)
+    rollout, feedback = rewarded(algorithm)
+    (mean,) = feedback()
     second = dataclasses.replace(mean, gated=rollout.group == 1)
-    assert algorithm.reinforce(rollout, [mean, second])["groups_without_signal"] == 0
+    assert algorithm.reinforce(rollout, lambda: [mean, second])["groups_without_signal"] == 0
     both = [dataclasses.replace(f, gated=rollout.group == 1) for f in (mean, second)]
-    assert algorithm.reinforce(rollout, both)["groups_without_signal"] == 0.5
+    assert algorithm.reinforce(rollout, lambda: both)["groups_without_signal"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -202,8 +221,8 @@ def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
     )
 
     def mean_reward():
-        values = torch.stack([rewarded(algorithm, seed)[1][0].values for seed in range(100, 110)])
-        return values.mean()
+        rewards = [rewarded(algorithm, seed)[1]()[0] for seed in range(100, 110)]
+        return torch.stack([reward.values for reward in rewards]).mean()
 
     before = mean_reward()
     for seed in range(20):

@@ -51,6 +51,9 @@ def test_a_range_may_be_without_limits():
         ([0.1, math.nan], 'nan for sample 1 ("prompt 1"); to abstain, return None'),
         (np.array([0.1, np.nan]), 'nan for sample 1 ("prompt 1")'),
         ([Score(math.inf), None], 'inf for sample 0 ("prompt 0")'),
+        ([0.1, 10**400], 'too large for sample 1 ("prompt 1")'),
+        (np.array([[0.1], [0.2]]), "[0.1] for sample 0"),
+        (np.array(["0.1", "0.2"]), "'0.1' for sample 0"),
         ([0.1, 1.5], '1.5 for sample 1 ("prompt 1"), outside [0, 1]'),
     ],
 )

@@ -6,6 +6,7 @@ from tdmr1.rewards.cache import RewardCache
 from tdmr1.rewards.cached import CachedPlace, cached, sample_key
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardFailed
 from tdmr1.rewards.function import FunctionReward
+from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.scoring import Scorer
 from tdmr1.rewards.spec import RewardSpec
@@ -160,19 +161,20 @@ def test_without_a_cache_or_repeatable_scores_nothing_stands_between(cache, tmp_
     (tmp_path / "r.py").write_text("")
     spec, reward = RewardSpec("./r.py:score"), FunctionReward("r", len)
     inner = Here(reward)
-    assert cached(inner, spec, {}, None) is inner
-    assert isinstance(cached(inner, spec, {}, cache), CachedPlace)
+    assert cached(inner, spec, None) is inner
+    assert isinstance(cached(inner, spec, cache), CachedPlace)
     reward.repeatable = False
     inner = Here(reward)
-    assert cached(inner, spec, {}, cache) is inner
+    assert cached(inner, spec, cache) is inner
 
 
 def test_scores_with_other_options_are_other_scores(cache, tmp_path):
     (tmp_path / "r.py").write_text("")
     spec = RewardSpec(f"{tmp_path}/r.py:score")
     for value in (0.25, 0.75):
-        inner = Here(FunctionReward("r", lambda samples, v=value: [v] * len(samples)))
+        reward = FunctionReward("r", lambda samples, v=value: [v] * len(samples))
+        inner = Here(reward, info=RewardInfo.of(reward, options={"value": value}))
         for hits in (0, 1):
-            place = cached(inner, spec, {"value": value}, cache)
+            place = cached(inner, spec, cache)
             assert place.score([sample()]) == [Score(value)]
             assert place.hits == hits

@@ -217,7 +217,7 @@ def test_what_is_declared_is_allowed(check, reward):
     ],
 )
 def test_a_reward_that_breaks_the_contract_is_told_where(check, reward, says):
-    finding = run_checks(reward(), GOLDENS)[name_of(check)]
+    finding = dict(run_checks(reward(), GOLDENS))[name_of(check)]
     assert finding.status == "failed"
     assert re.search(says, finding.text), finding.text
 
@@ -234,7 +234,7 @@ def test_a_reward_that_breaks_the_contract_is_told_where(check, reward, says):
 )
 def test_a_wrong_statement_is_found(change, says):
     reward = type("Changed", (Brightness,), change)()
-    finding = run_checks(reward, GOLDENS)["states what it is"]
+    finding = dict(run_checks(reward, GOLDENS))["states what it is"]
     assert finding.status == "failed"
     assert says in finding.text
 
@@ -355,7 +355,7 @@ def test_after_a_reward_hangs_the_rest_is_not_checked(monkeypatch):
 
     release = threading.Event()
     monkeypatch.setattr(samples, "CALL_LIMIT", 0.05)
-    findings = run_checks(Hangs(), GOLDENS)
+    findings = dict(run_checks(Hangs(), GOLDENS))
     release.set()
     assert "did not score 6 samples" in findings["tells good from bad"].text
     assert {f.status for f in findings.values()} == {"passed", "failed", "not checked"}

@@ -15,15 +15,18 @@ def of(text):
 
 
 def test_everything_that_may_change_a_score_tells_rewards_apart():
-    elsewhere = RewardSpec.parse("ocr@env")
-    same = identify(elsewhere, INFO, {"a": 1, "b": 2})
-    assert same == identify(elsewhere, INFO, {"b": 2, "a": 1})
+    def identity(name="ocr", version="1.0", contract=1, **options):
+        info = RewardInfo(name, version=version, contract=contract, options=options)
+        return identify(RewardSpec.parse("ocr@env"), info)
+
+    same = identity(a=1, b=2)
+    assert same == identity(b=2, a=1)
     others = {
-        identify(elsewhere, RewardInfo("ocr2", version="1.0"), {"a": 1, "b": 2}),
-        identify(elsewhere, RewardInfo("ocr", version="1.1"), {"a": 1, "b": 2}),
-        identify(elsewhere, RewardInfo("ocr", version="1.0", contract=99), {"a": 1, "b": 2}),
-        identify(elsewhere, INFO, {"a": 1, "b": 3}),
-        identify(elsewhere, INFO),
+        identity("ocr2", a=1, b=2),
+        identity(version="1.1", a=1, b=2),
+        identity(contract=99, a=1, b=2),
+        identity(a=1, b=3),
+        identity(),
     }
     assert len(others - {same}) == 5
 

@@ -251,3 +251,31 @@ def test_repeatable_rewards_remember(here, tmp_path):
         assert rewards.cache_hits() == {"./r.py:score": hits}
     rewards.close()
     cache.close()
+
+
+def test_the_counts_behind_a_budget_go_on_where_they_were():
+    first = mix("a", "b", max_error_fraction=0.25)
+    first.score(batch("a circle", "a star", "a square"))
+    first.scorers["b"].n_errors = 2
+    assert first.state_dict() == {
+        "a": {"samples": 3, "errors": 0},
+        "b": {"samples": 3, "errors": 2},
+    }
+    second = mix("a", "b", max_error_fraction=0.25)
+    second.score(batch("a circle"))  # as a run tries its rewards before it goes on
+    second.load_state_dict(first.state_dict())
+    second.score(batch("a circle"))
+    assert second.state_dict()["b"] == {"samples": 4, "errors": 2}
+    with pytest.raises(KeyError):
+        mix("c").load_state_dict(first.state_dict())
+
+
+def test_a_pending_batch_says_how_long_its_scoring_took_whoever_waited():
+    rewards = mix("a")
+    pending = rewards.submit(batch("a circle"))
+    pending.result()
+    time.sleep(0.3)
+    (scored,) = pending.scored().values()
+    assert scored.known is None
+    assert scored.seconds > 0
+    assert scored.seconds == pending.scored()["a"].seconds

@@ -90,3 +90,12 @@ def test_options_reach_the_reward_and_a_failure_says_why(lines):
     assert outcome(lines, "TestInstalled", "range kept") == "PASSED"
     assert outcome(lines, "TestOptions", "range kept") == "FAILED"
     assert any("range kept: 0 to 3, of 0 to 1" in line for line in lines)
+
+
+def test_what_was_measured_is_a_table_at_the_end(lines):
+    start = next(i for i, line in enumerate(lines) if "the reward of TestOwn" in line)
+    table = lines[start + 1 : start + 1 + len(CHECKS)]
+    assert [row[:28].strip() for row in table] == [name_of(check) for check in CHECKS]
+    (latency,) = [row for row in table if row.startswith("latency")]
+    assert " ms an image at batch 1 / 8 / 32" in latency
+    assert any(row.split() == ["input", "unchanged", "passed"] for row in table)

@@ -1,3 +1,4 @@
+import contextlib
 import importlib
 import io
 import sys
@@ -116,6 +117,13 @@ def new_config(site, reward):
         return TrainConfig(**{**defaults, **options}, method={**METHOD, **(method or {})})
 
     return new_config
+
+
+@pytest.fixture
+def closing():
+    """Closes what it is given at the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda thing: stack.enter_context(contextlib.closing(thing))
 
 
 @pytest.fixture

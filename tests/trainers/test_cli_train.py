@@ -98,6 +98,20 @@ def test_distill_needs_no_reward(tdmr1, tmp_path):
     assert RunFolder(tmp_path / "run").config().kind == "distill"
 
 
+@pytest.mark.parametrize(("text", "value"), [("1%", 0.01), ("0.25", 0.25), ("0 %", 0.0)])
+def test_the_budget_for_errors_is_a_share(train, tmp_path, text, value):
+    assert train("--iterations", 1, "--max-reward-errors", text)[0] == 0
+    assert RunFolder(tmp_path / "run").config().max_reward_errors == value
+
+
+@pytest.mark.parametrize("text", ["1 in 100", "101%", "-1", "nan"])
+def test_a_budget_that_is_no_share_is_refused(train, tmp_path, text):
+    status, _, err = train("--max-reward-errors", text)
+    assert status == 2
+    assert f"{text!r} is no share; write e.g. 1% or 0.01" in " ".join(err.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_arguments_win_over_settings_and_files(train, tmp_path):
     train("--set", "iterations=2", "--set", "method.clip=none", "--iterations", 1, "--seed", 3)
     config = RunFolder(tmp_path / "run").config()

@@ -35,6 +35,11 @@ def test_options_of_rewards_are_json(presets):
     settings = ["reward_options.ocr.short_side=200", "reward_options.ocr.name=big"]
     built = build_config(TrainConfig, settings=settings)
     assert built.reward_options == {"ocr": {"short_side": 200, "name": "big"}}
+    quoted = ["reward_options.'./my.py:score'.gain=3", 'reward_options."a=b.c:d".text=x=y.z']
+    assert build_config(TrainConfig, settings=quoted).reward_options == {
+        "./my.py:score": {"gain": 3},
+        "a=b.c:d": {"text": "x=y.z"},
+    }
     with pytest.raises(UserError, match=r"reward_options\.ocr\.day"):
         build_config(TrainConfig, settings=["reward_options.ocr.day=2020-01-01"])
 
@@ -96,6 +101,8 @@ def test_a_setting_may_be_plain_text_or_a_list():
         ("method=3", r"'method' = 3"),
         ("beta", r"--set 'beta': write it as key=value"),
         ("=3", r"--set '=3': write it as key=value"),
+        ("method.=3", r"--set 'method\.=3': write it as key=value"),
+        ("reward_options.'./my.py=3", r"write it as key=value"),
     ],
 )
 def test_an_impossible_setting_is_explained(setting, text):

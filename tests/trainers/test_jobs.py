@@ -1,6 +1,7 @@
 """Whole runs of the tiny generator."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
 from tdmr1.trainers.config import DistillConfig
+from tdmr1.trainers.loop import Interrupted
 from tdmr1.trainers.run import RunFolder
 
 
@@ -44,6 +46,7 @@ def killed_in(monkeypatch, train):
         def reinforce(self, *given):
             updates.append(1)
             if len(updates) == iteration + 1:
+                patched.setattr(RunFolder, "save", lambda *given: None)
                 raise Killed
             return original(self, *given)
 
@@ -148,6 +151,64 @@ def test_a_reward_that_fails_once_costs_nothing(new_config, train, tmp_path, cal
     assert same(lora(resumed), lora(whole))
     assert metrics(resumed) == metrics(whole)
     assert resumed.reports() == whole.reports()
+
+
+ENDING = """
+import os, signal
+from pathlib import Path
+
+calls = [0]
+
+def score(samples):
+    calls[0] += 1
+    Path("process").write_text(str(os.getpid()))
+    if calls[0] == 4 and Path("end").exists():
+        {action}
+    return [float(s.image[..., 0].mean()) / 255 for s in samples]
+"""
+
+
+def ended(process):
+    """Whether it is gone, its exit status taken note of."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_in_a_process_of_its_own_a_reward_gives_the_same_bits(
+    new_config, train, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.py").write_text(ENDING.format(action="pass"))
+    here, worker = (
+        train(new_config(rewards=(f"./f.py:score@{place}",)), tmp_path / place)
+        for place in ("here", "worker")
+    )
+    assert int((tmp_path / "process").read_text()) != os.getpid()
+    assert ended(int((tmp_path / "process").read_text()))
+    assert same(lora(here), lora(worker))
+    assert metrics(here) == metrics(worker)
+    assert here.reports() == worker.reports()
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        ("raise ValueError('the engine is off')", UserError),
+        ("os.kill(os.getppid(), signal.SIGINT)", Interrupted),
+    ],
+)
+def test_no_process_of_a_reward_outlives_its_run(
+    new_config, train, tmp_path, monkeypatch, action, error
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.py").write_text(ENDING.format(action=action))
+    (tmp_path / "end").touch()
+    with pytest.raises(error):
+        train(new_config(rewards=("./f.py:score@worker",)), tmp_path / "run")
+    assert ended(int((tmp_path / "process").read_text()))
 
 
 def test_a_distillation_without_rewards_makes_pictures_and_a_student(

@@ -34,19 +34,13 @@ class Counting:
         self.steps += 1
         return {"sum": self.sum}
 
-    def cursor(self):
-        return self.rng.bit_generator.state
-
-    def rewind(self, cursor):
-        self.rng.bit_generator.state = cursor
-
     def state_dict(self):
         state = {"sum": self.sum, "steps": self.steps}
-        return {"model": self.generator.name, "cursor": self.cursor(), "method": state}
+        return {"model": self.generator.name, "rng": self.rng.bit_generator.state, "method": state}
 
     def load_state_dict(self, state):
         self.sum, self.steps = state["method"]["sum"], state["method"]["steps"]
-        self.rewind(state["cursor"])
+        self.rng.bit_generator.state = state["rng"]
 
 
 @pytest.fixture
@@ -101,9 +95,9 @@ def test_every_iteration_is_logged_and_the_end_observed(loop, lines, tmp_path):
 
 
 @pytest.mark.parametrize("step", [0, 2, 3, 5])
-@pytest.mark.parametrize("where", ["observe", "collect"])
+@pytest.mark.parametrize("where", ["observe", "before_collecting", "before_updating"])
 @pytest.mark.parametrize("error", [UserError("off"), ValueError("bug"), KeyboardInterrupt()])
-def test_what_fails_before_an_update_loses_nothing(loop, lines, tmp_path, step, where, error):
+def test_what_fails_loses_nothing(loop, lines, tmp_path, step, where, error):
     whole = loop(folder="whole")
     fail = fails_at(step, error)
     if where == "observe":
@@ -112,19 +106,26 @@ def test_what_fails_before_an_update_loses_nothing(loop, lines, tmp_path, step, 
             loop(stage, observe=lambda iteration: fail(stage) or {})
     else:
         with pytest.raises(type(error)):
-            loop(Counting(before_collecting=fail))
+            loop(Counting(**{where: fail}))
     assert saved(tmp_path)[-1] == f"checkpoint-{step:06d}"
     assert loop().sum == whole.sum
     assert lines() == lines("whole")
 
 
 @pytest.mark.parametrize("step", [0, 2, 3, 5])
-def test_a_kill_in_an_update_costs_the_iterations_since_the_last_checkpoint(
-    loop, lines, tmp_path, step
+def test_a_kill_costs_the_iterations_since_the_last_checkpoint(
+    loop, lines, tmp_path, monkeypatch, step
 ):
     whole = loop(folder="whole")
-    with pytest.raises(RuntimeError):
-        loop(Counting(before_updating=fails_at(step, RuntimeError("killed"))))
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+
+        def kill(stage):
+            if stage.steps == step:
+                patched.setattr(RunFolder, "save", lambda *given: None)
+                raise RuntimeError("killed")
+
+        loop(Counting(before_updating=kill))
     last = step - step % 3
     assert saved(tmp_path)[-1:] == ([f"checkpoint-{last:06d}"] if last else [])
     observed = []
@@ -173,7 +174,8 @@ def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, console,
     assert lines() == lines("whole")
 
 
-def test_a_second_ctrl_c_stops_at_once_and_saves_all_the_same(loop, lines, tmp_path):
+@pytest.mark.parametrize("where", ["before_collecting", "before_updating"])
+def test_a_second_ctrl_c_stops_at_once_and_saves_all_the_same(loop, lines, tmp_path, where):
     whole = loop(folder="whole")
 
     def twice(stage):
@@ -181,7 +183,7 @@ def test_a_second_ctrl_c_stops_at_once_and_saves_all_the_same(loop, lines, tmp_p
             press(), press()
 
     with pytest.raises(KeyboardInterrupt) as stop:
-        loop(Counting(before_collecting=twice))
+        loop(Counting(**{where: twice}))
     assert not isinstance(stop.value, Interrupted)
     assert saved(tmp_path)[-1] == "checkpoint-000004"
     assert loop().sum == whole.sum
@@ -249,3 +251,15 @@ def test_observing_does_not_move_torch_s_random_stream(loop):
     before = torch.get_rng_state()
     loop()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_totals_go_on_where_a_run_goes_on(loop, console):
+    class Failing(Counting):
+        def update(self):
+            return {**super().update(), "errors/ocr": 2.0}
+
+    with pytest.raises(UserError):
+        loop(Failing(before_updating=fails_at(4, UserError("off"))))
+    loop(Failing())
+    assert "iteration 7 of 7: " in console.file.getvalue()
+    assert console.file.getvalue().rstrip().endswith("errors ocr 14")

@@ -86,3 +86,15 @@ def test_the_generator_is_told_what_prompts_to_expect(new_config, generator, mon
     monkeypatch.setattr(type(generator), "expect", lambda self, prompts: expected.append(prompts))
     prompts = read_split(new_config(), generator, "train")
     assert expected == [[prompt.text for prompt in prompts]]
+
+
+@pytest.mark.parametrize("model", ["tony", "broken"])
+def test_rewards_are_closed_where_the_generator_cannot_be_loaded(new_config, monkeypatch, model):
+    closed = []
+    monkeypatch.setattr(setup.Judge, "close", lambda judge: closed.append(judge))
+    config = new_config(model=model)
+    with pytest.raises(UserError):
+        reinforcement(config)
+    with pytest.raises(UserError):
+        distillation(DistillConfig(model=model, rewards=config.rewards))
+    assert len(closed) == 2

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -13,22 +15,61 @@ def new_stage(new_config):
     return new_stage
 
 
-def test_collecting_scores_groups_and_changes_no_weights(new_stage, reward):
+def test_collecting_has_groups_scored_and_changes_no_weights(new_stage, reward):
     stage = new_stage()
     before = {role.name: dict(role.state_dict()) for role in stage.method.all_roles()}
     before = {r: {k: p.clone() for k, p in state.items()} for r, state in before.items()}
-    metrics = stage.collect()
-    rollout, feedback = stage._collected
-    assert rollout.group.tolist() == [0] * 4 + [1] * 4
-    assert [f.name for f in feedback] == [reward("red"), reward("blue")]
-    assert metrics[f"abstained/{reward('red')}"] == 0
-    assert 0 < metrics[f"reward/{reward('red')}"] < 1
+    stage.collect()
     for role in stage.method.all_roles():
         assert all(torch.equal(p, before[role.name][k]) for k, p in role.state_dict().items())
+    rollout, pending, prompts = stage._collected
+    assert rollout.group.tolist() == [0] * 4 + [1] * 4
+    assert prompts == [p for p in prompts[::4] for _ in range(4)]
+    assert list(pending.result()) == [reward("red"), reward("blue")]
+    metrics = stage.update()
+    assert metrics[f"abstained/{reward('red')}"] == 0
+    assert 0 < metrics[f"reward/{reward('red')}"] < 1
+    assert 0 < metrics["seconds/waiting"] < metrics["seconds/update"]
+
+
+WAITS = """
+import time
+from pathlib import Path
+
+def score(samples):
+    while not Path({go!r}).exists():
+        time.sleep(0.01)
+    return [float(s.image[..., 0].mean()) / 255 for s in samples]
+"""
+
+
+@pytest.mark.parametrize("place", ["here", "worker"])
+def test_images_are_scored_while_fake_and_student_learn(
+    new_stage, tmp_path, monkeypatch, closing, place
+):
+    go, file = tmp_path / "go", tmp_path / "waits.py"
+    file.write_text(WAITS.format(go=str(go)))
+    go.touch()  # rewards are tried before
+    stage = closing(new_stage(rewards=(f"{file}:score@{place}",)))
+    go.unlink()
+    iteration = stage.method.iteration
+
+    def then_go(rollout):
+        metrics = iteration(rollout)
+        assert not stage_pending.done()
+        go.touch()
+        return metrics
+
+    monkeypatch.setattr(stage.method, "iteration", then_go)
+    stage.collect()
+    stage_pending = stage._collected[1]
+    assert stage.update()["groups_without_signal"] < 1
 
 
 def test_rewards_are_told_apart_by_tag(new_stage, reward):
-    metrics = new_stage({"groups": 16}).collect()
+    stage = new_stage({"groups": 16})
+    stage.collect()
+    metrics = stage.update()
     red, blue = reward("red"), reward("blue")
     assert f"reward/{red}/red" in metrics and f"reward/{red}/blue" in metrics
     assert f"reward/{blue}/red" not in metrics and f"reward/{blue}/blue" in metrics
@@ -42,14 +83,16 @@ def test_gates_and_the_cache_are_measured(new_stage, reward, tmp_path):
         gates=(f"{reward('blue')}>0.5",),
         reward_cache=str(tmp_path / "c.sqlite"),
     )
-    cursor = stage.cursor()
-    metrics = stage.collect()
+    state = copy.deepcopy(stage.state_dict())
+    stage.collect()
+    metrics = stage.update()
     assert 0 <= metrics[f"gated/{reward('blue')}>0.5"] <= 1
     assert f"reward/{reward('red')}" in metrics
     assert metrics[f"cache/{reward('red')}"] == 0
-    stage.rewind(cursor)
-    assert stage.collect()[f"cache/{reward('red')}"] == 1
-    assert stage.update()["groups_without_signal"] < 1
+    assert metrics["groups_without_signal"] < 1
+    stage.load_state_dict(state)
+    stage.collect()
+    assert stage.update()[f"cache/{reward('red')}"] == 1
 
 
 def test_an_iteration_that_no_reward_scores_is_no_error(new_stage, reward):
@@ -63,13 +106,13 @@ def test_an_iteration_that_no_reward_scores_is_no_error(new_stage, reward):
 
 
 @pytest.mark.parametrize("rollout", ["ode", "sde"])
-def test_rewound_it_collects_the_same_again(new_stage, rollout):
+def test_restored_it_collects_the_same_again(new_stage, rollout):
     stage = new_stage({"rollout": rollout})
     stage.collect()
-    cursor = stage.cursor()
+    state = copy.deepcopy(stage.state_dict())
     stage.collect()
     first = stage._collected[0]
-    stage.rewind(cursor)
+    stage.load_state_dict(state)
     stage.collect()
     again = stage._collected[0]
     assert torch.equal(first.x, again.x)

@@ -13,23 +13,28 @@ if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from collections.abc import Iterable
 
     from tdmr1.rewards.contract import Weights
-    from tdmr1.rewards.info import RewardInfo
+    from tdmr1.rewards.info import RewardDescription
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(help="Installed reward, or ./file.py:function.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Installed reward, ./file.py:function, or NAME@env for the one in its environment."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @app.command()
 def info(name: Name, as_json: Json = False) -> None:
     """Show what a reward looks for, returns and loads."""
-    from tdmr1.rewards.info import info
+    from tdmr1.rewards.inspection import describe
     from tdmr1.rewards.spec import RewardSpec
     from tdmr1.rewards.stdout import stdout_to_stderr
 
     with stdout_to_stderr():
-        found = info(RewardSpec(name))
+        found = describe(RewardSpec.parse(name))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
@@ -45,13 +50,11 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Hold a reward to the contract, and measure it; exit status 1 where it fails."""
-    from tdmr1.rewards.checks.suite import check_reward
+    from tdmr1.rewards import inspection
     from tdmr1.rewards.options import parse_options
     from tdmr1.rewards.spec import RewardSpec
-    from tdmr1.rewards.stdout import stdout_to_stderr
 
-    with stdout_to_stderr():
-        findings = check_reward(RewardSpec(name), parse_options(option or []))
+    findings = inspection.check(RewardSpec.parse(name), parse_options(option or []))
     failed = any(finding.status == "failed" for finding in findings.values())
     if as_json:
         checks = {check: dataclasses.asdict(finding) for check, finding in findings.items()}
@@ -78,7 +81,7 @@ def new(
     typer.echo(f"next: pip install -e '{folder}[test]' && tdmr1 rewards check {name}")
 
 
-def _described(found: RewardInfo) -> dict[str, str]:
+def _described(found: RewardDescription) -> dict[str, str]:
     """Label -> text."""
     low, high = found.range
     better = "higher" if found.higher_is_better else "lower"

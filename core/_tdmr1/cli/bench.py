@@ -1,20 +1,27 @@
-"""`tdmr1 bench`: an iteration's time beside that of its networks."""
+"""`tdmr1 bench`: an iteration's time beside that of its networks; and `tdmr1 bench rewards`."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from tdmr1.cli import bench_rewards
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
+from tdmr1.errors import UserError
 from tdmr1.trainers.bench import bench as measure
 from tdmr1.trainers.bench import untrained
 from tdmr1.trainers.config import TrainConfig, build_config
 
+app = typer.Typer(invoke_without_command=True)
 
+
+@app.callback()
 def bench(
+    context: typer.Context,
     reward: Rewards = None,
     model: Model = None,
     preset: Preset = None,
@@ -23,9 +30,14 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="Measured iterations.")] = 5,
 ) -> None:
     """Time a training iteration against its networks' forwards and backwards alone."""
+    if context.invoked_subcommand is not None:
+        if any((reward, model, preset, config, set)):
+            raise UserError("write options of `tdmr1 bench rewards` after its name")
+        return
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
-    timing = measure(untrained(options), repeats)
+    with contextlib.closing(untrained(options)) as stage:
+        timing = measure(stage, repeats)
     table = Table("what", "figure", box=None)
     table.add_row("one iteration", f"{timing.iteration:.2f} s")
     table.add_row("of which rewards", f"{timing.rewards:.2f} s")
@@ -34,3 +46,6 @@ def bench(
     table.add_row("network evaluations, per sample", str(timing.evaluations))
     table.add_row("peak memory", f"{timing.peak_bytes / 2**30:.2f} GiB")
     Console().print(table)
+
+
+app.command("rewards")(bench_rewards.rewards)

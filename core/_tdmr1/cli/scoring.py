@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tdmr1.cli.share import share
+
 if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must start fast
     from rich.console import Console
 
@@ -41,7 +43,13 @@ def score(
         float, typer.Option(min=0.001, help="Seconds for one batch.")
     ] = 60.0,
     max_reward_errors: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of samples that may fail, per reward.")
+        float,
+        typer.Option(
+            parser=share,
+            metavar="SHARE",
+            help="Of samples that may fail, per reward, e.g. 1%.",
+            show_default="10%",
+        ),
     ] = 0.1,
     reward_cache: Annotated[
         str, typer.Option(help="Scores of earlier runs: on, off, or a file.")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tdmr1.cli.share import share
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
 from tdmr1.trainers.config import Config, DistillConfig, TrainConfig, build_config
@@ -36,6 +37,12 @@ Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; repeatable.")]
+MaxRewardErrors = Annotated[
+    float | None,
+    typer.Option(
+        parser=share, metavar="SHARE", help="Of samples that may fail, per reward, e.g. 1%."
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/KIND-DATE-TIME.")]
 Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
 Iterations = Annotated[int | None, typer.Option(help="Iterations in all.")]
@@ -51,6 +58,7 @@ def train(
     preset: Preset = None,
     config: ConfigFile = None,
     set: Settings = None,
+    max_reward_errors: MaxRewardErrors = None,
     out: Out = None,
     resume: Resume = None,
     iterations: Iterations = None,
@@ -63,6 +71,7 @@ def train(
         "model": model,
         "student": student,
         "prompts": prompts,
+        "max_reward_errors": max_reward_errors,
         "iterations": iterations,
         "seed": seed,
     }
@@ -76,6 +85,7 @@ def distill(
     preset: Preset = None,
     config: ConfigFile = None,
     set: Settings = None,
+    max_reward_errors: MaxRewardErrors = None,
     out: Out = None,
     resume: Resume = None,
     iterations: Iterations = None,
@@ -86,6 +96,7 @@ def distill(
         "rewards": reward or None,
         "model": model,
         "prompts": prompts,
+        "max_reward_errors": max_reward_errors,
         "iterations": iterations,
         "seed": seed,
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tdmr1.rewards import CONTRACT_VERSION
-from tdmr1.rewards.errors import EnvironmentFailed
+from tdmr1.rewards import CONTRACT_VERSION, inspection
+from tdmr1.rewards.errors import EnvironmentFailed, RewardNotFound
 from tdmr1.rewards.mixing import RewardMix
 from tdmr1.rewards.places import install as module
 from tdmr1.rewards.places.environment import (
@@ -42,6 +42,13 @@ REWARD = """
 """
 
 
+PLAIN = (
+    REWARD.replace("import quarrelsome", "")
+    .replace("quarrelsome.VERSION", "1.0")
+    .replace('"one", "two"', '"plain",')
+)
+
+
 @pytest.fixture
 def home(tmp_path, wheelhouse, monkeypatch):
     """A home of its own, and wheels."""
@@ -51,6 +58,7 @@ def home(tmp_path, wheelhouse, monkeypatch):
         wheelhouse.add("quarrelsome", f"{version}.0", files)
     wheelhouse.add_reward("one", REWARD, ["quarrelsome==1.0"])
     wheelhouse.add_reward("two", REWARD, ["quarrelsome==2.0"])
+    wheelhouse.add_reward("plain", PLAIN)
     wheelhouse.add_reward("torn", REWARD, ["quarrelsome==1.0", "quarrelsome>=2"])
     monkeypatch.setenv("TDMR1_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
@@ -115,6 +123,21 @@ def test_what_is_in_an_environment_can_be_read_without_it(quick):
     assert environment.python.count(".") == 2
     assert environment in installed_environments()
     assert [path.name for path in folders(quick, "one")] == [environment.folder.name]
+
+
+def test_a_reward_that_is_installed_there_alone_is_looked_at_there(quick):
+    environment = install("plain")
+    found = inspection.describe(RewardSpec("plain"))
+    assert (found.summary, found.range) == ("Says which version of the library it sees.", (0, 9))
+    assert found.distribution == "tdmr1-reward-plain"
+    assert found.environment == environment.place
+    for spec in (RewardSpec("plain"), RewardSpec.parse("plain@env")):
+        findings = inspection.check(spec, {})
+        assert (findings["loads"].status, findings["latency"].status) == ("passed", "passed")
+    with pytest.raises(RewardNotFound, match="let it run there: --reward plain@env"):
+        RewardMix.open([RewardSpec("plain")])
+    with pytest.raises(EnvironmentFailed, match="tdmr1 rewards install two"):
+        inspection.check(RewardSpec.parse("two@env"), {})
 
 
 def test_a_reinstalled_environment_takes_the_place_of_the_one_before(quick):

@@ -7,7 +7,6 @@ import pytest
 
 from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import (
-    RewardAnswerInvalid,
     RewardBroken,
     RewardFailed,
     RewardLost,
@@ -179,14 +178,6 @@ def test_a_reward_that_raises_goes_on(my_file, open_worker, numbered, tmp_path):
     assert calls(tmp_path) == [2, 1, 1]
 
 
-def test_a_reward_that_answers_nonsense_is_asked_no_more(my_file, open_worker, numbered, tmp_path):
-    my_file(once("return [0.5, float('nan')]"))
-    place = open_worker("./my.py:score")
-    with pytest.raises(RewardAnswerInvalid, match=r"returned nan for sample 1 \(\"number 1\"\)"):
-        place.score(numbered(2))
-    assert calls(tmp_path) == [2]
-
-
 @pytest.mark.parametrize(
     ("action", "says"),
     [
@@ -195,6 +186,9 @@ def test_a_reward_that_answers_nonsense_is_asked_no_more(my_file, open_worker, n
         ("import ctypes; ctypes.string_at(0)", "was ended by SIGSEGV"),
         ("time.sleep(1000)", "did not score 3 samples within 2 s"),
         ("nonsense()", "answered nonsense: begins with b'<htm' instead of b'TDMR'"),
+        ("return [0, float('nan'), 1]", "answered nonsense: reward './my.py:score' returned nan"),
+        ("return [0.5]", "returned 1 scores for 3 samples"),
+        ("return 'abc'", "returned a str instead of a list"),
     ],
 )
 def test_a_lost_process_is_started_again_and_its_batch_scored_once_more(
