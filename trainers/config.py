@@ -155,11 +155,19 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        read: dict[str, Any] = _with_none(tomllib.loads(file.read_text(encoding="utf-8")))
+        return read
     except OSError as error:
         raise UserError(f"cannot read the config {file}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{file} is not valid TOML: {error}") from error
+
+
+def _with_none(value: Any) -> Any:  # noqa: ANN401
+    """TOML has no null: where an option may be none, "none" is."""
+    if isinstance(value, dict):
+        return {key: _with_none(part) for key, part in value.items()}
+    return None if value == "none" else value
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:

@@ -79,6 +79,12 @@ def test_a_setting_is_toml_or_none(setting, value):
     assert build_config(TrainConfig, settings=[setting]).method.clip == value
 
 
+def test_none_in_a_file_is_none(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('[method]\nclip = "none"\n')
+    assert build_config(TrainConfig, file=file).method.clip is None
+
+
 def test_a_setting_may_be_plain_text_or_a_list():
     built = build_config(TrainConfig, settings=["model=tiny", 'rewards=["a", "b=2"]'])
     assert (built.model, built.rewards) == ("tiny", ("a", "b=2"))
