@@ -87,7 +87,7 @@ class RewardContract:
     def test_contract(self, check: Check, request: pytest.FixtureRequest) -> None:
         finding = check(*self._made())
         plugin = Findings.of(request.config.pluginmanager)
-        plugin.add(type(self).__name__, name_of(check), finding)
+        plugin.add(request.node.nodeid.rpartition("::")[0], name_of(check), finding)
         if finding.status == "failed":
             pytest.fail(f"{name_of(check)}: {finding.text}", pytrace=False)
         if finding.status == "not checked":

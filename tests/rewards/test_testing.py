@@ -93,7 +93,7 @@ def test_options_reach_the_reward_and_a_failure_says_why(lines):
 
 
 def test_what_was_measured_is_a_table_at_the_end(lines):
-    start = next(i for i, line in enumerate(lines) if "the reward of TestOwn" in line)
+    start = next(i for i, line in enumerate(lines) if "the reward of test_my.py::TestOwn" in line)
     table = lines[start + 1 : start + 1 + len(CHECKS)]
     assert [row[:28].strip() for row in table] == [name_of(check) for check in CHECKS]
     (latency,) = [row for row in table if row.startswith("latency")]
