@@ -17,13 +17,11 @@ and answers {"error": ...} where there is no such reward.
 from __future__ import annotations
 
 import dataclasses
-import faulthandler
-import sys
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.checks.suite import checking
 from tdmr1.rewards.info import info
-from tdmr1.rewards.places.child import Wire
+from tdmr1.rewards.places.child import Wire, first_request
 from tdmr1.rewards.places.messages import error_message
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1.rewards.wire import Header, StreamEnded
@@ -31,12 +29,9 @@ from tdmr1.rewards.wire import Header, StreamEnded
 
 def main() -> None:
     """Answer until the wire ends."""
-    faulthandler.enable()
     wire = Wire()
     try:
-        request, _ = wire.receive()
-        if (paths := request["path"]) is not None:
-            sys.path[:] = paths
+        request = first_request(wire)
         try:
             wire.send(_answer(wire, request))
         except UserError as error:

@@ -135,14 +135,24 @@ def _score(reward: Reward, info: RewardInfo, header: Header, pixels: memoryview)
         return error_message(error)
 
 
+def first_request(wire: Wire) -> Header:
+    """What this process was started for; from then on it imports from where the request says.
+
+    Raises:
+        StreamEnded: nothing comes.
+    """
+    faulthandler.enable()
+    request, _ = wire.receive()
+    if (paths := request["path"]) is not None:
+        sys.path[:] = paths
+    return request
+
+
 def main() -> None:
     """Serve the wire until it ends."""
-    faulthandler.enable()
     wire = Wire()
     try:
-        request, _ = wire.receive()
-        if (paths := request["path"]) is not None:
-            sys.path[:] = paths
+        request = first_request(wire)
         try:
             reward, info = load_described(request["reward"], request["options"])
         except UserError as error:
