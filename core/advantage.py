@@ -128,9 +128,8 @@ def rank_agreement(estimate: Tensor, truth: Tensor, group: Tensor) -> Tensor:
     covariance, a_variance, b_variance = products.new_zeros(3, int(group.max()) + 1).index_add(
         1, group, products
     )
-    scale = (a_variance * b_variance).sqrt()
-    agreement: Tensor = covariance / scale
-    return agreement[scale > 0].mean()
+    agreement: Tensor = covariance / (a_variance * b_variance).sqrt()
+    return agreement.nanmean()
 
 
 def _centered_ranks(values: Tensor, group: Tensor) -> Tensor:

@@ -41,9 +41,9 @@ class Condition:
     def __getitem__(self, index: Tensor | slice) -> Condition:
         return self._each(lambda part: part[index])
 
-    def repeat(self, times: int) -> Condition:
-        """Each prompt `times` times in a row: (B * times, ...)."""
-        return self._each(lambda part: part.repeat_interleave(times, 0))
+    def of(self, index: Tensor) -> Conditions:
+        """The conditions of samples whose prompts are those at `index`, int64 (N,)."""
+        return Conditions(self, index)
 
     def to(self, device: torch.device) -> Condition:
         return self._each(lambda part: part.to(device))
@@ -69,6 +69,29 @@ class Condition:
     def _each(self, of: Callable[[Tensor], Tensor]) -> Condition:
         mask = None if self.mask is None else of(self.mask)
         return Condition(of(self.tokens), of(self.pooled), mask)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """Conditions of N samples that share prompts. Copies are made where a network needs them.
+
+    Attributes:
+        prompts: P of them.
+        index: int64 (N,) in [0, P), the prompt of each sample.
+    """
+
+    prompts: Condition
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor | slice) -> Conditions:
+        return Conditions(self.prompts, self.index[index])
+
+    def copied(self) -> Condition:
+        """One row a sample."""
+        return self.prompts[self.index]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tdmr1.core.generator import Condition, Generator
+from tdmr1.core.generator import Condition, Conditions, Generator
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.overflow import check_finite
 from tdmr1.core.recompute import checkpoint_blocks, recomputed
@@ -31,7 +31,7 @@ class Role:
         self._roles, self.name = roles, name
         self._parameters = parameters
 
-    def velocity(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+    def velocity(self, x: Tensor, sigma: Tensor, condition: Condition | Conditions) -> Tensor:
         """v = eps - x0 of latents x (B, ...) at `sigma` () or (B,) in [0, 1]."""
         key = None if self._parameters is None else self.name
         return self._roles.velocity(key, x, sigma, condition)
@@ -126,7 +126,9 @@ class Roles:
             role.copy_from(like)
         return role
 
-    def velocity(self, name: str | None, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+    def velocity(
+        self, name: str | None, x: Tensor, sigma: Tensor, condition: Condition | Conditions
+    ) -> Tensor:
         """The generator's velocity as the role `name`, `micro_batch` samples at a time.
 
         Raises:
@@ -144,8 +146,10 @@ class Roles:
             ]
         )
 
-    def _finite(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+    def _finite(self, x: Tensor, sigma: Tensor, condition: Condition | Conditions) -> Tensor:
         """The generator's velocity, which is finite."""
+        if isinstance(condition, Conditions):
+            condition = condition.copied()
         velocity = functools.partial(self.generator.velocity, x, sigma, condition)
         v = velocity()
         check_finite(v, x, self._active or self.teacher.name, self.generator.network, velocity)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tdmr1.core import flow
-from tdmr1.core.generator import Condition
+from tdmr1.core.generator import Condition, Conditions
 from tdmr1.core.roles import Role
 
 Velocity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -32,7 +32,7 @@ class Rollout:
 
     x: Tensor
     sigma: Tensor
-    condition: Condition
+    condition: Conditions
     group: Tensor
 
     @property
@@ -70,7 +70,7 @@ class TrajectorySampler(abc.ABC):
         return torch.stack(x)
 
     def rollout(
-        self, student: Role, condition: Condition, group: Tensor, noise: Tensor
+        self, student: Role, condition: Conditions, group: Tensor, noise: Tensor
     ) -> Rollout:
         """The student's trajectories for N samples, without gradient.
 
@@ -112,7 +112,12 @@ class SdeSampler(TrajectorySampler):
         return flow.interpolate(x0, self._noise(x), sigma_next)
 
 
-def guided(role: Role, condition: Condition, unconditional: Condition, weight: float) -> Velocity:
+def guided(
+    role: Role,
+    condition: Condition | Conditions,
+    unconditional: Condition | Conditions,
+    weight: float,
+) -> Velocity:
     """Classifier-free guidance (arXiv 2207.12598): v_uncond + w (v_cond - v_uncond).
 
     Two network evaluations a call; one where `weight` is 1.

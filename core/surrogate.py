@@ -12,7 +12,7 @@ from torch import Tensor
 from tdmr1.core import flow, losses
 from tdmr1.core.advantage import rank_agreement
 from tdmr1.core.draws import Draws
-from tdmr1.core.generator import Condition
+from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
 from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role, Roles
@@ -30,7 +30,7 @@ class SurrogateReward(abc.ABC):
 
     @abc.abstractmethod
     def direction(
-        self, x: Tensor, tau: Tensor, condition: Condition, unconditional: Condition
+        self, x: Tensor, tau: Tensor, condition: Conditions, unconditional: Conditions
     ) -> tuple[Tensor, Tensor]:
         """Where the reward of x rises.
 
@@ -154,7 +154,7 @@ class DiffusionSurrogate(SurrogateReward):
 
     @torch.no_grad()
     def direction(
-        self, x: Tensor, tau: Tensor, condition: Condition, unconditional: Condition
+        self, x: Tensor, tau: Tensor, condition: Conditions, unconditional: Conditions
     ) -> tuple[Tensor, Tensor]:
         """x0_surrogate,cfg(rl_cfg) - x0_baseline,cond at (x, tau) (Eq. 11)."""
         v = guided(self.surrogate, condition, unconditional, self.options.rl_cfg)(x, tau)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tdmr1.core import flow, losses
 from tdmr1.core.draws import Draws
-from tdmr1.core.generator import Condition
+from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Role, Roles
@@ -43,8 +43,8 @@ class Query:
     x_tau: Tensor
     tau: Tensor
     v_teacher: Tensor
-    condition: Condition
-    unconditional: Condition
+    condition: Conditions
+    unconditional: Conditions
     group: Tensor
 
 
@@ -105,7 +105,7 @@ class TDM:
             tau=tau,
             v_teacher=v_teacher,
             condition=condition,
-            unconditional=self._empty.repeat(len(x)),
+            unconditional=self._empty.of(torch.zeros_like(index)),
             group=rollout.group[index],
         )
 

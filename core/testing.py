@@ -124,8 +124,8 @@ class GeneratorContract(RolesContract, abc.ABC):
         with torch.no_grad():
             v = generator.velocity(x, SIGMA, condition)
             self.close(generator.velocity(x[order], SIGMA, condition[order]), v[order])
-            twice = generator.velocity(x.repeat_interleave(2, 0), SIGMA, condition.repeat(2))
-            self.close(twice, v.repeat_interleave(2, 0))
+            twice = torch.arange(len(x)).repeat_interleave(2)
+            self.close(generator.velocity(x[twice], SIGMA, condition[twice]), v[twice])
             joined = Condition.cat([generator.encode([p]) for p in self.prompts])
             self.close(generator.velocity(x, SIGMA, joined), v)
 
@@ -161,8 +161,8 @@ class GeneratorContract(RolesContract, abc.ABC):
     def _compare(
         self, generator: Generator, teacher: Role, noise: Tensor, steps: int, guidance: float
     ) -> None:
-        condition, empty = generator.encode(self.prompts), generator.encode([""])
-        velocity = guided(teacher, condition, empty.repeat(len(noise)), guidance)
+        condition, empty = generator.encode(self.prompts), generator.encode([""] * len(noise))
+        velocity = guided(teacher, condition, empty, guidance)
         ours = OdeSampler(steps, generator.shift).trajectory(velocity, noise)[-1]
         latents, images = self.plain(generator, self.prompts, noise, steps, guidance)
         self.close(ours, latents)

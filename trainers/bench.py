@@ -17,7 +17,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from tdmr1.core.generator import Condition, Prompt
+from tdmr1.core.generator import Condition, Conditions, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.rewards.contract import Sample
 from tdmr1.trainers.config import TrainConfig
@@ -123,7 +123,9 @@ def recorded() -> Iterator[list[Call]]:
     calls: list[Call] = []
     original = Role.velocity
 
-    def velocity(self: Role, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+    def velocity(
+        self: Role, x: Tensor, sigma: Tensor, condition: Condition | Conditions
+    ) -> Tensor:
         v = original(self, x, sigma, condition)
         calls.append(Call(self, len(x), v.requires_grad))
         return v
@@ -137,7 +139,7 @@ def _alone(stage: Reinforcement, call: Call) -> float:
     generator, device = stage.generator, stage.device
     x = torch.randn(call.samples, *generator.latent_shape, device=device)
     sigma = torch.tensor(0.5, device=device)
-    condition = generator.encode([""]).to(device).repeat(call.samples)
+    condition = generator.encode([""] * call.samples).to(device)
     with torch.set_grad_enabled(call.backward):
         started = time.perf_counter()
         v = call.role.velocity(x, sigma, condition)

@@ -83,7 +83,7 @@ def many_step(generator: Generator, teacher: Role) -> Sampler:
 
     def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
         condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
-        empty = generator.encode([""]).to(noise.device).repeat(len(prompts))
+        empty = generator.encode([""] * len(prompts)).to(noise.device)
         return ode.trajectory(guided(teacher, condition, empty, guidance), noise)[-1]
 
     return Sampler(steps if guidance == 1 else 2 * steps, sample)

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
-from tdmr1.core.generator import Condition, Generator, Prompt
+from tdmr1.core.generator import Conditions, Generator, Prompt
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySampler
 from tdmr1.core.surrogate import Metrics
@@ -98,8 +98,10 @@ class Stage(abc.ABC):
         shape = (count, *self.generator.latent_shape)
         return self._draws.noise(torch.empty(shape, device=self.device))
 
-    def _encode(self, prompts: Sequence[Prompt]) -> Condition:
-        return self.generator.encode([prompt.text for prompt in prompts]).to(self.device)
+    def _encode(self, prompts: Sequence[Prompt], group: torch.Tensor) -> Conditions:
+        """Of samples whose prompts are those at `group`, int64 (N,)."""
+        condition = self.generator.encode([prompt.text for prompt in prompts])
+        return condition.to(self.device).of(group)
 
 
 class Distillation(Stage):
@@ -124,7 +126,7 @@ class Distillation(Stage):
         drawn = self._prompts.next(self._batch)
         group = torch.arange(len(drawn), device=self.device)
         self._rollout = self._sampler.rollout(
-            self.method.student, self._encode(drawn), group, self._noise(len(drawn))
+            self.method.student, self._encode(drawn, group), group, self._noise(len(drawn))
         )
         return {}
 
@@ -170,9 +172,8 @@ class Reinforcement(Stage):
         started = time.perf_counter()
         drawn = self._prompts.next(self._options.groups)
         per_group = self._options.group_size
-        condition = self._encode(drawn).repeat(per_group)
         group = torch.arange(len(drawn), device=self.device).repeat_interleave(per_group)
-        noise = self._noise(len(group))
+        condition, noise = self._encode(drawn, group), self._noise(len(group))
         rollout = self._sampler.rollout(self.method.student, condition, group, noise)
         samples = [prompt for prompt in drawn for _ in range(per_group)]
         pending = self.judge.submit(self.generator, rollout.latents, samples)

@@ -106,7 +106,7 @@ def new_rollout():
 
     def new_rollout(role, generator, groups=2, size=4, seed=0):
         group = torch.arange(groups).repeat_interleave(size)
-        condition = generator.encode([f"prompt {g}" for g in range(groups)]).repeat(size)
+        condition = generator.encode([f"prompt {g}" for g in range(groups)]).of(group)
         random = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(group), *generator.latent_shape, generator=random)
         return OdeSampler(4, generator.shift).rollout(role, condition, group, noise)

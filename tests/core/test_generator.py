@@ -3,13 +3,8 @@ import torch
 from tdmr1.core.generator import Condition
 
 
-def test_a_condition_is_indexed_repeated_and_joined_by_prompt():
+def test_a_condition_is_indexed_and_joined_by_prompt():
     condition = Condition(torch.randn(3, 2, 4), torch.randn(3, 5))
-    repeated = condition.repeat(2)
-    assert len(repeated.tokens) == len(repeated.pooled) == 6
-    for i in range(6):
-        assert torch.equal(repeated.tokens[i], condition.tokens[i // 2])
-        assert torch.equal(repeated.pooled[i], condition.pooled[i // 2])
     index = torch.tensor([2, 0])
     joined = Condition.cat([condition[index], condition[1:2]])
     assert torch.equal(joined.tokens, condition.tokens[[2, 0, 1]])
@@ -23,6 +18,18 @@ def test_shorter_prompts_are_padded_to_the_longest_and_masked():
     assert torch.equal(both.tokens[..., 0], both.mask.float())
     assert both.pooled.shape == (3, 0)
     assert torch.equal(both[1:].mask, both.mask[1:])
-    assert both.repeat(2).mask.sum(1).tolist() == [2, 2, 3, 3, 3, 3]
+    twice = torch.tensor([0, 0, 1, 1, 2, 2])
+    assert both.of(twice).copied().mask.sum(1).tolist() == [2, 2, 3, 3, 3, 3]
     longer = Condition.cat([both, Condition(torch.ones(1, 5, 4), torch.ones(1, 0))])
     assert longer.mask.sum(1).tolist() == [2, 3, 3, 5]
+
+
+def test_samples_share_the_prompts_that_they_have():
+    condition = Condition(torch.randn(3, 2, 4), torch.randn(3, 5))
+    index = torch.tensor([2, 0, 0, 1, 2])
+    shared = condition.of(index)
+    assert len(shared) == 5
+    for some in (shared[1:4], shared[torch.tensor([1, 2, 3])]):
+        assert some.prompts is condition
+        assert torch.equal(some.copied().tokens, condition.tokens[[0, 0, 1]])
+        assert torch.equal(some.copied().pooled, condition.pooled[[0, 0, 1]])

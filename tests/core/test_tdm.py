@@ -140,3 +140,11 @@ def test_a_restored_state_continues_bit_identically(new_tdm, new_rollout):
     other.load_state_dict(state)
     assert other.iteration(rollout) == metrics
     torch.testing.assert_close(other.state_dict(), first.state_dict(), rtol=0, atol=0)
+
+
+def test_a_query_copies_no_condition(tdm, rollout):
+    query = tdm.query(rollout, 1)
+    assert query.condition.prompts is rollout.condition.prompts
+    assert torch.equal(query.condition.index, query.group)
+    assert len(query.unconditional) == len(query.group)
+    assert len(query.unconditional.prompts) == 1

@@ -116,7 +116,7 @@ def test_restored_it_collects_the_same_again(new_stage, rollout):
     stage.collect()
     again = stage._collected[0]
     assert torch.equal(first.x, again.x)
-    assert torch.equal(first.condition.pooled, again.condition.pooled)
+    assert torch.equal(first.condition.prompts.pooled, again.condition.prompts.pooled)
 
 
 def test_a_stochastic_rollout_is_another_than_the_deterministic_one(new_stage):
