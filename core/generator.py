@@ -102,6 +102,21 @@ class Prompt:
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Something of a generator beside its network.
+
+    Attributes:
+        name: for people.
+        bytes: of its weights.
+        held: when it is on the device.
+    """
+
+    name: str
+    bytes: int
+    held: Literal["always", "while encoding", "before training"]
+
+
 class Generator(abc.ABC):
     """A rectified-flow generator: one frozen network, and how to speak to it.
 
@@ -118,8 +133,10 @@ class Generator(abc.ABC):
         teacher_steps: Euler steps of the many-step teacher.
         teacher_guidance: its classifier-free guidance weight.
         lora_targets: names of the linear layers that LoRA adapts.
+        sparing: options, KEY=VALUE, that save memory, the cheapest first; `tdmr1 plan` tries them.
     """
 
+    sparing: ClassVar[Sequence[str]] = ()
     options: ClassVar[type[Options]] = Options
 
     name: str
@@ -142,6 +159,27 @@ class Generator(abc.ABC):
             UserError: it cannot be read, or cannot do what the options ask.
         """
         return cls()
+
+    @classmethod
+    def outline(cls, folder: Path | None, options: Options) -> Generator:
+        """The generator for `tdmr1 plan`, which moves it to the meta device.
+
+        Override it where weights are large: its network, and what decodes, may be on the meta
+        device from the beginning, and `encode` may give conditions without numbers, of prompts
+        that are as long as they can be.
+
+        Args:
+            folder: as in `load`, with the JSON files alone.
+            options: as in `load`.
+
+        Raises:
+            UserError: as `load`.
+        """
+        return cls.load(folder, options)
+
+    def parts(self) -> Sequence[Part]:
+        """What takes memory beside the network; that of an outline says so before it is there."""
+        return ()
 
     @abc.abstractmethod
     def encode(self, prompts: Sequence[str]) -> Condition:
