@@ -70,8 +70,8 @@ def pipeline_folder(model: str) -> Path:
         return Path(DiffusionPipeline.download(model, use_safetensors=True))
 
 
-def network_folder(model: str) -> Path:
-    """The folder with the configuration and weights of a single network.
+def outline_folder(model: str) -> Path:
+    """The folder with the configurations of a diffusers pipeline, without its weights.
 
     Args:
         model: a folder, or a Hub id.
@@ -81,8 +81,26 @@ def network_folder(model: str) -> Path:
     """
     if Path(model).is_dir():
         return Path(model)
+    patterns = [INDEX, "*/config.json", "scheduler/scheduler_config.json"]
     with _explained(model):
-        return Path(snapshot_download(model, allow_patterns=["config.json", "*.safetensors"]))
+        return Path(snapshot_download(model, allow_patterns=patterns))
+
+
+def network_folder(model: str, weights: bool = True) -> Path:
+    """The folder with the configuration, and the weights, of a single network.
+
+    Args:
+        model: a folder, or a Hub id.
+        weights: false leaves them out.
+
+    Raises:
+        UserError: as above.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    patterns = ["config.json", *(["*.safetensors"] if weights else [])]
+    with _explained(model):
+        return Path(snapshot_download(model, allow_patterns=patterns))
 
 
 @contextlib.contextmanager

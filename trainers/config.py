@@ -127,6 +127,18 @@ def build_config(
     return validated(kind, values)
 
 
+def changed(config: Config, settings: Sequence[str]) -> Config:
+    """The same configuration with some options set, "key=value" each.
+
+    Raises:
+        UserError: as `build_config`.
+    """
+    values = config.model_dump(mode="json")
+    for setting in settings:
+        _merge(values, _parse_setting(setting))
+    return validated(type(config), values)
+
+
 def validated(
     kind: type[AnyOptions], values: Mapping[str, Any], within: str | None = None
 ) -> AnyOptions:

@@ -15,7 +15,8 @@ import torch
 from accelerate import Accelerator
 
 from tdmr1.core.generator import ENTRY_POINT_GROUP, Generator
-from tdmr1.core.hub import pipeline_folder, pipeline_layout
+from tdmr1.core.hub import outline_folder, pipeline_folder, pipeline_layout
+from tdmr1.core.options import Options
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import validated
 
@@ -32,6 +33,27 @@ def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Gene
         UserError: there is none; it cannot be read, or its package cannot be imported; or an
             option is unknown or impossible.
     """
+    kind, chosen = _kind(model, options)
+    return kind.load(None if model in _installed() else pipeline_folder(model), chosen)
+
+
+def outline(model: str, options: Mapping[str, Any] | None = None) -> Generator:
+    """The same generator for `tdmr1 plan`; of a model of the Hub the configurations alone are
+    downloaded.
+
+    Raises:
+        UserError: as above.
+    """
+    kind, chosen = _kind(model, options)
+    return kind.outline(None if model in _installed() else outline_folder(model), chosen)
+
+
+def generator_type(model: str) -> type[Generator]:
+    """The class of a generator; nothing of it is read.
+
+    Raises:
+        UserError: there is none, or its package cannot be imported.
+    """
     entries = _installed()
     if model in entries:
         entry = entries[model]
@@ -43,9 +65,12 @@ def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Gene
             "or name a pipeline of diffusers: a Hub id ORG/NAME, or a folder; "
             "the embedded one comes with: pip install tdmr1-shapes"
         )
-    kind = _imported(entry)
-    chosen = validated(kind.options, options or {}, within="generator")
-    return kind.load(None if model in entries else pipeline_folder(model), chosen)
+    return _imported(entry)
+
+
+def _kind(model: str, options: Mapping[str, Any] | None) -> tuple[type[Generator], Options]:
+    kind = generator_type(model)
+    return kind, validated(kind.options, options or {}, within="generator")
 
 
 def absolute(model: str) -> str:

@@ -29,6 +29,7 @@ from tdmr1.trainers.live import Live, Phase, total_bytes
 from tdmr1.trainers.meta import as_on_a_card
 
 META = torch.device("meta")
+META_ZERO = torch.zeros((), device=META)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,11 +98,13 @@ def rehearse(config: AnyConfig, generator: Generator) -> Rehearsal:
                 if isinstance(config, TrainConfig)
                 else TDM(roles, options, draws, accelerator)
             )
-        for _ in range(2):
-            before = copy.deepcopy(method.state_dict())
-            phases = _iteration(config, method, live)
-            kept = _bytes(before)
-            del before
+        for learner in method.learners():
+            # So that its optimiser has states, as from the second iteration on.
+            learner.minimize(sum((p.sum() for p in learner.role.parameters().values()), META_ZERO))
+        before = copy.deepcopy(method.state_dict())
+        kept = _bytes(before)
+        phases = _iteration(config, method, live)
+        del before
     own = [p for role in method.all_roles() for p in role.parameters().values()]
     states = [learner.state_dict()["state"] for learner in method.learners()]
     return Rehearsal(total_bytes(own), _bytes(states), kept, phases)
@@ -138,11 +141,7 @@ def _iteration(config: AnyConfig, method: TDM, live: Live) -> dict[str, Phase]:
     method.update_fake = phase("update of the fake", fake)  # type: ignore[method-assign]
     method.update_student = phase("update of the student", student)  # type: ignore[method-assign]
     if isinstance(method, TDMR1):
-        decoding = phases["decoding"] = Phase()
-        with live.phase() as found:
-            generator.decode(rollout.latents[:DECODED])
-        decoding.peak = found.peak
-        decoding.flops = found.flops * samples // min(samples, DECODED)
+        phases["decoding"] = _decoding(generator, rollout.latents, live)
         learn = method.surrogate.learn
         method.surrogate.learn = phase("update of the surrogate", learn)  # type: ignore[method-assign]
         with META:
@@ -153,6 +152,17 @@ def _iteration(config: AnyConfig, method: TDM, live: Live) -> dict[str, Phase]:
         update(rollout)
     method.query, method.update_fake, method.update_student = query, fake, student  # type: ignore[method-assign]
     return phases
+
+
+def _decoding(generator: Generator, latents: Tensor, live: Live) -> Phase:
+    """Of N latents, `DECODED` at a time; found from two and three, as it is linear in them."""
+    two, three = Phase(), Phase()
+    with live.phase() as two:
+        generator.decode(latents[:2])
+    with live.phase() as three:
+        generator.decode(latents[:3])
+    more = min(len(latents), DECODED) - 2
+    return Phase(two.peak + more * (three.peak - two.peak), two.flops * len(latents) // 2)
 
 
 class PlannedDraws(Draws):
@@ -273,8 +283,8 @@ class _Replayed(torch.autograd.Function):
         size = max(0, ctx.found.backward - kept.nbytes)
         torch.empty(size, dtype=torch.uint8, device=gradient.device)
         ctx.live.flops += ctx.found.backward_flops
-        for p in ctx.own:
-            if p.grad is None:
+        if ctx.own[0].grad is None:
+            for p in ctx.own:
                 p.grad = torch.empty_like(p)
         return (None,) * 5
 

@@ -116,4 +116,4 @@ def test_the_most_bytes_are_those_of_real_tensors(kind, memory):
     assert rehearsed.roles == roles
     assert rehearsed.optimizers == optimizers
     assert rehearsed.copy == pytest.approx(roles + optimizers, rel=0.01)
-    assert rehearsed.peak == pytest.approx(peak, rel=0.02)
+    assert rehearsed.peak == pytest.approx(peak, rel=0.03)

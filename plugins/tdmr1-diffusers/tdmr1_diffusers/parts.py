@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError
 
 from tdmr1.core.hub import INDEX
@@ -74,6 +75,52 @@ def read_part(kind: Any, folder: Path, **options: Any) -> Any:  # noqa: ANN401
             f"{folder} cannot be read as {kind.__name__}: {error}\n"
             "a file is missing, damaged or of another model; download it again"
         ) from error
+
+
+def outline_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    """A frozen network of class `kind` on the meta device, from its configuration alone.
+
+    Raises:
+        UserError: there is none, or it is one of another class.
+    """
+    config = read_config(folder / "config.json")
+    try:
+        with torch.device("meta"):
+            network = kind.from_config(config)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder} does not describe a {kind.__name__}: {error}; download it again"
+        ) from error
+    # Not its own `to`, which warns that it cannot know what `from_pretrained` would do.
+    torch.nn.Module.to(network, "meta", dtype)
+    return network.requires_grad_(False).eval()
+
+
+def text_encoder_bytes(folder: Path, dtype: torch.dtype) -> dict[str, int]:
+    """Class -> bytes of the weights of each text encoder that model_index.json names.
+
+    Raises:
+        UserError: one is not of transformers, or cannot be described.
+    """
+    index = read_config(folder / INDEX)
+    sizes: dict[str, int] = {}
+    for name, part in index.items():
+        if not name.startswith("text_encoder") or not all(part):
+            continue
+        kind = getattr(transformers, part[1], None)
+        if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)):
+            raise UserError(f"{folder / INDEX}: {name} is a {part[1]}, which transformers has not")
+        try:
+            config = kind.config_class.from_pretrained(folder / name, local_files_only=True)
+            with torch.device("meta"):
+                encoder = kind(config)
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder / name} does not describe a {part[1]}: {error}; download it again"
+            ) from error
+        size = sum(p.numel() for p in encoder.parameters()) * dtype.itemsize
+        sizes[f"{name} ({part[1]})"] = size
+    return sizes
 
 
 def read_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401

@@ -5,21 +5,29 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
-from tdmr1.core.generator import Condition, Generator, Prompt, Split
+from tdmr1.core.generator import Condition, Generator, Part, Prompt, Split
 from tdmr1.core.hub import network_folder
 from tdmr1.core.options import Options
 from tdmr1.errors import UserError
 from tdmr1_diffusers.decoding import Decoder
 from tdmr1_diffusers.embeddings import EmbeddingCache, fingerprint
 from tdmr1_diffusers.options import PipelineOptions
-from tdmr1_diffusers.parts import check_complete, left_out, read_config, read_network, read_part
-from tdmr1_diffusers.prompts import Encoders, PromptEncoder
+from tdmr1_diffusers.parts import (
+    check_complete,
+    left_out,
+    outline_network,
+    read_config,
+    read_network,
+    read_part,
+    text_encoder_bytes,
+)
+from tdmr1_diffusers.prompts import BlankPrompts, Encoders, PromptEncoder
 
 
 class PipelineGenerator(Generator):
@@ -30,6 +38,7 @@ class PipelineGenerator(Generator):
     Args:
         folder: of the pipeline, complete.
         options: as typed.
+        weights: false makes an outline, from the configurations alone.
 
     Attributes:
         pipeline, transformer: diffusers' classes.
@@ -40,36 +49,64 @@ class PipelineGenerator(Generator):
     """
 
     options: ClassVar[type[Options]] = PipelineOptions
+    sparing: ClassVar[Sequence[str]] = (
+        "generator.dtype=bfloat16",
+        "generator.text_encoders=offload",
+        "generator.decoding=sliced",
+        "generator.decoding=tiled",
+    )
     pipeline: ClassVar[Any]
     transformer: ClassVar[Any]
     prompt_tokens: ClassVar[int]
 
-    def __init__(self, folder: Path, options: PipelineOptions) -> None:
-        check_complete(folder)
+    def __init__(self, folder: Path, options: PipelineOptions, weights: bool = True) -> None:
+        if weights:
+            check_complete(folder)
+        self._folder, self._placement, self._weights = folder, options.text_encoders, weights
         self._dtype: torch.dtype = getattr(torch, options.dtype)
         self._tokens = options.prompt_tokens or self.prompt_tokens
         self.latent_shape = self._latent_shape(folder, options.resolution)
         self.shift = options.shift or _shift(folder / "scheduler")
         self.teacher_steps = options.teacher_steps or self.teacher_steps
         self.teacher_guidance = options.teacher_guidance or self.teacher_guidance
-        self.network = read_network(self.transformer, folder / "transformer", self._dtype)
-        self._decoder = Decoder(self._read_vae(folder, options.tiny_decoder), options.decoding)
-        self._prompts = self._prompt_encoder(folder, options)
+        read = read_network if weights else outline_network
+        self.network = read(self.transformer, folder / "transformer", self._dtype)
+        self._vae = self._read_vae(folder, options.tiny_decoder)
+        self._decoder = Decoder(self._vae, options.decoding)
+        self._prompts = self._prompt_encoder(folder, options) if weights else self._blank_prompts()
 
     @classmethod
     def load(cls, folder: Path | None, options: Options) -> Generator:
+        return cls._of(folder, options, weights=True)
+
+    @classmethod
+    def outline(cls, folder: Path | None, options: Options) -> Generator:
+        return cls._of(folder, options, weights=False)
+
+    @classmethod
+    def _of(cls, folder: Path | None, options: Options, weights: bool) -> Generator:
         if folder is None:
             raise UserError(
                 f"{cls.pipeline.__name__} is a class of pipelines; name one of them: "
                 "--model ORG/NAME of the Hub, or --model FOLDER"
             )
         assert isinstance(options, PipelineOptions), "load_generator validates them"
-        return cls(folder, options)
+        return cls(folder, options, weights)
 
     @staticmethod
     @abc.abstractmethod
     def grid(config: Mapping[str, Any]) -> tuple[int, int]:
         """Of a transformer's configuration: a patch's side in latents, the most patches a side."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def condition_shape(config: Mapping[str, Any], tokens: int) -> tuple[int, int, int]:
+        """(L, D, P) of the longest prompt's condition.
+
+        Args:
+            config: of the transformer.
+            tokens: where prompts are cut.
+        """
 
     @abc.abstractmethod
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
@@ -90,6 +127,19 @@ class PipelineGenerator(Generator):
 
     def decode(self, latents: Tensor) -> Tensor:
         return self._decoder(latents)
+
+    def parts(self) -> list[Part]:
+        vae = sum(p.nbytes for p in self._vae.parameters())
+        held: dict[str, Literal["always", "while encoding", "before training"]] = {
+            "keep": "always",
+            "offload": "while encoding",
+            "free": "before training",
+        }
+        encoders = text_encoder_bytes(self._folder, self._dtype)
+        return [
+            Part(f"vae ({type(self._vae).__name__})", vae, "always"),
+            *(Part(name, size, held[self._placement]) for name, size in encoders.items()),
+        ]
 
     def prompts(self, split: Split) -> list[Prompt]:
         return []
@@ -121,9 +171,14 @@ class PipelineGenerator(Generator):
         return int(transformer["in_channels"]), side, side
 
     def _read_vae(self, folder: Path, tiny: str | None) -> Any:  # noqa: ANN401
+        read = read_network if self._weights else outline_network
         if tiny is None:
-            return read_network(AutoencoderKL, folder / "vae", self._dtype)
-        return read_network(AutoencoderTiny, network_folder(tiny), self._dtype)
+            return read(AutoencoderKL, folder / "vae", self._dtype)
+        return read(AutoencoderTiny, network_folder(tiny, self._weights), self._dtype)
+
+    def _blank_prompts(self) -> BlankPrompts:
+        config = read_config(self._folder / "transformer" / "config.json")
+        return BlankPrompts(self.condition_shape(config, self._tokens), self._dtype)
 
     def _prompt_encoder(self, folder: Path, options: PipelineOptions) -> PromptEncoder:
         def read() -> Encoders:

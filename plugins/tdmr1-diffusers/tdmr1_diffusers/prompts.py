@@ -91,3 +91,26 @@ def _move(encoders: Encoders, device: torch.device) -> None:
     for name, part in encoders.components.items():
         if name.startswith("text_encoder") and part is not None:
             part.to(device)
+
+
+class BlankPrompts:
+    """Stands in an outline for a `PromptEncoder`: embeddings without numbers, on the meta device.
+
+    Args:
+        shape: (L, D, P), tokens of a prompt, their width, and that of the pooled vector.
+        dtype: of all of them.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+        self._shape, self._dtype = shape, dtype
+
+    def __call__(self, prompts: Sequence[str]) -> Condition:
+        length, width, pooled = self._shape
+        empty = torch.empty(len(prompts), length, width, dtype=self._dtype, device="meta")
+        return Condition(empty, empty.new_empty(len(prompts), pooled))
+
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Nothing needs to be prepared."""
+
+    def to(self, device: torch.device) -> None:
+        """They stay on the meta device."""

@@ -43,6 +43,10 @@ class SD3Generator(PipelineGenerator):
     def grid(config: Mapping[str, Any]) -> tuple[int, int]:
         return config["patch_size"], config["pos_embed_max_size"]
 
+    @staticmethod
+    def condition_shape(config: Mapping[str, Any], tokens: int) -> tuple[int, int, int]:
+        return 77 + tokens, config["joint_attention_dim"], config["pooled_projection_dim"]
+
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
         tokens, _, pooled, _ = encoders.encode_prompt(
             prompt,

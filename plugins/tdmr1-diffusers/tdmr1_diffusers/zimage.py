@@ -35,6 +35,10 @@ class ZImageGenerator(PipelineGenerator):
     def grid(config: Mapping[str, Any]) -> tuple[int, int]:
         return config["all_patch_size"][0], min(config["axes_lens"][1:])
 
+    @staticmethod
+    def condition_shape(config: Mapping[str, Any], tokens: int) -> tuple[int, int, int]:
+        return tokens, config["cap_feat_dim"], 0
+
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
         (tokens,), _ = encoders.encode_prompt(
             prompt,
