@@ -6,10 +6,9 @@ Time does not depend on weights, so the student is the untrained one, of any mod
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from unittest import mock
@@ -21,6 +20,7 @@ from tdmr1.core.generator import Condition, Conditions, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.rewards.contract import Sample
 from tdmr1.trainers.config import TrainConfig
+from tdmr1.trainers.memory import PeakMemory
 from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.setup import new_judge, read_split
 from tdmr1.trainers.stages import Reinforcement
@@ -59,7 +59,8 @@ class Timing:
         networks: the iteration's forwards and backwards, each timed alone at the same shapes.
         ratio: (iteration - rewards) / networks, pair by pair.
         evaluations: how many network evaluations, of one sample each.
-        peak_bytes: the largest resident memory of the process so far.
+        peak_bytes: the most memory of an iteration beyond what the process had before the
+            weights were read; None where it cannot be told.
     """
 
     iteration: float
@@ -67,7 +68,7 @@ class Timing:
     networks: float
     ratio: float
     evaluations: int
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 def untrained(config: TrainConfig) -> Reinforcement:
@@ -90,10 +91,19 @@ def untrained(config: TrainConfig) -> Reinforcement:
     return stage
 
 
-def bench(stage: Reinforcement, repeats: int) -> Timing:
-    """Time `repeats` iterations, each beside its own networks, after one that warms up."""
+def bench(stage: Reinforcement, repeats: int, memory: PeakMemory) -> Timing:
+    """Time `repeats` iterations, each beside its own networks, after one that warms up.
+
+    Args:
+        stage: as `untrained` makes it.
+        repeats: at least 1.
+        memory: from before the stage was made.
+    """
     rows: list[tuple[float, float, float]] = []
+    peaks: list[int | None] = []
     for repeat in range(repeats + 1):
+        before = copy.deepcopy(stage.state_dict())  # as the loop keeps one
+        memory.reset()
         started = time.perf_counter()
         with recorded() as calls:
             stage.collect()
@@ -102,18 +112,20 @@ def bench(stage: Reinforcement, repeats: int) -> Timing:
             scoring = time.perf_counter() - collected
             stage.update()
         iteration = time.perf_counter() - started
+        peaks.append(memory.bytes())
+        del before
         networks = sum(_alone(stage, call) for call in calls)
         if repeat > 0:
             rows.append((iteration, scoring, networks))
     iterations, rewards, alone = zip(*rows, strict=True)
-    scale = 1 if sys.platform == "darwin" else 1024
+    known = [peak for peak in peaks if peak is not None]
     return Timing(
         iteration=statistics.median(iterations),
         rewards=statistics.median(rewards),
         networks=statistics.median(alone),
         ratio=statistics.median((i - r) / n for i, r, n in rows),
         evaluations=sum(call.samples for call in calls),
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
+        peak_bytes=max(known, default=None),
     )
 
 

@@ -42,9 +42,10 @@ def _autocast(function: Callable[..., Any], dtype: torch.dtype | None) -> Callab
         return value.to(to) if floating else value
 
     def casting(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        if not torch.is_autocast_enabled("cpu"):
+        on = [device for device in ("cuda", "cpu") if torch.is_autocast_enabled(device)]
+        if not on:
             return function(*args, **kwargs)
-        to = dtype or torch.get_autocast_dtype("cpu")
+        to = dtype or torch.get_autocast_dtype(on[0])
         return function(
             *(cast(value, to) for value in args),
             **{name: cast(value, to) for name, value in kwargs.items()},

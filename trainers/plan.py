@@ -55,6 +55,11 @@ class Plan:
     def peak(self) -> int:
         return max(self.moments.values())
 
+    @property
+    def peak_on_cpu(self) -> int:
+        """Where the device's memory is also that which encoders are offloaded to."""
+        return self.fixed + self._held("while encoding") + self.rehearsal.peak
+
     def flops(self) -> dict[str, int]:
         """What happens in an iteration -> floating-point operations; rewards are not known."""
         return {name: phase.flops for name, phase in self.rehearsal.phases.items()}

@@ -82,7 +82,7 @@ def rehearse(config: AnyConfig, generator: Generator) -> Rehearsal:
         UserError: the options ask for the impossible, e.g. gradient checkpointing of a network
             that has none.
     """
-    accelerator = Accelerator(cpu=True, mixed_precision=config.precision)
+    accelerator = Accelerator(mixed_precision=config.precision)
     generator.to(META)
     generator.network = accelerator.prepare_model(
         generator.network, device_placement=False, evaluation_mode=True
@@ -162,7 +162,7 @@ def _decoding(generator: Generator, latents: Tensor, live: Live) -> Phase:
     with live.phase() as three:
         generator.decode(latents[:3])
     more = min(len(latents), DECODED) - 2
-    return Phase(two.peak + more * (three.peak - two.peak), two.flops * len(latents) // 2)
+    return Phase(two.peak + more * (three.peak - two.peak), two.flops * len(latents) // len(latents[:2]))
 
 
 class PlannedDraws(Draws):

@@ -15,6 +15,9 @@ from tdmr1.errors import UserError
 from tdmr1.trainers.bench import bench as measure
 from tdmr1.trainers.bench import untrained
 from tdmr1.trainers.config import TrainConfig, build_config
+from tdmr1.trainers.memory import PeakMemory
+from tdmr1.trainers.models import new_accelerator
+from tdmr1.trainers.plan import new_plan
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -36,15 +39,23 @@ def bench(
         return
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
+    # First, so that what it imports is there before the memory is looked at.
+    plan = new_plan(options)
+    device = new_accelerator(options.precision, options.seed).device
+    memory = PeakMemory(device)
     with contextlib.closing(untrained(options)) as stage:
-        timing = measure(stage, repeats)
+        timing = measure(stage, repeats, memory)
     table = Table("what", "figure", box=None)
     table.add_row("one iteration", f"{timing.iteration:.2f} s")
     table.add_row("of which rewards", f"{timing.rewards:.2f} s")
     table.add_row("its networks, timed alone", f"{timing.networks:.2f} s")
     table.add_row("(iteration - rewards) / networks", f"{timing.ratio:.3f}")
     table.add_row("network evaluations, per sample", str(timing.evaluations))
-    table.add_row("peak memory", f"{timing.peak_bytes / 2**30:.2f} GiB")
+    planned = plan.peak if device.type == "cuda" else plan.peak_on_cpu
+    table.add_row("peak memory, planned", f"{planned / 2**20:.1f} MiB")
+    if timing.peak_bytes is not None:
+        table.add_row("peak memory, measured", f"{timing.peak_bytes / 2**20:.1f} MiB")
+        table.add_row("planned / measured", f"{planned / timing.peak_bytes:.3f}")
     Console().print(table)
 
 

@@ -1,0 +1,47 @@
+"""The memory of this process, measured."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+"""What to write into `CLEAR`, see proc_pid_clear_refs(5)."""
+
+
+class PeakMemory:
+    """The most memory beyond what the process has now: of a CUDA device, allocated by torch; of a
+    CPU, resident, which Linux alone tells.
+
+    Args:
+        device: whose memory.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._known = self._cuda or STATUS.exists()
+        self._before = torch.cuda.memory_allocated() if self._cuda else _resident("VmRSS")
+
+    def reset(self) -> None:
+        """Forget what was before."""
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats()
+        elif self._known:
+            CLEAR.write_text(RESET_PEAK)
+
+    def bytes(self) -> int | None:
+        """The most since the last `reset`; None where it cannot be told."""
+        if not self._known:
+            return None
+        most = torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")
+        return most - self._before
+
+
+def _resident(key: str) -> int:
+    if not STATUS.exists():
+        return 0
+    found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
