@@ -18,6 +18,7 @@ from tdmr1.trainers.config import AnyConfig, TrainConfig, build_config, validate
 from tdmr1.trainers.evaluate import Evaluation, Report, few_step, many_step
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop import run_loop
+from tdmr1.trainers.memory import too_little_explained
 from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.observe import Observer
 from tdmr1.trainers.progress import Progress
@@ -35,7 +36,7 @@ def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
     Raises:
         UserError, Interrupted: as `run_loop`; or something cannot be loaded.
     """
-    with contextlib.closing(new_stage(config)) as stage:
+    with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
         generator = stage.generator
         heldout = read_split(config, generator, "heldout")
         evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)

@@ -1,11 +1,15 @@
-"""The memory of this process, measured."""
+"""The memory of this process: measured, and what to do where it is too little."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
+from tdmr1.errors import UserError
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
@@ -38,6 +42,22 @@ class PeakMemory:
             return None
         most = torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")
         return most - self._before
+
+
+@contextlib.contextmanager
+def too_little_explained() -> Iterator[None]:
+    """Where memory runs out inside the block, the error says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        lines = str(error).splitlines() or [""]
+        if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in lines[0]:
+            raise
+        raise UserError(
+            f"there is too little memory: {lines[0]}\nwhat to set so that it fits, GIB being what "
+            "the card has, says: tdmr1 plan --card-memory GIB, with this run's --model, --preset, "
+            "--config and --set"
+        ) from error
 
 
 def _resident(key: str) -> int:

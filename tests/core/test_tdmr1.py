@@ -228,3 +228,24 @@ def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
     for seed in range(20):
         algorithm.reinforce(*rewarded(algorithm, seed))
     assert mean_reward() > before + 0.3
+
+
+def test_micro_batches_change_nothing_in_an_iteration(moved, rewarded):
+    """A group's samples are then in different evaluations; its loss is still that of the group."""
+    whole, parts = moved(clip=None, guard=None), moved(clip=None, guard=None)
+    parts.roles.micro_batch = 3
+    rollout, feedback = rewarded(whole)
+    metrics = [algorithm.reinforce(rollout, feedback) for algorithm in (whole, parts)]
+    assert metrics[1] == pytest.approx(metrics[0], rel=1e-3, abs=1e-5)
+    for one, other in zip(whole.learners(), parts.learners(), strict=True):
+        gradients = [
+            [p.grad for p in learner.role.parameters().values()] for learner in (one, other)
+        ]
+        largest = max(gradient.abs().max() for gradient in gradients[0])
+        assert largest > 0
+        for a, b in zip(*gradients, strict=True):
+            torch.testing.assert_close(b / largest, a / largest, rtol=0, atol=1e-3)
+    for one, other in zip(whole.all_roles(), parts.all_roles(), strict=True):
+        moved_by = [role.state_dict() for role in (one, other)]
+        for name in moved_by[0]:
+            torch.testing.assert_close(moved_by[1][name], moved_by[0][name], rtol=0, atol=1e-4)

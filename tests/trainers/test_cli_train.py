@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tdmr1.cli import main
 from tdmr1.trainers.run import RunFolder
@@ -284,7 +285,7 @@ def test_bench_prints_the_ratio(tdmr1, reward):
     assert status == 0
     figures = dict(re.split(r"\s{2,}", line.strip()) for line in out.splitlines())
     assert float(figures["(iteration - rewards) / networks"]) > 0
-    assert "peak memory" in figures
+    assert figures["peak memory, planned"].endswith("MiB")
 
 
 @pytest.fixture
@@ -326,3 +327,60 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
 
 def test_an_unknown_claim_names_the_others(tdmr1):
     assert tdmr1("reproduce", "x")[2].startswith("error: unknown claim 'x'; there are: main")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_too_little_memory_says_who_knows_what_to_change(train, tdmr1, monkeypatch, error):
+    def full(self, *collected):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tdmr1.core.tdm.TDM.iteration", full)
+        status, _, err = train()
+    assert status == 1
+    assert "too little memory: " in err and str(error) in err
+    assert "tdmr1 plan --card-memory GIB" in err
+    assert err.endswith("\nthen continue with: tdmr1 train --resume run\n")
+    assert tdmr1("train", "--resume", "run")[0] == 0
+
+
+def test_another_error_of_torch_is_not_taken_for_it(train, monkeypatch):
+    def broken(self, *collected):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr("tdmr1.core.tdm.TDM.iteration", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        train()
+
+
+def test_plan_says_what_is_needed_and_what_to_set(tdmr1):
+    status, out, err = tdmr1("plan", "--config", "train.toml", "--tflops", "0.001")
+    assert (status, err) == (0, "")
+    assert re.search(r"network, frozen +0\.00", out)
+    assert "update of the surrogate" in out and "s at 0.001 TFLOP/s" in out
+    assert "an estimate" in out
+    status, out, _ = tdmr1("plan", "--config", "small.toml", "--distill", "--card-memory", 1)
+    assert status == 0
+    assert "surrogate" not in out
+    assert out.splitlines()[-1].startswith("fits 1 GiB") and out.endswith("as it is\n")
+    status, _, err = tdmr1("plan", "--model", "./nowhere")
+    assert (status, "there is no folder ./nowhere" in err) == (1, True)
+
+
+def test_plan_names_the_settings_of_a_smaller_card(tdmr1, monkeypatch):
+    monkeypatch.setattr("tdmr1.cli.plan.GIB", 1 << 10)
+    arguments = ("--config", "train.toml", "--batch", 64, "--set", "method.groups=32")
+    _, out, _ = tdmr1("plan", *arguments)
+    whole = float(re.search(r"most at a time, .*? (\d+\.\d\d)", out)[1])
+    status, out, err = tdmr1("plan", *arguments, "--card-memory", whole)
+    assert (status, err) == (0, "")
+    assert re.search(r"with: --set method\.micro_batch=\d+$", out)
+    status, _, err = tdmr1("plan", *arguments, "--card-memory", 1)
+    assert status == 1
+    assert "are too little: even with method.micro_batch=1" in err

@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tdmr1.core.weights import NETWORK_FILE
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
 from tdmr1.trainers.config import DistillConfig
 from tdmr1.trainers.loop import Interrupted
+from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.run import RunFolder
 
 
@@ -284,3 +286,16 @@ def test_pictures_of_a_run_and_of_the_student_that_ships(new_config, train, tmp_
     again = (tmp_path / "a.png").read_bytes()
     jobs.generate("a red one", run, None, 3, 0, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == again
+
+
+def test_whole_weights_are_trained_killed_and_resumed(new_config, train, killed_in, tmp_path):
+    config = new_config({"rank": None})
+    whole = train(config, tmp_path / "whole")
+    assert whole.student == tmp_path / "whole" / "network"
+    killed_in(3, config, tmp_path / "run")
+    resumed = train(RunFolder(tmp_path / "run").config(), tmp_path / "run")
+    weights = [load_file(run.student / NETWORK_FILE) for run in (whole, resumed)]
+    assert same(*weights)
+    teacher = load_generator("tiny").network.state_dict()
+    assert not any(torch.equal(weights[0][name], teacher[name]) for name in teacher)
+    assert resumed.reports() == whole.reports()
