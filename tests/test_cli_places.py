@@ -70,21 +70,25 @@ def test_what_cannot_be_served_says_why(tdmr1, tmp_path, monkeypatch, arguments,
     assert says in err
 
 
-def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch):
+def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch, interruptible):
     (tmp_path / "my.py").write_text(CODE)
-    command = [sys.executable, "-c", "from tdmr1.cli import main; main()", "rewards", "serve"]
+    code = f"{interruptible}from tdmr1.cli import main; main()"
+    served = ["rewards", "serve", "./my.py:score", "--port", "0", "--option", "scale=0.5"]
     with subprocess.Popen(
-        [*command, "./my.py:score", "--port", "0", "--option", "scale=0.5"],
+        [sys.executable, "-c", code, *served],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TDMR1_TOKEN": "a secret", "PYTHONUNBUFFERED": "1"},
     ) as server:
-        said = server.stdout.readline()
-        address = re.search(r"--reward \./my\.py:score@http://(127\.0\.0\.1:\d+)$", said)[1]
-        monkeypatch.setenv("TDMR1_TOKEN", "a secret")
-        place = Http("./my.py:score", [address])
-        assert place.score([Sample(np.full((2, 2, 3), 255, np.uint8), "")]) == [Score(0.5)]
-        place.close()
-        server.send_signal(signal.SIGINT)
-        assert server.wait(120) == 130
+        try:
+            said = server.stdout.readline()
+            address = re.search(r"--reward \./my\.py:score@http://(127\.0\.0\.1:\d+)$", said)[1]
+            monkeypatch.setenv("TDMR1_TOKEN", "a secret")
+            place = Http("./my.py:score", [address])
+            assert place.score([Sample(np.full((2, 2, 3), 255, np.uint8), "")]) == [Score(0.5)]
+            place.close()
+            server.send_signal(signal.SIGINT)
+            assert server.wait(120) == 130
+        finally:
+            server.kill()

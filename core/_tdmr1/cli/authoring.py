@@ -47,6 +47,9 @@ def check(
     option: Annotated[
         list[str] | None, typer.Option(help="key=value of the reward's own; repeatable.")
     ] = None,
+    load_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds in which it has to load, as in a run.")
+    ] = 900.0,
     as_json: Json = False,
 ) -> None:
     """Hold a reward to the contract, and measure it; exit status 1 where it fails."""
@@ -54,7 +57,8 @@ def check(
     from tdmr1.rewards.options import parse_options
     from tdmr1.rewards.spec import RewardSpec
 
-    findings = inspection.check(RewardSpec.parse(name), parse_options(option or []))
+    spec = RewardSpec.parse(name)
+    findings = inspection.check(spec, parse_options(option or []), load_timeout)
     failed = any(finding.status == "failed" for finding in findings.values())
     if as_json:
         checks = {check: dataclasses.asdict(finding) for check, finding in findings.items()}

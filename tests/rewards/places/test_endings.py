@@ -117,10 +117,12 @@ sys.stdin.read()
         ("leave", "by itself"),
     ],
 )
-def test_no_process_outlives_the_run(my_file, tmp_path, wait_until_ended, prompt, how):
+def test_no_process_outlives_the_run(
+    my_file, tmp_path, wait_until_ended, interruptible, prompt, how
+):
     my_file(HANGING)
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, prompt],
+        [sys.executable, "-c", interruptible + RUN, prompt],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -135,7 +137,10 @@ def test_no_process_outlives_the_run(my_file, tmp_path, wait_until_ended, prompt
             os.killpg(run.pid, signal.SIGINT)  # as the terminal does, to all in the foreground
         elif how == "kill":
             run.kill()
-        status = run.wait(120)
+        try:
+            status = run.wait(120)
+        finally:
+            run.kill()
         errors = run.stderr.read().decode()
     assert status == {"Ctrl-C": -signal.SIGINT, "kill": -signal.SIGKILL, "by itself": 0}[how]
     assert errors.count("Traceback") == (how == "Ctrl-C"), errors
