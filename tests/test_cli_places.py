@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.places.environment import Environment
 from tdmr1.rewards.places.http import Http
+from tdmr1.rewards.places.server import RewardServer
+from tdmr1.rewards.spec import RewardSpec
 
 CODE = """
 def score(samples, scale=1.0):
@@ -68,6 +71,21 @@ def test_what_cannot_be_served_says_why(tdmr1, tmp_path, monkeypatch, arguments,
     status, _, err = tdmr1("rewards", "serve", *arguments, "--port", "0")
     assert status == 1
     assert says in err
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("0.0.0.0", None)]
+)
+def test_the_address_that_is_shown_can_be_typed(tdmr1, tmp_path, monkeypatch, host, shown):
+    (tmp_path / "my.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TDMR1_TOKEN", "a secret")
+    monkeypatch.setattr(RewardServer, "serve_forever", lambda server: None)
+    status, out, _ = tdmr1("rewards", "serve", "./my.py:score", "--host", host, "--port", "0")
+    assert status == 0
+    spec = RewardSpec.parse(out.removeprefix("serving; in a run: --reward ").strip())
+    (address,) = spec.place.addresses
+    assert address.rpartition(":")[0] == (shown or socket.gethostname())
 
 
 def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch, interruptible):

@@ -52,6 +52,20 @@ _KINDS = {
 """The errors that keep their type on the way."""
 
 
+def authorization(token: str) -> str:
+    """The header of HTTP that shows a token.
+
+    Raises:
+        RewardRefused: no header can hold it.
+    """
+    if not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise RewardRefused(
+            "the token, TDMR1_TOKEN, is not made of ASCII characters alone, without spaces around "
+            "them; choose another, here and there, e.g. TDMR1_TOKEN=$(openssl rand -hex 16)"
+        )
+    return f"Bearer {token}"
+
+
 def load_request(name: str, options: Mapping[str, Any], path: Sequence[str] | None) -> Header:
     """Asks a child to load a reward; the path, where there is one, becomes its `sys.path`."""
     return {"op": "load", "reward": name, "options": dict(options), "path": path}
