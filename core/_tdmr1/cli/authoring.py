@@ -112,9 +112,10 @@ def _weights(weights: Weights) -> str:
 
 def _print_rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*head, box=None, show_header=any(head))
+    columns = (Column(text, overflow="fold") for text in head)
+    table = Table(*columns, box=None, show_header=any(head))
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
