@@ -18,6 +18,7 @@ from tdmr1.rewards.checks.suite import CHECKS, LOADS, name_of
 from tdmr1.rewards.errors import RewardLost, RewardSpecInvalid
 from tdmr1.rewards.info import RewardDescription, info
 from tdmr1.rewards.packages import is_installed
+from tdmr1.rewards.places.base import START_TIMEOUT
 from tdmr1.rewards.places.environment import (
     Environment,
     find_environment,
@@ -25,7 +26,7 @@ from tdmr1.rewards.places.environment import (
 )
 from tdmr1.rewards.places.messages import raise_error, sendable
 from tdmr1.rewards.places.process import Child
-from tdmr1.rewards.places.worker import START_TIMEOUT, own_python
+from tdmr1.rewards.places.worker import own_python
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1.rewards.wire import Header, encode
 

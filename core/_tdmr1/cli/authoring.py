@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tdmr1.rewards.places.base import START_TIMEOUT
+
 if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from collections.abc import Iterable
 
@@ -49,7 +51,7 @@ def check(
     ] = None,
     load_timeout: Annotated[
         float, typer.Option(min=0.001, help="Seconds in which it has to load, as in a run.")
-    ] = 900.0,
+    ] = START_TIMEOUT,
     as_json: Json = False,
 ) -> None:
     """Hold a reward to the contract, and measure it; exit status 1 where it fails."""
