@@ -42,7 +42,7 @@ from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.wire import FrameInvalid, Header, describe_samples, pack_scores, unpack_scores
 
 CONTENT_TYPE = "application/x-tdmr1-frame"
-"""Of a frame over HTTP. A web page cannot send it to a server of ours without asking first."""
+"""Of a frame over HTTP."""
 
 _KINDS = {
     name: kind

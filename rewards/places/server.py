@@ -211,6 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         wanted, given = self.server.authorization, self.headers.get("Authorization", "")
         if wanted is not None and not hmac.compare_digest(given.encode(errors="replace"), wanted):
             raise _Refusal(401, "a wrong token, or none; set TDMR1_TOKEN to that of the server")
+        if "Origin" in self.headers:
+            raise _Refusal(403, "web pages are not answered")
         if self._left == sys.maxsize:
             raise _Refusal(411, "the length of the request is not said")
         if self._left > 2 * MAX_HEADER + MAX_BODY:

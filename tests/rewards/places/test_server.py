@@ -107,6 +107,7 @@ def test_what_it_does_not_understand_it_refuses_with_a_reason(serve, connect, fr
 @pytest.mark.parametrize(
     ("headers", "status", "says"),
     [
+        ({"Origin": "http://example.org"}, 403, "web pages are not answered"),
         ({"Content-Type": "text/plain"}, 415, "the content type is not application/x-tdmr1-frame"),
         ({"Content-Length": "many"}, 411, "the length of the request is not said"),
         ({"Content-Length": "-1"}, 411, "the length"),
