@@ -35,7 +35,7 @@ class RewardMix:
 
     Args:
         rewards: at least one, and where it runs; no name twice.
-        max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+        max_error_fraction: share of samples that may fail, per reward, in [0, 1].
         gates: their rewards are among `rewards` or among `watched`.
         watched: rewards that gates alone look at: they are scored, and not climbed.
 
@@ -80,7 +80,7 @@ class RewardMix:
         Args:
             specs: at least one; no name twice.
             timeout: seconds for one call of one reward, > 0.
-            max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+            max_error_fraction: share of samples that may fail, per reward, in [0, 1].
             options: reward name -> its option -> value.
             gates: a reward that is not among `specs` is loaded for its gates alone.
             cache: asked before those rewards that are repeatable.
