@@ -25,7 +25,7 @@ from tdmr1.rewards.errors import RewardsAllAbstain, RewardSpecInvalid
 from tdmr1.rewards.gates import Gate
 from tdmr1.rewards.pending import Pending, score_batch, wait
 from tdmr1.rewards.places.base import Place
-from tdmr1.rewards.places.opening import open_place
+from tdmr1.rewards.places.opening import open_place, refuse_broken
 from tdmr1.rewards.scoring import Outcomes, Scorer
 from tdmr1.rewards.spec import RewardSpec
 
@@ -77,6 +77,8 @@ class RewardMix:
     ) -> RewardMix:
         """Load every reward where it runs; those that run elsewhere load side by side.
 
+        A reward that is seen to be broken without loading any is refused before the others load.
+
         Args:
             specs: at least one; no name twice.
             timeout: seconds for one call of one reward, > 0.
@@ -96,6 +98,8 @@ class RewardMix:
             if gate.reward.name not in selected:
                 watched.setdefault(gate.reward.name, gate.reward)
         everything = [*specs, *watched.values()]
+        for spec in everything:
+            refuse_broken(spec)
 
         def open_one(spec: RewardSpec) -> Place:
             place = open_place(spec, timeout, options.get(spec.name))
