@@ -162,7 +162,9 @@ def _decoding(generator: Generator, latents: Tensor, live: Live) -> Phase:
     with live.phase() as three:
         generator.decode(latents[:3])
     more = min(len(latents), DECODED) - 2
-    return Phase(two.peak + more * (three.peak - two.peak), two.flops * len(latents) // len(latents[:2]))
+    return Phase(
+        two.peak + more * (three.peak - two.peak), two.flops * len(latents) // len(latents[:2])
+    )
 
 
 class PlannedDraws(Draws):

@@ -40,7 +40,9 @@ def plan(
         return
     settings, found = fitted(options, int(card_memory * GIB))
     _show(console, found, tflops)
-    fits = f"fits {card_memory:.4g} GiB, of which {LEFT:.0%} is left free for what is not predicted"
+    fits = (
+        f"fits {card_memory:.4g} GiB, of which {LEFT:.0%} is left free for what is not predicted"
+    )
     if settings:
         console.print(f"{fits}, with: {' '.join(f'--set {setting}' for setting in settings)}")
     else:
@@ -63,7 +65,9 @@ def _show(console: Console, plan: Plan, tflops: float) -> None:
     memory.add_row(f"most at a time, in: {most}", f"{plan.peak / GIB:.2f}")
     console.print(memory)
     console.print()
-    time = Table("time of an iteration", "10^12 operations", f"s at {tflops:.4g} TFLOP/s", box=None)
+    time = Table(
+        "time of an iteration", "10^12 operations", f"s at {tflops:.4g} TFLOP/s", box=None
+    )
     for name, count in {**flops, "in all, without rewards": sum(flops.values())}.items():
         time.add_row(name, f"{count / 1e12:.4g}", f"{count / 1e12 / tflops:.4g}")
     console.print(time)

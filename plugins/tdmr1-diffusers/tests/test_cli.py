@@ -74,7 +74,9 @@ def test_a_gated_model_says_how_to_log_in(distill, monkeypatch):
 
     monkeypatch.setattr("tdmr1.core.hub.hf_hub_download", refuse)
     err = distill("org/name")
-    assert "accept its licence on https://huggingface.co/org/name, then log in with: hf auth" in err
+    assert (
+        "accept its licence on https://huggingface.co/org/name, then log in with: hf auth" in err
+    )
 
 
 def test_a_resolution_that_the_vae_cannot_take(distill, written):

@@ -117,9 +117,7 @@ def test_a_text_encoder_that_is_none_is_refused(copied):
 def test_a_plan_says_when_text_encoders_are_there(written, tmp_path):
     def plan(**options):
         method = {"groups": 1, "group_size": 2, "batch": 2, "micro_batch": 1, "rank": 2}
-        return new_plan(
-            TrainConfig(model=str(written["sd3"]), generator=options, method=method)
-        )
+        return new_plan(TrainConfig(model=str(written["sd3"]), generator=options, method=method))
 
     offloaded, kept = plan(prompt_tokens=16), plan(prompt_tokens=16, text_encoders="keep")
     encoders = sum(part.bytes for part in kept.parts if part.name.startswith("text"))
