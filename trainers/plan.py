@@ -145,8 +145,9 @@ def _can_recompute(config: AnyConfig) -> bool:
 
 def _too_small(plan: Plan, memory: int, settings: Sequence[str]) -> str:
     moment = max(plan.moments, key=lambda name: plan.moments[name])
+    tried = " ".join(settings) or "every option"
     return (
-        f"{memory / 2**30:.4g} GiB are too little: even with {' '.join(settings) or 'every option'} "
+        f"{memory / 2**30:.4g} GiB are too little: even with {tried} "
         f"{plan.peak / 2**30:.2f} GiB are needed, {LEFT:.0%} of a card left free; the most in: "
         f"{moment}. Weights take {plan.fixed / 2**30:.2f} GiB, roles and optimisers "
         f"{plan.trained / 2**30:.2f} GiB. What would change the training: fewer samples "

@@ -156,15 +156,13 @@ def _iteration(config: AnyConfig, method: TDM, live: Live) -> dict[str, Phase]:
 
 def _decoding(generator: Generator, latents: Tensor, live: Live) -> Phase:
     """Of N latents, `DECODED` at a time; found from two and three, as it is linear in them."""
-    two, three = Phase(), Phase()
     with live.phase() as two:
         generator.decode(latents[:2])
     with live.phase() as three:
         generator.decode(latents[:3])
     more = min(len(latents), DECODED) - 2
-    return Phase(
-        two.peak + more * (three.peak - two.peak), two.flops * len(latents) // len(latents[:2])
-    )
+    peak = two.peak + more * (three.peak - two.peak)
+    return Phase(peak, two.flops * len(latents) // len(latents[:2]))
 
 
 class PlannedDraws(Draws):
@@ -229,7 +227,7 @@ class PlannedRoles(Roles):
         gradients = [p.grad for p in own]
         for p in own:
             p.grad = None
-        forward, backward, kept = Phase(), Phase(), 0
+        backward, kept = Phase(), 0
         # A gradient is kept whatever the checkpoint around this evaluation would do.
         seen = live.peak
         with torch.autograd.graph.saved_tensors_hooks(_same, _same):
