@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+META = torch.device("meta")
+
 LOWERED = ((F, "linear"), (F, "conv2d"), (torch, "matmul"), (torch, "bmm"))
 RAISED = ((F, "layer_norm"), (F, "group_norm"), (F, "softmax"))
 """Of the functions that autocast computes in the lower precision, and in float32, those that

@@ -1,8 +1,4 @@
-"""An iteration on the meta device: the algorithm itself, and what it takes, without computing.
-
-The network really runs once for each kind of evaluation; where the algorithm asks again, what was
-found is replayed.
-"""
+"""An iteration on the meta device: the algorithm itself, and what it takes, without computing."""
 
 from __future__ import annotations
 
@@ -13,41 +9,21 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
-from tdmr1.core.generator import Condition, Conditions, Generator
-from tdmr1.core.roles import Role, Roles
+from tdmr1.core.generator import Generator
 from tdmr1.core.sampler import OdeSampler
-from tdmr1.core.surrogate import Metrics
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.trainers.config import AnyConfig, TrainConfig
 from tdmr1.trainers.judge import DECODED
 from tdmr1.trainers.live import Live, Phase, total_bytes
-from tdmr1.trainers.meta import as_on_a_card
+from tdmr1.trainers.meta import META, as_on_a_card
+from tdmr1.trainers.replay import PlannedRoles
 
-META = torch.device("meta")
 META_ZERO = torch.zeros((), device=META)
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What one network evaluation takes, beyond what was there before.
-
-    Attributes:
-        forward: most bytes during the forward pass.
-        kept: bytes that are kept for the backward pass; without one, 0.
-        backward: most bytes during the backward pass, beside the velocity and its gradient.
-        flops, backward_flops: of the passes.
-    """
-
-    forward: int
-    kept: int
-    backward: int
-    flops: int
-    backward_flops: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +100,6 @@ def _iteration(config: AnyConfig, method: TDM, live: Live) -> dict[str, Phase]:
 
         return measured
 
-    query, fake, student = method.query, method.update_fake, method.update_student
-    update: Callable[..., Metrics] = method.iteration
     groups, size = config.method.batch, 1
     if isinstance(config, TrainConfig):
         groups, size = config.method.groups, config.method.group_size
@@ -137,20 +111,23 @@ def _iteration(config: AnyConfig, method: TDM, live: Live) -> dict[str, Phase]:
     sampler = OdeSampler(config.method.steps, generator.shift)
     rollout = phase("rollout", sampler.rollout)(method.student, condition, group, noise)
     del noise
-    method.query = phase("query of the student and the teacher", query)  # type: ignore[method-assign]
-    method.update_fake = phase("update of the fake", fake)  # type: ignore[method-assign]
-    method.update_student = phase("update of the student", student)  # type: ignore[method-assign]
+    watched: list[tuple[Any, str, str]] = [
+        (method, "query", "query of the student and the teacher"),
+        (method, "update_fake", "update of the fake"),
+        (method, "update_student", "update of the student"),
+    ]
     if isinstance(method, TDMR1):
+        watched.append((method.surrogate, "learn", "update of the surrogate"))
         phases["decoding"] = _decoding(generator, rollout.latents, live)
-        learn = method.surrogate.learn
-        method.surrogate.learn = phase("update of the surrogate", learn)  # type: ignore[method-assign]
+    for owner, attribute, name in watched:
+        setattr(owner, attribute, phase(name, getattr(owner, attribute)))
+    if isinstance(method, TDMR1):
+        method.iterations = method.options.warmup
         with META:
             values, scored = torch.empty(samples), torch.empty(samples, dtype=torch.bool)
         method.reinforce(rollout, lambda: [Feedback("any", values, scored)])
-        method.surrogate.learn = learn  # type: ignore[method-assign]
     else:
-        update(rollout)
-    method.query, method.update_fake, method.update_student = query, fake, student  # type: ignore[method-assign]
+        method.iteration(rollout)
     return phases
 
 
@@ -175,118 +152,6 @@ class PlannedDraws(Draws):
         if group is None:
             return torch.empty_like(like)
         return torch.empty_like(like[: int(group.max()) + 1])[group]
-
-
-class PlannedRoles(Roles):
-    """Roles whose network runs once for each kind of evaluation."""
-
-    def __init__(self, live: Live, generator: Generator, config: AnyConfig) -> None:
-        options = config.method
-        with META:
-            super().__init__(
-                generator,
-                options.rank,
-                options.alpha,
-                gradient_checkpointing=options.gradient_checkpointing,
-                micro_batch=options.micro_batch,
-            )
-        self._live = live
-        self._own: dict[str | None, list[nn.Parameter]] = {None: []}
-        self._found: dict[tuple[int, bool, bool], Evaluation] = {}
-
-    def add(
-        self, name: str, *, trainable: bool, like: Role | None = None, targets: str | None = None
-    ) -> Role:
-        role = super().add(name, trainable=trainable, like=like, targets=targets)
-        own = role.parameters().values()
-        self._own[name] = [p for p in own if p.requires_grad]
-        return role
-
-    def _finite(self, x: Tensor, sigma: Tensor, condition: Condition | Conditions) -> Tensor:
-        own = self._own[self._active]
-        backward = bool(own) and torch.is_grad_enabled()
-        key = len(x), self._active is None, backward
-        if key not in self._found:
-            self._found[key] = self._ask(x, sigma, condition, own if backward else [])
-        found = self._found[key]
-        self._live.flops += found.flops
-        if backward:
-            v: Tensor = _Replayed.apply(own[0], x, found, own, self._live)  # type: ignore[no-untyped-call]
-            return v
-        return _replay(x, found.forward)
-
-    def _ask(
-        self,
-        x: Tensor,
-        sigma: Tensor,
-        condition: Condition | Conditions,
-        own: list[nn.Parameter],
-    ) -> Evaluation:
-        """The network's evaluation, once more as if nothing was there; `own` get no gradient."""
-        live, before, counted = self._live, self._live.now, self._live.flops
-        gradients = [p.grad for p in own]
-        for p in own:
-            p.grad = None
-        backward, kept = Phase(), 0
-        # A gradient is kept whatever the checkpoint around this evaluation would do.
-        seen = live.peak
-        with torch.autograd.graph.saved_tensors_hooks(_same, _same):
-            with live.phase() as forward, torch.set_grad_enabled(bool(own)):
-                v = super()._finite(x, sigma, condition)
-            if own:
-                kept = live.now - before - v.nbytes
-                with live.phase() as backward:
-                    torch.autograd.backward(v, torch.empty_like(v))
-        for p, gradient in zip(own, gradients, strict=True):
-            p.grad = gradient
-        live.flops, live.peak = counted, seen
-        return Evaluation(
-            forward.peak - before,
-            kept,
-            backward.peak - before - 2 * v.nbytes if own else 0,
-            forward.flops,
-            backward.flops,
-        )
-
-
-def _same(tensor: Tensor) -> Tensor:
-    return tensor
-
-
-def _replay(x: Tensor, forward: int) -> Tensor:
-    """A velocity of x, with as many bytes meanwhile as were found."""
-    v = torch.empty(x.shape, device=x.device)
-    torch.empty(max(0, forward - v.nbytes), dtype=torch.uint8, device=x.device)
-    return v
-
-
-class _Replayed(torch.autograd.Function):
-    """A forward pass that keeps, and a backward pass that needs, as many bytes as were found."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401
-        any: Tensor,
-        x: Tensor,
-        found: Evaluation,
-        own: list[nn.Parameter],
-        live: Live,
-    ) -> Tensor:
-        v = _replay(x, found.forward)
-        ctx.save_for_backward(torch.empty(found.kept, dtype=torch.uint8, device=x.device))
-        ctx.found, ctx.own, ctx.live = found, own, live
-        return v
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, ...]:  # noqa: ANN401
-        (kept,) = ctx.saved_tensors
-        size = max(0, ctx.found.backward - kept.nbytes)
-        torch.empty(size, dtype=torch.uint8, device=gradient.device)
-        ctx.live.flops += ctx.found.backward_flops
-        if ctx.own[0].grad is None:
-            for p in ctx.own:
-                p.grad = torch.empty_like(p)
-        return (None,) * 5
 
 
 def _bytes(state: Any) -> int:  # noqa: ANN401
