@@ -17,7 +17,7 @@ aten = torch.ops.aten
 
 
 def _attention(q: Any, k: Any, v: Any, *more: Any, **options: Any) -> int:  # noqa: ANN401
-    flops: int = sdpa_flop_count(q.shape, k.shape, v.shape)
+    flops: int = sdpa_flop_count(q.shape, k.shape, v.shape)  # type: ignore[no-untyped-call]
     return flops
 
 
@@ -29,7 +29,9 @@ def _attention_backward(
     *more: Any,  # noqa: ANN401
     **options: Any,  # noqa: ANN401
 ) -> int:
-    flops: int = sdpa_backward_flop_count(gradient.shape, q.shape, k.shape, v.shape)
+    flops: int = sdpa_backward_flop_count(  # type: ignore[no-untyped-call]
+        gradient.shape, q.shape, k.shape, v.shape
+    )
     return flops
 
 
@@ -53,7 +55,7 @@ class Phase:
     flops: int = 0
 
 
-class Live(TorchDispatchMode):
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside the block, the tensors of one device are counted, by their storages.
 
     On the meta device, where tensors have no numbers, whoever asks for one is told True, 1.0
@@ -70,7 +72,7 @@ class Live(TorchDispatchMode):
     """
 
     def __init__(self, device: str, fixed: Iterable[Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = self.flops = 0
         self._device = device
         self._known: weakref.WeakValueDictionary[int, UntypedStorage] = (

@@ -65,14 +65,14 @@ def rehearse(config: AnyConfig, generator: Generator) -> Rehearsal:
     )
     network = generator.network
     fixed = [*network.parameters(), *network.buffers()]
-    draws, options, live = PlannedDraws(config.seed), config.method, Live("meta", fixed)
+    draws, live = PlannedDraws(config.seed), Live("meta", fixed)
     with as_on_a_card(), live:
         roles = PlannedRoles(live, generator, config)
         with META:
             method = (
-                TDMR1(roles, options, draws, accelerator)
+                TDMR1(roles, config.method, draws, accelerator)
                 if isinstance(config, TrainConfig)
-                else TDM(roles, options, draws, accelerator)
+                else TDM(roles, config.method, draws, accelerator)
             )
         for learner in method.learners():
             # So that its optimiser has states, as from the second iteration on.

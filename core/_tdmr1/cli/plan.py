@@ -31,9 +31,11 @@ def plan(
 ) -> None:
     """Predict memory and time of a training from the model's configuration alone."""
     arguments = {"model": model, "method": None if batch is None else {"batch": batch}}
-    options: AnyConfig = build_config(
-        DistillConfig if distill else TrainConfig, preset, config, set or (), arguments
-    )
+    options: AnyConfig
+    if distill:
+        options = build_config(DistillConfig, preset, config, set or (), arguments)
+    else:
+        options = build_config(TrainConfig, preset, config, set or (), arguments)
     console = Console(soft_wrap=True, highlight=False)
     if card_memory is None:
         _show(console, new_plan(options), tflops)

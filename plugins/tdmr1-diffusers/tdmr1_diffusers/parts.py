@@ -111,7 +111,7 @@ def text_encoder_bytes(folder: Path, dtype: torch.dtype) -> dict[str, int]:
         if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)):
             raise UserError(f"{folder / INDEX}: {name} is a {part[1]}, which transformers has not")
         try:
-            config = kind.config_class.from_pretrained(folder / name, local_files_only=True)
+            config = _described_by(kind).from_pretrained(folder / name, local_files_only=True)
             with torch.device("meta"):
                 encoder = kind(config)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -121,6 +121,11 @@ def text_encoder_bytes(folder: Path, dtype: torch.dtype) -> dict[str, int]:
         size = sum(p.numel() for p in encoder.parameters()) * dtype.itemsize
         sizes[f"{name} ({part[1]})"] = size
     return sizes
+
+
+def _described_by(kind: Any) -> Any:  # noqa: ANN401
+    """The class of a transformers model's configuration."""
+    return kind.config_class
 
 
 def read_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
