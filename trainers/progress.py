@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 WINDOW = 20
-"""Iterations that a shown figure is averaged over; one that is measured less often is the latest."""
+"""Iterations that a shown figure is averaged over; what is measured less often is the latest."""
 
 PLAIN_EVERY = 10
 """Iterations between lines where the output is not a terminal; the last has one, too."""
