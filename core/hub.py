@@ -18,10 +18,15 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from tdmr1.core.adapters import LORA_FILE
+from tdmr1.core.layouts import ADAPTER_CONFIG, ADAPTER_FILES
+from tdmr1.core.published import PUBLISHED
 from tdmr1.errors import UserError
 
 INDEX = "model_index.json"
+CARD = "README.md"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_HUB_FILE = re.compile(rf"({_HUB_ID.pattern})/(.+\.\w+)")
 
 
 def pipeline_layout(model: str) -> str:
@@ -85,11 +90,46 @@ def network_folder(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=["config.json", "*.safetensors"]))
 
 
+def student_path(student: str) -> Path:
+    """Where a student lies on disk.
+
+    Args:
+        student: a folder or a file; or of the Hub ORG/NAME, or ORG/NAME/FILE, downloaded once.
+
+    Raises:
+        UserError: as above.
+    """
+    if Path(student).exists():
+        return Path(student)
+    if (named := _HUB_FILE.fullmatch(student)) is not None:
+        model, file = named.groups()
+    else:
+        model, file = student, PUBLISHED[student].file if student in PUBLISHED else None
+    with _explained(model, "--student", "a LoRA"):
+        if file is not None:
+            return Path(hf_hub_download(model, file))
+        patterns = [LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
+        return Path(snapshot_download(model, allow_patterns=patterns))
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether it has the form ORG/NAME."""
+    return _HUB_ID.fullmatch(name) is not None
+
+
 @contextlib.contextmanager
-def _explained(model: str) -> Iterator[None]:
-    """What the Hub answers inside the block, as an error that says what to do."""
+def _explained(
+    model: str, option: str = "--model", what: str = "a pipeline of diffusers"
+) -> Iterator[None]:
+    """What the Hub answers inside the block, as an error that says what to do.
+
+    Args:
+        model: of the Hub.
+        option: of the command line, which could name a folder as well.
+        what: it was to be.
+    """
     page = f"https://huggingface.co/{model}"
-    if not _HUB_ID.fullmatch(model):
+    if not is_hub_id(model):
         raise UserError(f"there is no folder {model}; a model of the Hub is named ORG/NAME")
     try:
         yield
@@ -105,10 +145,10 @@ def _explained(model: str) -> Iterator[None]:
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"there is no folder {model}, and the Hub cannot be reached; on a machine that "
-            f"reaches it: hf download {model} --local-dir FOLDER, then here: --model FOLDER"
+            f"reaches it: hf download {model} --local-dir FOLDER, then here: {option} FOLDER"
         ) from error
     except EntryNotFoundError as error:
-        raise UserError(f"{model} is not a pipeline of diffusers: {error}; see {page}") from error
+        raise UserError(f"{model} is not {what}: {error}; see {page}") from error
     except (HfHubHTTPError, OSError) as error:
         raise UserError(
             f"the download of {model} failed: {error}\nthe same command again continues it"

@@ -54,6 +54,11 @@ def absolute(model: str) -> str:
     return str(Path(model).absolute()) if is_folder else model
 
 
+def absolute_path(place: str) -> str:
+    """The same file or folder from any folder; a Hub id as it is."""
+    return str(Path(place).absolute()) if Path(place).exists() else place
+
+
 def _installed() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
 

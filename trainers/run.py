@@ -29,7 +29,7 @@ from tdmr1.files import replacing
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Report, RewardReport
-from tdmr1.trainers.models import absolute
+from tdmr1.trainers.models import absolute, absolute_path
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
@@ -92,9 +92,11 @@ class RunFolder:
         if not self.started:
             self._write_json("environment.json", environment())
             values = config.model_dump(mode="json")
-            for key in ("prompts", "heldout", "student"):
+            for key in ("prompts", "heldout"):
                 if values.get(key) is not None:
                     values[key] = str(Path(values[key]).absolute())
+            if values.get("student") is not None:
+                values["student"] = absolute_path(values["student"])
             values["model"] = absolute(values["model"])
             own = values["generator"]
             own |= {k: absolute(v) for k, v in own.items() if "/" in str(v)}

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from tdmr1.core.generator import Generator, Prompt
+from tdmr1.core.hub import student_path
+from tdmr1.core.published import PUBLISHED, Published
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.judge import Judge
@@ -52,12 +54,12 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
         opened.callback(judge.close)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
-        student = student_folder(config, generator)
+        student, weight = find_student(config, generator)
         prompts = read_split(config, generator, "train")
         tried = new_stream(config, prompts).next(TRIED)
         judge.try_on(generator, tried, accelerator.device)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
-        stage.start_from(student)
+        stage.start_from(student, weight)
         opened.pop_all()
     return stage
 
@@ -96,16 +98,32 @@ def read_split(
     return prompts
 
 
-def student_folder(config: TrainConfig, generator: Generator) -> Path:
-    """Where the student is read from.
+def find_student(config: TrainConfig, generator: Generator) -> tuple[Path, float]:
+    """Where the student that a run begins with lies, and the weight of its LoRA as an adapter.
 
     Raises:
-        UserError: none is named, and the generator ships none.
+        UserError: none is named, and the generator ships none; it cannot be found; or it was
+            published with another shift than the run has without having been asked.
     """
-    folder = Path(config.student) if config.student else generator.student_folder()
-    if folder is None:
+    if config.student is None:
+        path, weight = generator.student_folder(), 1.0
+        if path is None:
+            raise UserError(
+                f"the generator {generator.name!r} ships no student; make one with `tdmr1 distill "
+                f"--model {config.model} --out RUN`, then add --student RUN/lora"
+            )
+    else:
+        published = PUBLISHED.get(config.student)
+        if published is not None:
+            _check_shift(config, published, generator.shift)
+        path, weight = student_path(config.student), published.weight if published else 1.0
+    return path, weight if config.student_weight is None else config.student_weight
+
+
+def _check_shift(config: TrainConfig, published: Published, shift: float) -> None:
+    if "shift" not in config.generator and published.shift not in (None, shift):
         raise UserError(
-            f"the generator {generator.name!r} ships no student; make one with `tdmr1 distill "
-            f"--model {config.model} --out RUN`, then add --student RUN/lora"
+            f"{config.student} was published with shift {published.shift:g}, and this model has "
+            f"{shift:g}; say which: --set generator.shift={published.shift:g} or "
+            f"--set generator.shift={shift:g}"
         )
-    return folder

@@ -74,8 +74,10 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
         "wrote a.png\n",
     )
     assert (tmp_path / "a.png").exists()
-    status, _, err = tdmr1("generate", "a red one", "--run", "run", "--model", "tiny")
-    assert (status, err) == (1, "error: --run says which model; drop --model\n")
+    for other in (("--model", "tiny"), ("--student", "x"), ("--set", "seed=1")):
+        status, _, err = tdmr1("generate", "a red one", "--run", "run", *other)
+        assert status == 1
+        assert err == "error: --run says which model, student and options; drop the others\n"
 
 
 def test_a_gate_s_reward_is_measured_beside_those_that_are_climbed(train, tdmr1, tmp_path, reward):
@@ -137,7 +139,7 @@ def test_without_out_a_run_is_named_after_its_kind_and_time(tdmr1, tmp_path):
         (["--reward", "RED", "--set", "method.group_size=1"], "'method.group_size' = 1: .* 2"),
         (["--reward", "RED", "--set", "method.group=2"], "unknown config key.*method.groups"),
         (["--reward", "RED", "--preset", "x"], "unknown preset 'x'; there are:"),
-        (["--reward", "RED", "--student", "nowhere"], "no LoRA in nowhere"),
+        (["--reward", "RED", "--student", "nowhere"], "there is no folder nowhere"),
         (["--reward", "SHY"], "no reward scores any prompt of the mixture"),
         (["--reward", "RAISES"], "failed on 64 samples: ValueError: the engine is off"),
         (["--reward", "NAN"], "returned nan for sample 0"),
