@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, ModelCard, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -25,6 +25,10 @@ from tdmr1.errors import UserError
 
 INDEX = "model_index.json"
 CARD = "README.md"
+_WRITE = (
+    "{folder} is exported, and its upload to {name} failed: {why}\n"
+    "log in with a token that may write there: hf auth login, then: hf upload {name} {folder}"
+)
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _HUB_FILE = re.compile(rf"({_HUB_ID.pattern})/(.+\.\w+)")
 
@@ -110,6 +114,45 @@ def student_path(student: str) -> Path:
             return Path(hf_hub_download(model, file))
         patterns = [LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
         return Path(snapshot_download(model, allow_patterns=patterns))
+
+
+def licence_of(model: str) -> dict[str, str]:
+    """What the card of a model says of its licence: `license`, and where there are any
+    `license_name` and `license_link`. Empty where there is no card to be had.
+
+    Args:
+        model: a folder, or a Hub id.
+    """
+    try:
+        local = Path(model).is_dir()
+        card = ModelCard.load(Path(model) / CARD if local else hf_hub_download(model, CARD))
+    except (OSError, EntryNotFoundError, HFValidationError, ValueError):
+        return {}
+    keys = ("license", "license_name", "license_link")
+    found = {key: str(value) for key in keys if (value := card.data.get(key))}
+    link = found.get("license_link", "https://")
+    if not local and "://" not in link:
+        found["license_link"] = f"https://huggingface.co/{model}/blob/main/{link}"
+    return found
+
+
+def push(folder: Path, name: str) -> str:
+    """Upload a folder to the Hub, into a model that may exist; gives the address of its page.
+
+    Args:
+        folder: with a model card.
+        name: ORG/NAME.
+
+    Raises:
+        UserError: nobody is logged in, or may not write there; or the upload failed.
+    """
+    api = HfApi()
+    try:
+        page = api.create_repo(name, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message="Export of tdmr1")
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise UserError(_WRITE.format(name=name, folder=folder, why=error)) from error
+    return str(page)
 
 
 def is_hub_id(name: str) -> bool:

@@ -102,11 +102,11 @@ def read_student(path: Path) -> Student:
             or that cannot be read without running code of its own.
     """
     file = _student_file(path)
+    described: dict[str, Any] = {}
     if file.suffix in _PICKLED:
-        content = _read_pickled(file)
-        if EMA in content:
-            return Ordered(file, _tensors(file, content[EMA]))
-        tensors, described = content, {}
+        tensors = _read_pickled(file)
+        if EMA in tensors:
+            return Ordered(file, _tensors(file, tensors[EMA]))
     else:
         tensors, described = _read_safetensors(file)
     if file.name == NETWORK_FILE:

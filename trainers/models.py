@@ -48,6 +48,12 @@ def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Gene
     return kind.load(None if model in entries else pipeline_folder(model), chosen)
 
 
+def package_of(model: str) -> str | None:
+    """The package that registered a generator under the name `model`; None for a pipeline."""
+    entry = _installed().get(model)
+    return entry.dist.name if entry is not None and entry.dist is not None else None
+
+
 def absolute(model: str) -> str:
     """The same model from any folder: the absolute path of one that is a folder."""
     is_folder = model not in _installed() and Path(model).is_dir()
