@@ -27,6 +27,7 @@ class Card:
     """A model card.
 
     Attributes:
+        name: of the model.
         config: of the run.
         base: the pipeline that is adapted, or the generator's name.
         published: whether the base is a model of the Hub.
@@ -42,6 +43,7 @@ class Card:
         reports: what rewards said of teacher and student; empty where nothing was measured.
     """
 
+    name: str
     config: AnyConfig
     base: str
     published: bool
@@ -68,7 +70,7 @@ class Card:
         options = self.config.method.model_dump(mode="json", exclude_defaults=True)
         parts = [
             f"---\n{self._metadata().to_yaml().strip()}\n---",
-            f"# {PurePath(self.where).name}",
+            f"# {self.name}",
             intro,
             "## Drawing with it",
             self._usage(),
@@ -92,6 +94,7 @@ class Card:
             "iterations": self.iterations,
         }
         relation = "finetune" if self.whole else "adapter"
+        results = list(self._results())
         return ModelCardData(
             base_model=self.base if self.published else None,
             base_model_relation=relation if self.published else None,
@@ -101,8 +104,8 @@ class Card:
             library_name="diffusers" if self.call else "tdmr1",
             pipeline_tag="text-to-image",
             tags=["text-to-image", *([] if self.whole else ["lora"]), "few-step", "tdmr1"],
-            model_name=PurePath(self.where).name,
-            eval_results=list(self._results()) or None,
+            model_name=self.name if results else None,
+            eval_results=results or None,
             tdmr1={key: value for key, value in told.items() if value is not None},
         )
 

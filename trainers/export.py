@@ -64,6 +64,7 @@ class Export:
         whole = self.merge or config.method.rank is None
         guidance = config.method.guidance or generator.teacher_guidance
         card = Card(
+            name=(self.push or self.run.path.absolute().name).rpartition("/")[2],
             config=config,
             base=base,
             published=is_hub_id(base),
@@ -73,10 +74,7 @@ class Export:
             call=generator.pipeline_call(),
             package=package_of(config.model),
             shift=generator.shift,
-            teacher=(
-                generator.teacher_steps,
-                config.method.guidance or generator.teacher_guidance,
-            ),
+            teacher=(generator.teacher_steps, guidance),
             size=_size(generator),
             iterations=saved.iterations,
             reports=self.run.reports(),

@@ -184,7 +184,10 @@ class RunFolder:
         try:
             content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.path} is not a run folder: {name}: {error}") from error
+            raise UserError(
+                f"{self.path} is not a run folder: {name}: {error}\n"
+                "name the one that `tdmr1 train` or `tdmr1 distill` printed as its run folder"
+            ) from error
         return content
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:

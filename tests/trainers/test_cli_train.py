@@ -328,3 +328,18 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
 
 def test_an_unknown_claim_names_the_others(tdmr1):
     assert tdmr1("reproduce", "x")[2].startswith("error: unknown claim 'x'; there are: main")
+
+
+def test_export(train, tdmr1, tmp_path):
+    assert train()[0] == 0
+    status, out, err = tdmr1("export", "run")
+    assert (status, err) == (0, "")
+    assert out == "exported to run/export; run/export/README.md says how to draw with it\n"
+    assert tdmr1("export", "run", "--merge")[0] == 0
+    assert (tmp_path / "run" / "export-merged" / "transformer").is_dir()
+    assert tdmr1("export", "run")[2].startswith("error: run/export exists already")
+    status, _, err = tdmr1("export", "nowhere")
+    assert (status, err.startswith("error: nowhere is not a run folder")) == (1, True)
+    draw = ("--student", "run/export", "--set", "method.steps=2", "--set", "method.boundaries=1")
+    assert tdmr1("generate", "a red one", "--model", "tiny", *draw)[0] == 0
+    assert (tmp_path / "image.png").is_file()
