@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import HfApi, ModelCard, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -19,18 +19,17 @@ from huggingface_hub.errors import (
 )
 
 from tdmr1.core.adapters import LORA_FILE
+from tdmr1.core.cards import CARD, is_hub_id
 from tdmr1.core.layouts import ADAPTER_CONFIG, ADAPTER_FILES
 from tdmr1.core.published import PUBLISHED
 from tdmr1.errors import UserError
 
 INDEX = "model_index.json"
-CARD = "README.md"
 _WRITE = (
     "{folder} is exported, and its upload to {name} failed: {why}\n"
     "log in with a token that may write there: hf auth login, then: hf upload {name} {folder}"
 )
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_HUB_FILE = re.compile(rf"({_HUB_ID.pattern})/(.+\.\w+)")
+_HUB_FILE = re.compile(r"([^/]+/[^/]+)/(.+\.\w+)")
 
 
 def pipeline_layout(model: str) -> str:
@@ -112,28 +111,8 @@ def student_path(student: str) -> Path:
     with _explained(model, "--student", "a LoRA"):
         if file is not None:
             return Path(hf_hub_download(model, file))
-        patterns = [LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
+        patterns = [CARD, LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
         return Path(snapshot_download(model, allow_patterns=patterns))
-
-
-def licence_of(model: str) -> dict[str, str]:
-    """What the card of a model says of its licence: `license`, and where there are any
-    `license_name` and `license_link`. Empty where there is no card to be had.
-
-    Args:
-        model: a folder, or a Hub id.
-    """
-    try:
-        local = Path(model).is_dir()
-        card = ModelCard.load(Path(model) / CARD if local else hf_hub_download(model, CARD))
-    except (OSError, EntryNotFoundError, HFValidationError, ValueError):
-        return {}
-    keys = ("license", "license_name", "license_link")
-    found = {key: str(value) for key in keys if (value := card.data.get(key))}
-    link = found.get("license_link", "https://")
-    if not local and "://" not in link:
-        found["license_link"] = f"https://huggingface.co/{model}/blob/main/{link}"
-    return found
 
 
 def push(folder: Path, name: str) -> str:
@@ -153,11 +132,6 @@ def push(folder: Path, name: str) -> str:
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(_WRITE.format(name=name, folder=folder, why=error)) from error
     return str(page)
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether it has the form ORG/NAME."""
-    return _HUB_ID.fullmatch(name) is not None
 
 
 @contextlib.contextmanager

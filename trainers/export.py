@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from tdmr1.core.cards import CARD, is_hub_id, licence_of
 from tdmr1.core.generator import Generator
-from tdmr1.core.hub import CARD, is_hub_id, licence_of, push
+from tdmr1.core.hub import push
 from tdmr1.core.layouts import TRANSFORMER
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError

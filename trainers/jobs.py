@@ -22,7 +22,8 @@ from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.observe import Observer
 from tdmr1.trainers.progress import Progress
 from tdmr1.trainers.run import RunFolder
-from tdmr1.trainers.setup import find_student, new_judge, new_stage, read_split
+from tdmr1.trainers.setup import new_judge, new_stage, read_split
+from tdmr1.trainers.students import find_student
 from tdmr1.trainers.table import as_table
 from tdmr1.trainers.writing import writing
 

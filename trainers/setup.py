@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from tdmr1.core.generator import Generator, Prompt
-from tdmr1.core.hub import student_path
-from tdmr1.core.published import PUBLISHED, Published
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.judge import Judge
 from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.prompts import read_prompts
 from tdmr1.trainers.stages import Distillation, Reinforcement, Stage, new_stream
+from tdmr1.trainers.students import find_student
 
 TRIED = 64
 """Prompts on which the rewards are tried before a run."""
@@ -96,34 +95,3 @@ def read_split(
         )
     generator.expect([prompt.text for prompt in prompts])
     return prompts
-
-
-def find_student(config: TrainConfig, generator: Generator) -> tuple[Path, float]:
-    """Where the student that a run begins with lies, and the weight of its LoRA as an adapter.
-
-    Raises:
-        UserError: none is named, and the generator ships none; it cannot be found; or it was
-            published with another shift than the run has without having been asked.
-    """
-    if config.student is None:
-        path, weight = generator.student_folder(), 1.0
-        if path is None:
-            raise UserError(
-                f"the generator {generator.name!r} ships no student; make one with `tdmr1 distill "
-                f"--model {config.model} --out RUN`, then add --student RUN/lora"
-            )
-    else:
-        published = PUBLISHED.get(config.student)
-        if published is not None:
-            _check_shift(config, published, generator.shift)
-        path, weight = student_path(config.student), published.weight if published else 1.0
-    return path, weight if config.student_weight is None else config.student_weight
-
-
-def _check_shift(config: TrainConfig, published: Published, shift: float) -> None:
-    if "shift" not in config.generator and published.shift not in (None, shift):
-        raise UserError(
-            f"{config.student} was published with shift {published.shift:g}, and this model has "
-            f"{shift:g}; say which: --set generator.shift={published.shift:g} or "
-            f"--set generator.shift={shift:g}"
-        )

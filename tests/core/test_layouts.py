@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from tdmr1.core.adapters import LORA_FILE
 from tdmr1.core.layouts import NETWORK_FILE, Lora, read_student
+from tdmr1.core.options import TDMOptions
+from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
 
 SIGMA = torch.tensor(0.7)
@@ -164,7 +166,8 @@ def test_layers_can_be_chosen(new_roles, in_peft, velocity, tmp_path):
     roles = new_roles()
     with pytest.raises(UserError, match=r"another network: it has .*ff\.net\.2.*\n.*lora_targets"):
         roles.load(roles.add("student", trainable=True), tmp_path)
-    other = new_roles(targets=["ff.net.2"])
+    options = TDMOptions(rank=4, alpha=8.0, lora_targets=("ff.net.2",))
+    other = Roles.of(new_roles().generator, options)
     role = other.add("student", trainable=True)
     other.load(role, tmp_path)
     expected = velocity(network, other.generator)

@@ -4,7 +4,7 @@ from tdmr1.core.generator import Prompt
 from tdmr1.errors import UserError
 from tdmr1.rewards.errors import RewardBroken, RewardError, RewardNotFound, RewardOptionInvalid
 from tdmr1.trainers import setup
-from tdmr1.trainers.config import DistillConfig, TrainConfig
+from tdmr1.trainers.config import DistillConfig
 from tdmr1.trainers.setup import distillation, new_stage, read_split, reinforcement
 from tdmr1.trainers.stages import Distillation, Reinforcement
 
@@ -66,31 +66,6 @@ def test_without_a_student_it_says_how_to_make_one(new_config, generator, monkey
         UserError, match=r"tdmr1 distill --model tiny --out RUN.*--student RUN/lora"
     ):
         reinforcement(new_config())
-
-
-PUBLISHED = "Luo-Yihong/TDM_sd3_lora"
-
-
-@pytest.fixture
-def find(generator, monkeypatch, tmp_path):
-    """`find_student` where the Hub has everything, at `tmp_path`."""
-    monkeypatch.setattr(setup, "student_path", lambda student: tmp_path)
-    return lambda **options: setup.find_student(TrainConfig(model="tiny", **options), generator)
-
-
-def test_a_published_student_has_the_weight_of_its_page_unless_told_otherwise(find, tmp_path):
-    shift = {"shift": 6}
-    assert find(student=PUBLISHED, generator=shift) == (tmp_path, 0.125)
-    assert find(student=PUBLISHED, generator=shift, student_weight=0.5) == (tmp_path, 0.5)
-    assert find(student="Luo-Yihong/TDM-R1") == (tmp_path, 1.0)
-    assert find(student="any/other") == (tmp_path, 1.0)
-    assert find(student="any/other", student_weight=2) == (tmp_path, 2.0)
-
-
-def test_a_published_student_of_another_shift_is_asked_about(find):
-    with pytest.raises(UserError, match=r"shift 6, and this model has 3; say which: --set gen"):
-        find(student=PUBLISHED)
-    assert find(student=PUBLISHED, generator={"shift": 3.0})[1] == 0.125
 
 
 def test_prompts_come_from_the_file_or_from_the_generator(new_config, generator, tmp_path):

@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
+from tdmr1.core import cards
 from tdmr1.trainers import jobs
 from tdmr1.trainers.config import DistillConfig, TrainConfig
 from tdmr1.trainers.export import Export
@@ -187,13 +188,11 @@ def test_the_card_says_what_the_base_takes(exports, written):
 
 
 def test_a_base_on_the_hub_is_linked_with_its_licence(runs, tmp_path, monkeypatch):
-    from tdmr1.core import hub
-
     readme = tmp_path / "README.md"
     readme.write_text(
         "---\nlicense: other\nlicense_name: community\nlicense_link: LICENSE.md\n---\nA base.\n"
     )
-    monkeypatch.setattr(hub, "hf_hub_download", lambda model, name: str(readme))
+    monkeypatch.setattr(cards, "hf_hub_download", lambda model, name: str(readme))
     Export(runs["sd3"], merge=True, base="org/base").write(tmp_path / "out")
     card = ModelCard.load(tmp_path / "out" / "README.md")
     assert (card.data.base_model, card.data.license) == ("org/base", "other")
