@@ -37,12 +37,13 @@ def bases_of(student: Path) -> list[str]:
     return [base for base in said if isinstance(base, str) and is_hub_id(base)]
 
 
-def licence_of(model: str) -> dict[str, str]:
+def licence_of(model: str, published: str | None = None) -> dict[str, str]:
     """What the card of a model says of its licence: `license`, and where there are any
     `license_name` and `license_link`. Empty where there is no card to be had.
 
     Args:
         model: a folder, or a Hub id.
+        published: the Hub id of what lies in the folder, to which links are.
     """
     local = Path(model).is_dir()
     try:
@@ -52,8 +53,10 @@ def licence_of(model: str) -> dict[str, str]:
     keys = ("license", "license_name", "license_link")
     found = {key: str(value) for key in keys if (value := card.get(key))}
     link = found.get("license_link", "https://")
-    if not local and "://" not in link:
-        found["license_link"] = f"https://huggingface.co/{model}/blob/main/{link}"
+    if "://" not in link:
+        name = published or (None if local else model)
+        place = model if name is None else f"https://huggingface.co/{name}/blob/main"
+        found["license_link"] = f"{place}/{link}"
     return found
 
 

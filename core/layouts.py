@@ -76,8 +76,18 @@ class Ordered:
         Raises:
             UserError: as above.
         """
-        tensors = self.named(names)
-        return Lora(self.path, tensors, {layer_of(name): EMA_SCALE for name in names})
+        return Lora(self.path, self.named(names), {layer_of(name): EMA_SCALE for name in names})
+
+    def check_shapes(self, parameters: Mapping[str, Tensor]) -> None:
+        """Raises UserError where number or shapes are not those of `parameters`: without names
+        nothing else tells one rank, or one layer, from another."""
+        for index, (name, tensor) in enumerate(self.named(list(parameters)).items()):
+            if tensor.shape != parameters[name].shape:
+                raise UserError(
+                    f"tensor {index} of {self.path} has shape {tuple(tensor.shape)}, and {name} "
+                    f"of this run {tuple(parameters[name].shape)}: it is of another base or rank; "
+                    "choose the --model that it was trained on, or its rank: --set method.rank=32"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

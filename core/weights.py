@@ -162,8 +162,10 @@ class LoraWeights(Weights):
                 "try: --set method.rank=none"
             )
         own = self._own[name]
-        lora = student.lora(list(own)) if isinstance(student, Ordered) else student
-        return lora.times(weight).fitted(own, self._alpha / self._rank)
+        if isinstance(student, Ordered):
+            student.check_shapes(own)
+            student = student.lora(list(own))
+        return student.times(weight).fitted(own, self._alpha / self._rank)
 
 
 class WholeWeights(Weights):

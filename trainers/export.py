@@ -105,7 +105,7 @@ class Export:
     def _licence(self, config: AnyConfig) -> Mapping[str, str]:
         if self.licence is not None:
             return {"license": self.licence}
-        found = {} if package_of(config.model) else licence_of(config.model)
+        found = {} if package_of(config.model) else licence_of(config.model, self.base)
         found = found or (licence_of(self.base) if self.base else {})
         if self.push is not None and not found:
             raise UserError(

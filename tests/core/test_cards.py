@@ -36,8 +36,9 @@ def test_the_licence_is_what_the_card_of_a_base_says(tmp_path, monkeypatch, text
     path.write_text(text)
     monkeypatch.setattr(cards, "hf_hub_download", lambda model, name: str(path))
     assert cards.licence_of("org/base") == found
-    local = cards.licence_of(str(tmp_path))
-    assert local.keys() == found.keys() and local.get("license") == found.get("license")
+    assert cards.licence_of(str(tmp_path), "org/base") == found
+    link = found.get("license_link", "").replace(PAGE, str(tmp_path))
+    assert cards.licence_of(str(tmp_path)).get("license_link", "") == link
 
 
 def test_without_a_card_no_licence_is_known(tmp_path, monkeypatch):

@@ -54,9 +54,18 @@ def in_peft(new_roles):
 
 
 @pytest.fixture
-def student(new_roles):
-    roles = new_roles(rank=6, alpha=9.0)
-    return roles, roles.add("student", trainable=True)
+def new_student(new_roles):
+    def new_student(rank):
+        roles = new_roles(rank=rank, alpha=9.0)
+        return roles, roles.add("student", trainable=True)
+
+    return new_student
+
+
+@pytest.fixture
+def student(new_student):
+    """Of a larger rank than a LoRA `in_peft`."""
+    return new_student(6)
 
 
 def trained(network):
@@ -85,15 +94,23 @@ def test_a_folder_of_peft_is_what_peft_makes_of_it(in_peft, student, velocity, t
 
 @pytest.mark.parametrize("name", ["ema.ckpt", "ema.pt", "ema.pth"])
 def test_averages_in_order_are_the_adapter_that_they_were_taken_of(
-    in_peft, student, velocity, tmp_path, name
+    in_peft, new_student, velocity, tmp_path, name
 ):
     network = in_peft()
     torch.save({"decay": 0.9, "ema_parameters": trained(network)}, tmp_path / name)
-    roles, role = student
+    roles, role = new_student(4)
     roles.add("another", trainable=True)
     roles.load(role, tmp_path / name)
     expected = velocity(network, roles.generator)
     torch.testing.assert_close(velocity(role, roles.generator), expected)
+
+
+@pytest.mark.parametrize("rank", [2, 6])
+def test_averages_in_order_are_of_one_rank(in_peft, new_student, tmp_path, rank):
+    torch.save({"ema_parameters": trained(in_peft())}, tmp_path / "x.ckpt")
+    roles, role = new_student(rank)
+    with pytest.raises(UserError, match=rf"tensor 0 .*\(4, .*\({rank}, .*another base or rank"):
+        roles.load(role, tmp_path)
 
 
 def test_averages_in_order_are_merged_into_whole_weights(in_peft, new_roles, velocity, tmp_path):
@@ -196,7 +213,7 @@ def archive(**files):
         ({"ema_parameters": []}, "has 0 tensors in order"),
         (
             {"ema_parameters": [torch.zeros(4, 8)] * 10},
-            r"another network: .*shape \(4, 8\)",
+            r"tensor 0 .* shape \(4, 8\), and .*lora_A",
         ),
         ({"ema_parameters": {"a": torch.zeros(1)}}, "ema_parameters is not a list of tensors"),
         ({"ema_parameters": [1.0] * 10}, "ema_parameters is not a list of tensors"),
