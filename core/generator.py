@@ -86,7 +86,8 @@ class PipelineCall:
     Attributes:
         pipeline, transformer: names of diffusers' classes; the network is the latter.
         dtype: of the frozen weights, as torch names it.
-        arguments: of the call, beside prompt, steps, `sigmas` and noise.
+        arguments: of the call, beside prompt, steps, `sigmas` and noise: `guidance_scale`, with
+            which it gives no guidance, `height` and `width` in pixels, and what else it needs.
     """
 
     pipeline: str

@@ -156,7 +156,7 @@ class Card:
         yield "prompts", _prompts(self.config.prompts)
         if isinstance(self.config, TrainConfig):
             yield "began with", _student(self.config.student)
-        yield "training", f"{self.iterations} iterations, seed {self.config.seed}"
+        yield "training", f"iterations: {self.iterations}; seed: {self.config.seed}"
 
     def _figures(self) -> str:
         if self.iterations < self.config.iterations:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class Export:
         config = self.run.config()
         if out.exists():
             raise UserError(f"{out} exists already; choose another folder with --out")
-        base, licence = self._base(config), self._licence(config)
+        package = package_of(config.model)
+        base, licence = self._base(config, package), self._licence(config, package)
         saved = _saved(self.run, config)
         generator = load_generator(config.model, config.generator)
         roles = Roles.of(generator, config.method)
@@ -73,7 +75,7 @@ class Export:
             where=self.push or str(out),
             whole=whole,
             call=generator.pipeline_call(),
-            package=package_of(config.model),
+            package=package.name if package else None,
             shift=generator.shift,
             teacher=(generator.teacher_steps, guidance),
             size=_size(generator),
@@ -89,12 +91,12 @@ class Export:
             push(out, self.push)
         return saved.iterations
 
-    def _base(self, config: AnyConfig) -> str:
+    def _base(self, config: AnyConfig, package: Distribution | None) -> str:
         """The base as the card names it."""
         for option, name in (("--push", self.push), ("--base", self.base)):
             if name is not None and not is_hub_id(name):
                 raise UserError(f"{option} {name}: a model of the Hub is named ORG/NAME")
-        is_folder = Path(config.model).is_dir() and package_of(config.model) is None
+        is_folder = Path(config.model).is_dir() and package is None
         if self.push is not None and self.base is None and is_folder:
             raise UserError(
                 f"the run read its base from {config.model}, which is on no other machine; "
@@ -102,11 +104,15 @@ class Export:
             )
         return self.base or config.model
 
-    def _licence(self, config: AnyConfig) -> Mapping[str, str]:
+    def _licence(self, config: AnyConfig, package: Distribution | None) -> Mapping[str, str]:
         if self.licence is not None:
             return {"license": self.licence}
-        found = {} if package_of(config.model) else licence_of(config.model, self.base)
-        found = found or (licence_of(self.base) if self.base else {})
+        if package is not None:
+            expression = package.metadata.get("License-Expression")
+            found = {"license": expression.lower()} if expression else {}
+        else:
+            found = licence_of(config.model, self.base)
+            found = found or (licence_of(self.base) if self.base else {})
         if self.push is not None and not found:
             raise UserError(
                 f"the card of {self.base or config.model} does not say its licence, which that of "

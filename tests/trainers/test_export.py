@@ -28,7 +28,7 @@ def same(a, b):
 def stopped(new_config, train, tmp_path, monkeypatch):
     """A run that is stopped in one of its six iterations."""
 
-    def stopped(iteration, folder="run"):
+    def stopped(iteration, **method):
         original = TDMR1.reinforce
 
         def reinforce(self, *given):
@@ -38,8 +38,8 @@ def stopped(new_config, train, tmp_path, monkeypatch):
 
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr(TDMR1, "reinforce", reinforce)
-            train(new_config(), tmp_path / folder)
-        return RunFolder(tmp_path / folder)
+            train(new_config(method), tmp_path / "run")
+        return RunFolder(tmp_path / "run")
 
     return stopped
 
@@ -117,6 +117,13 @@ def test_a_run_that_was_stopped_gives_its_last_student(stopped, tmp_path, iterat
     card = ModelCard.load(tmp_path / "out" / "README.md")
     assert f"stopped after {iteration} of 6 iterations" in card.text
     assert card.data.eval_results is None
+
+
+def test_so_does_one_of_whole_weights(stopped, tmp_path):
+    run = stopped(2, rank=None)
+    Export(run).write(tmp_path / "out")
+    expected = run.last_checkpoint()["method"]["roles"]["student_ema"]
+    assert same(expected, load_file(tmp_path / "out" / "transformer" / NETWORK_FILE))
 
 
 def test_one_that_was_resumed_gives_the_student_of_a_whole_run(

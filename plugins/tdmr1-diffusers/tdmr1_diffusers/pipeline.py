@@ -44,7 +44,7 @@ class PipelineGenerator(Generator):
     pipeline: ClassVar[Any]
     transformer: ClassVar[Any]
     prompt_tokens: ClassVar[int]
-    no_guidance: ClassVar[float]
+    no_guidance: ClassVar[float] = 1.0
 
     def __init__(self, folder: Path, options: PipelineOptions) -> None:
         check_complete(folder)

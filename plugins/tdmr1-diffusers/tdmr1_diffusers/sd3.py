@@ -26,7 +26,6 @@ class SD3Generator(PipelineGenerator):
     pipeline = StableDiffusion3Pipeline
     transformer = SD3Transformer2DModel
     prompt_tokens = 256
-    no_guidance = 1.0
     teacher_steps = 40
     teacher_guidance = 4.5
     lora_targets = (
