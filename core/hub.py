@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import (
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of httpx
     EntryNotFoundError,
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
@@ -129,7 +129,7 @@ def push(folder: Path, name: str) -> str:
     try:
         page = api.create_repo(name, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Export of tdmr1")
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:
         raise UserError(_WRITE.format(name=name, folder=folder, why=error)) from error
     return str(page)
 
@@ -166,7 +166,7 @@ def _explained(
         ) from error
     except EntryNotFoundError as error:
         raise UserError(f"{model} is not {what}: {error}; see {page}") from error
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         raise UserError(
             f"the download of {model} failed: {error}\nthe same command again continues it"
         ) from error

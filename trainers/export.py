@@ -108,8 +108,8 @@ class Export:
         if self.licence is not None:
             return {"license": self.licence}
         if package is not None:
-            expression = package.metadata.get("License-Expression")
-            found = {"license": expression.lower()} if expression else {}
+            said = "".join(package.metadata.get_all("License-Expression", []))
+            found = {"license": said.lower()} if said else {}
         else:
             found = licence_of(config.model, self.base)
             found = found or (licence_of(self.base) if self.base else {})

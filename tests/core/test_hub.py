@@ -44,6 +44,7 @@ def http(kind, text="the server's words"):
         (http(RemoteEntryNotFoundError), rf"not a pipeline of diffusers.*{PAGE}"),
         (LocalEntryNotFoundError("no network"), "hf download org/name --local-dir FOLDER"),
         (http(HfHubHTTPError), r"download of org/name failed: the server's words\n.*continues"),
+        (hub.HTTPError("no connection"), "download of org/name failed: no connection"),
         (OSError(28, "No space left"), "download of org/name failed: .*No space left"),
     ],
 )

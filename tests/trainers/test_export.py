@@ -260,7 +260,8 @@ def test_an_export_is_uploaded(distilled, tmp_path, api):
             HfHubHTTPError("403 Forbidden", response=SimpleNamespace(headers={}, request=None)),
             "403 Forbidden",
         ),
-        (OSError("no network"), "no network"),
+        (hub.HTTPError("Connection refused"), "Connection refused"),
+        (OSError("no disk"), "no disk"),
     ],
 )
 def test_an_upload_that_fails_leaves_the_export_and_says_how_to_repeat_it(
