@@ -244,7 +244,8 @@ def adapted_layers(network: nn.Module, targets: Sequence[str]) -> list[str]:
     Raises:
         UserError: one of the targets names none.
     """
-    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    kinds = (nn.Linear, LoraLayer)  # the latter where a layer is adapted already
+    linear = [name for name, module in network.named_modules() if isinstance(module, kinds)]
     for target in targets:
         if not any(f".{name}".endswith(f".{target}") for name in linear):
             raise UserError(

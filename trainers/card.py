@@ -155,6 +155,8 @@ class Card:
             yield "rewards", ", ".join(rewards) + ("" if trains else " (they only measured)")
         yield "prompts", _prompts(self.config.prompts)
         if isinstance(self.config, TrainConfig):
+            if self.config.gates:
+                yield "gates", ", ".join(map(_shown, self.config.gates))
             yield "began with", _student(self.config.student)
         yield "training", f"iterations: {self.iterations}; seed: {self.config.seed}"
 

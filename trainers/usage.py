@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 from tdmr1.core.generator import PipelineCall
 from tdmr1.core.layouts import TRANSFORMER
 
@@ -19,18 +22,19 @@ def diffusers_code(call: PipelineCall, base: str, where: str, steps: int, whole:
         whole: whether the export has whole weights; otherwise it has a LoRA.
     """
     dtype = f"torch_dtype=torch.{call.dtype}"
+    base, where = json.dumps(base), json.dumps(where)
     if whole:
         classes = [call.pipeline, call.transformer]
         load = f"""transformer = {call.transformer}.from_pretrained(
-    "{where}", subfolder="{TRANSFORMER}", {dtype}
+    {where}, subfolder="{TRANSFORMER}", {dtype}
 )
 pipe = {call.pipeline}.from_pretrained(
-    "{base}", transformer=transformer, {dtype}
+    {base}, transformer=transformer, {dtype}
 )"""
     else:
         classes = [call.pipeline]
-        load = f"""pipe = {call.pipeline}.from_pretrained("{base}", {dtype})
-pipe.load_lora_weights("{where}")"""
+        load = f"""pipe = {call.pipeline}.from_pretrained({base}, {dtype})
+pipe.load_lora_weights({where})"""
     sigmas = [1 - k / steps for k in range(steps)]
     arguments = {"num_inference_steps": steps, "sigmas": sigmas, **call.arguments}
     given = "\n".join(f"    {name}={value}," for name, value in arguments.items())
@@ -39,7 +43,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, {", ".join(classes)}
 
 {load}
 pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
-    "{where}", subfolder="{SCHEDULER}"
+    {where}, subfolder="{SCHEDULER}"
 )
 pipe.to("cuda" if torch.cuda.is_available() else "cpu")
 image = pipe(
@@ -62,4 +66,4 @@ def own_command(package: str, model: str, where: str, steps: int, rank: int | No
     """
     options = f"--set method.steps={steps} --set method.rank={'none' if rank is None else rank}"
     return f"""pip install {package}
-tdmr1 generate "PROMPT" --model {model} --student {where} {options}"""
+tdmr1 generate "PROMPT" --model {model} --student {shlex.quote(where)} {options}"""
