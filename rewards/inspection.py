@@ -18,6 +18,7 @@ from tdmr1.rewards.checks.suite import CHECKS, LOADS, name_of
 from tdmr1.rewards.errors import RewardLost, RewardSpecInvalid
 from tdmr1.rewards.info import RewardDescription, info
 from tdmr1.rewards.packages import is_installed
+from tdmr1.rewards.places.base import START_TIMEOUT
 from tdmr1.rewards.places.environment import (
     Environment,
     find_environment,
@@ -25,14 +26,16 @@ from tdmr1.rewards.places.environment import (
 )
 from tdmr1.rewards.places.messages import raise_error, sendable
 from tdmr1.rewards.places.process import Child
-from tdmr1.rewards.places.worker import START_TIMEOUT, own_python
+from tdmr1.rewards.places.worker import own_python
 from tdmr1.rewards.spec import RewardSpec
 from tdmr1.rewards.wire import Header, encode
 
 CHECK_LIMIT = 3600.0
 """Seconds for one check; within it, each call of the reward has a limit of its own."""
+_SLOW = "; if it is only slow, raise --load-timeout"
 
 INSPECTOR = "tdmr1.rewards.inspector"
+_NEXT = b"".join(encode({"op": "next"}))
 
 
 def describe(spec: RewardSpec) -> RewardDescription:
@@ -52,12 +55,16 @@ def describe(spec: RewardSpec) -> RewardDescription:
     return dataclasses.replace(found, environment=environment.place)
 
 
-def check(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Finding]:
-    """Run all checks on a reward. One that ends its process fails the check that it did so in.
+def check(
+    spec: RewardSpec, options: Mapping[str, Any], load_limit: float = START_TIMEOUT
+) -> dict[str, Finding]:
+    """Run all checks on a reward. One that ends its process, or hangs, fails the check that it
+    does so in.
 
     Args:
         spec: of a reward that is installed here or in an environment of its own.
         options: of the reward.
+        load_limit: seconds in which it has to be imported and made, with its golden images, > 0.
 
     Returns:
         Name of the check -> finding; the first is "loads".
@@ -70,13 +77,15 @@ def check(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Finding]:
     with _process(spec, environment) as child:
         question = _request("check", spec, options, environment)
         try:
-            while "check" in (answer := child.ask(question, CHECK_LIMIT, "be checked")):
+            answer = child.ask(question, load_limit, "load the reward", hint=_SLOW)
+            while "check" in answer:
                 findings[answer["check"]] = Finding(**answer["finding"])
-                question = b"".join(encode({"op": "next"}))
+                answer = child.ask(_NEXT, CHECK_LIMIT, "be checked")
         except RewardLost as error:
             lost_in, *rest = [n for n in (LOADS, *map(name_of, CHECKS)) if n not in findings]
-            unchecked = not_checked("its process ended in an earlier check")
-            return {**findings, lost_in: failed(str(error)), **dict.fromkeys(rest, unchecked)}
+            why = "its process ended in an earlier check" if findings else "it does not load"
+            unchecked = dict.fromkeys(rest, not_checked(why))
+            return {**findings, lost_in: failed(str(error)), **unchecked}
     raise_error(answer)
     return findings
 

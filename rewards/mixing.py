@@ -25,7 +25,7 @@ from tdmr1.rewards.errors import RewardsAllAbstain, RewardSpecInvalid
 from tdmr1.rewards.gates import Gate
 from tdmr1.rewards.pending import Pending, score_batch, wait
 from tdmr1.rewards.places.base import Place
-from tdmr1.rewards.places.opening import open_place
+from tdmr1.rewards.places.opening import open_place, refuse_broken
 from tdmr1.rewards.scoring import Outcomes, Scorer
 from tdmr1.rewards.spec import RewardSpec
 
@@ -35,7 +35,7 @@ class RewardMix:
 
     Args:
         rewards: at least one, and where it runs; no name twice.
-        max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+        max_error_fraction: share of samples that may fail, per reward, in [0, 1].
         gates: their rewards are among `rewards` or among `watched`.
         watched: rewards that gates alone look at: they are scored, and not climbed.
 
@@ -77,10 +77,12 @@ class RewardMix:
     ) -> RewardMix:
         """Load every reward where it runs; those that run elsewhere load side by side.
 
+        A reward that is seen to be broken without loading any is refused before the others load.
+
         Args:
             specs: at least one; no name twice.
             timeout: seconds for one call of one reward, > 0.
-            max_error_fraction: share of samples that may fail, per reward, in [0, 1).
+            max_error_fraction: share of samples that may fail, per reward, in [0, 1].
             options: reward name -> its option -> value.
             gates: a reward that is not among `specs` is loaded for its gates alone.
             cache: asked before those rewards that are repeatable.
@@ -96,6 +98,8 @@ class RewardMix:
             if gate.reward.name not in selected:
                 watched.setdefault(gate.reward.name, gate.reward)
         everything = [*specs, *watched.values()]
+        for spec in everything:
+            refuse_broken(spec)
 
         def open_one(spec: RewardSpec) -> Place:
             place = open_place(spec, timeout, options.get(spec.name))

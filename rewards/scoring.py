@@ -69,7 +69,7 @@ class Scorer:
 
     Args:
         place: where the reward runs.
-        max_error_fraction: the budget, in [0, 1).
+        max_error_fraction: the budget, in [0, 1]; with 1 no error stops the run.
     """
 
     def __init__(self, place: Place, max_error_fraction: float = 0.0) -> None:

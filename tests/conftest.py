@@ -35,6 +35,16 @@ def install(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def interruptible():
+    """A line of code for a process that Ctrl-C shall end as in a terminal.
+
+    A shell that is not interactive starts what runs in its background with SIGINT ignored, and a
+    process inherits that from the tests.
+    """
+    return "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
+@pytest.fixture
 def tdmr1(monkeypatch, capsys):
     """Run a command line in this process; gives (exit status, stdout, stderr)."""
     monkeypatch.setenv("TDMR1_DEBUG", "")

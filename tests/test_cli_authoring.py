@@ -132,6 +132,28 @@ def test_check_of_a_reward_that_ends_its_process_is_a_table_that_says_so(
     assert tdmr1("rewards", "check", "red")[:1] == (1,)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time; time.sleep(1000)",
+        CODE.replace('print("loading")', "os.system('sleep 1000')"),
+    ],
+)
+def test_check_of_a_reward_that_hangs_while_it_loads_fails_in_time(tdmr1, install, code):
+    install("tdmr1-reward-red", ["red"], code=code, keywords="tdmr1-contract-1")
+    status, out, _ = tdmr1("rewards", "check", "red", "--load-timeout", "0.5", "--json")
+    loads, *rest = json.loads(out)["checks"].values()
+    assert status == 1
+    assert loads["status"] == "failed"
+    assert loads["text"].startswith(
+        "the process of reward 'red' did not load the reward within 0.5 s; "
+        "if it is only slow, raise --load-timeout"
+    )
+    assert {(found["status"], found["text"]) for found in rest} == {
+        ("not checked", "it does not load")
+    }
+
+
 @pytest.mark.parametrize("place", ["http://localhost:1", "worker", "ray"])
 @pytest.mark.parametrize("command", ["info", "check"])
 def test_a_reward_elsewhere_is_not_looked_at_from_here(tdmr1, red, command, place):

@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.places.environment import Environment
 from tdmr1.rewards.places.http import Http
+from tdmr1.rewards.places.server import RewardServer
+from tdmr1.rewards.spec import RewardSpec
 
 CODE = """
 def score(samples, scale=1.0):
@@ -70,21 +73,40 @@ def test_what_cannot_be_served_says_why(tdmr1, tmp_path, monkeypatch, arguments,
     assert says in err
 
 
-def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("0.0.0.0", None)]
+)
+def test_the_address_that_is_shown_can_be_typed(tdmr1, tmp_path, monkeypatch, host, shown):
     (tmp_path / "my.py").write_text(CODE)
-    command = [sys.executable, "-c", "from tdmr1.cli import main; main()", "rewards", "serve"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TDMR1_TOKEN", "a secret")
+    monkeypatch.setattr(RewardServer, "serve_forever", lambda server: None)
+    status, out, _ = tdmr1("rewards", "serve", "./my.py:score", "--host", host, "--port", "0")
+    assert status == 0
+    spec = RewardSpec.parse(out.removeprefix("serving; in a run: --reward ").strip())
+    (address,) = spec.place.addresses
+    assert address.rpartition(":")[0] == (shown or socket.gethostname())
+
+
+def test_a_served_reward_scores_until_ctrl_c(tmp_path, monkeypatch, interruptible):
+    (tmp_path / "my.py").write_text(CODE)
+    code = f"{interruptible}from tdmr1.cli import main; main()"
+    served = ["rewards", "serve", "./my.py:score", "--port", "0", "--option", "scale=0.5"]
     with subprocess.Popen(
-        [*command, "./my.py:score", "--port", "0", "--option", "scale=0.5"],
+        [sys.executable, "-c", code, *served],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TDMR1_TOKEN": "a secret", "PYTHONUNBUFFERED": "1"},
     ) as server:
-        said = server.stdout.readline()
-        address = re.search(r"--reward \./my\.py:score@http://(127\.0\.0\.1:\d+)$", said)[1]
-        monkeypatch.setenv("TDMR1_TOKEN", "a secret")
-        place = Http("./my.py:score", [address])
-        assert place.score([Sample(np.full((2, 2, 3), 255, np.uint8), "")]) == [Score(0.5)]
-        place.close()
-        server.send_signal(signal.SIGINT)
-        assert server.wait(120) == 130
+        try:
+            said = server.stdout.readline()
+            address = re.search(r"--reward \./my\.py:score@http://(127\.0\.0\.1:\d+)$", said)[1]
+            monkeypatch.setenv("TDMR1_TOKEN", "a secret")
+            place = Http("./my.py:score", [address])
+            assert place.score([Sample(np.full((2, 2, 3), 255, np.uint8), "")]) == [Score(0.5)]
+            place.close()
+            server.send_signal(signal.SIGINT)
+            assert server.wait(120) == 130
+        finally:
+            server.kill()

@@ -42,6 +42,12 @@ def test_rewards_list_is_a_table(tdmr1, install):
     assert ["[two]", "tdmr1-reward-one", *rest] in rows
 
 
+def test_rewards_list_hides_nothing_on_a_narrow_terminal(tdmr1, install, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    install("tdmr1-reward-inscrutable", ["inscrutable"])
+    assert "…" not in tdmr1("rewards", "list")[1]
+
+
 def test_rewards_list_for_programs(tdmr1, install):
     install("tdmr1-reward-one", ["one"], code="raise RuntimeError('imported')")
     _, out, _ = tdmr1("rewards", "list", "--json")

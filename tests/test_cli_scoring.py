@@ -204,10 +204,11 @@ def score(samples):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
-def test_what_is_stopped_goes_on_with_the_same_command(here, name):
+def test_what_is_stopped_goes_on_with_the_same_command(here, name, interruptible):
     Path("stops.py").write_text(STOPS.replace("SIGNAL", name))
-    command = [sys.executable, "-c", "from tdmr1.cli import main; main()", "rewards", "score"]
-    command += ["./stops.py:score", "images", "--prompts", "p.jsonl", "--batch", "2"]
+    code = f"{interruptible}from tdmr1.cli import main; main()"
+    command = [sys.executable, "-c", code, "rewards", "score", "./stops.py:score"]
+    command += ["images", "--prompts", "p.jsonl", "--batch", "2"]
 
     def run():
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

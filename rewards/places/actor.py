@@ -8,7 +8,7 @@ from typing import Any
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardLost
-from tdmr1.rewards.places.base import SLOW, RewardInfo
+from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, RewardInfo
 from tdmr1.rewards.places.here import call
 from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.messages import (
@@ -18,7 +18,6 @@ from tdmr1.rewards.places.messages import (
     read_scores,
     scores_message,
 )
-from tdmr1.rewards.places.worker import START_TIMEOUT
 from tdmr1.rewards.wire import FrameInvalid, Header, encode, read_frame, unpack_samples
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Sample, Score
 from tdmr1.rewards.errors import blaming
 
+START_TIMEOUT = 900.0
+"""Seconds in which a process has to import its reward and load the weights."""
 SLOW = "; if it is only slow, raise `reward_timeout`"
 """What to do about a time limit, for an error's text."""
 

@@ -15,6 +15,7 @@ from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
+    authorization,
     read_info,
     read_scores,
     score_request,
@@ -48,9 +49,7 @@ class Server:
         self._address, self._name = address, name
         self._headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
-            if not (token.isascii() and token.isprintable()):
-                raise RewardRefused("TDMR1_TOKEN is not made of ASCII characters alone")
-            self._headers["Authorization"] = f"Bearer {token}"
+            self._headers["Authorization"] = authorization(token)
         self._connection: http.client.HTTPConnection | None = None
         self._closed = False
         self._rested_at = 0.0

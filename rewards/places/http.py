@@ -10,10 +10,9 @@ from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
-from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.base import START_TIMEOUT, Place
 from tdmr1.rewards.places.connection import Server, WorkerLost
 from tdmr1.rewards.places.parts import parts_of
-from tdmr1.rewards.places.worker import START_TIMEOUT
 
 _log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.wire import FrameInvalid, Header, describe_samples, pack_scores, unpack_scores
 
 CONTENT_TYPE = "application/x-tdmr1-frame"
-"""Of a frame over HTTP. A web page cannot send it to a server of ours without asking first."""
+"""Of a frame over HTTP."""
 
 _KINDS = {
     name: kind
@@ -50,6 +50,20 @@ _KINDS = {
     if isinstance(kind, type) and issubclass(kind, RewardError)
 }
 """The errors that keep their type on the way."""
+
+
+def authorization(token: str) -> str:
+    """The header of HTTP that shows a token.
+
+    Raises:
+        RewardRefused: no header can hold it.
+    """
+    if not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise RewardRefused(
+            "the token, TDMR1_TOKEN, is not made of ASCII characters alone, without spaces around "
+            "them; choose another, here and there, e.g. TDMR1_TOKEN=$(openssl rand -hex 16)"
+        )
+    return f"Bearer {token}"
 
 
 def load_request(name: str, options: Mapping[str, Any], path: Sequence[str] | None) -> Header:

@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tdmr1.rewards.discovery import import_reward
 from tdmr1.rewards.errors import RewardSpecInvalid
+from tdmr1.rewards.packages import find
 from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.environment import find_environment
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.spec import RewardSpec
 
 if TYPE_CHECKING:
     from tdmr1.rewards.places.worker import Worker
+
+
+def refuse_broken(spec: RewardSpec) -> None:
+    """Look for a reward where it shall run, so that a broken one is told before others load.
+
+    Makes nothing, and so loads no weights; imports what an installed reward needs in this process.
+
+    Raises:
+        RewardError: an installed one is unknown or broken, as far as can be told from here.
+    """
+    if spec.place.kind == "env":
+        find_environment(spec.name)
+    elif spec.function is None and spec.place.kind == "here":
+        import_reward(spec)
+    elif spec.function is None and spec.place.kind == "worker":
+        find(spec.name)
 
 
 def open_place(

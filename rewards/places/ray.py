@@ -45,7 +45,8 @@ class Ray(Place):
 
     Raises:
         RewardBroken: Ray is not installed, or there is no cluster.
-        RewardSpecInvalid: the reward is a file, or TDMR1_RAY_ACTOR is no JSON object.
+        RewardSpecInvalid: the reward is a file; TDMR1_RAY_ACTOR is no JSON object, or has an
+            option that Ray does not know.
         RewardError: the reward is unknown or broken there, or no actor could be started.
     """
 
@@ -62,8 +63,10 @@ class Ray(Place):
         with sendable(name):
             self._load = b"".join(encode(load_request(name, options or {}, None)))
         self._ray = _connected()
-        self._actors = [self._new_actor() for _ in range(actors)]
+        self._actors: list[Actor] = []
         try:
+            for _ in range(actors):
+                self._actors.append(self._new_actor())
             self.info, *others = [actor.info() for actor in self._actors]
             self._check(others)
         except BaseException:
@@ -120,7 +123,10 @@ class Ray(Place):
         self._actors[i] = self._new_actor()
 
     def _new_actor(self) -> Actor:
-        return Actor(self._ray, self._name, self._actor_options, self._load)
+        try:
+            return Actor(self._ray, self._name, self._actor_options, self._load)
+        except (TypeError, ValueError) as error:
+            raise RewardSpecInvalid(f"Ray refuses the options of {OPTIONS}: {error}") from error
 
     def _check(self, infos: Sequence[RewardInfo]) -> None:
         for info in infos:

@@ -24,6 +24,7 @@ from tdmr1.rewards.errors import RewardError, RewardLost, RewardRefused
 from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
+    authorization,
     error_message,
     info_message,
     scores_message,
@@ -59,8 +60,8 @@ class RewardServer(socketserver.ThreadingTCPServer):
         token: that every request has to show; None where nobody but this machine gets through.
 
     Raises:
-        RewardRefused: others can reach the address, and there is no token; or it is taken, or
-            not of this machine.
+        RewardRefused: others can reach the address, and there is no token, or one that cannot be
+            shown; or the address is taken, or not of this machine.
     """
 
     daemon_threads = True
@@ -69,7 +70,7 @@ class RewardServer(socketserver.ThreadingTCPServer):
     worker: Worker
 
     def __init__(self, host: str, port: int, token: str | None = None) -> None:
-        self.token = token
+        self.authorization = None if token is None else authorization(token).encode()
         self._lock = threading.Lock()
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -159,8 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             status, answer = 200, self._answer()
         except _Refusal as refusal:
-            status, answer = refusal.status, error_message(RewardRefused(str(refusal)))
-            _log.warning("refused a request of %s: %s", self.client_address[0], refusal)
+            # As text: whoever keeps what is logged must not keep this connection's memory.
+            status, reason = refusal.status, str(refusal)
+            answer = error_message(RewardRefused(reason))
+            _log.warning("refused a request of %s: %s", self.client_address[0], reason)
         (text,) = encode(answer)
         if self._left > _DRAINED or status == 401:
             self.close_connection = True
@@ -205,11 +208,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _check_headers(self) -> None:
         length = re.fullmatch("[0-9]{1,15}", self.headers.get("Content-Length", ""))
         self._left = int(length[0]) if length else sys.maxsize
-        token, given = self.server.token, self.headers.get("Authorization", "")
-        if token is not None and not hmac.compare_digest(
-            given.encode(errors="replace"), f"Bearer {token}".encode()
-        ):
+        wanted, given = self.server.authorization, self.headers.get("Authorization", "")
+        if wanted is not None and not hmac.compare_digest(given.encode(errors="replace"), wanted):
             raise _Refusal(401, "a wrong token, or none; set TDMR1_TOKEN to that of the server")
+        if "Origin" in self.headers:
+            raise _Refusal(403, "web pages are not answered")
         if self._left == sys.maxsize:
             raise _Refusal(411, "the length of the request is not said")
         if self._left > 2 * MAX_HEADER + MAX_BODY:

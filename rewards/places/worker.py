@@ -12,7 +12,7 @@ from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
-from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
+from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, Place, RewardInfo
 from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
     load_request,
@@ -23,9 +23,6 @@ from tdmr1.rewards.places.messages import (
 )
 from tdmr1.rewards.places.process import Child
 from tdmr1.rewards.wire import FrameInvalid, encode
-
-START_TIMEOUT = 900.0
-"""Seconds in which a child has to import its reward and load the weights."""
 
 CHILD = "tdmr1.rewards.places.child"
 
@@ -150,7 +147,8 @@ class Worker(Place):
             if self._child is not None:
                 self._child.close()
             self._child = child = Child(self._command, self._environment, self._name)
-        message = child.ask(self._load_request, START_TIMEOUT, "load the reward")
+        hint = f"; for long downloads first: tdmr1 rewards check {self._name} --load-timeout 7200"
+        message = child.ask(self._load_request, START_TIMEOUT, "load the reward", hint=hint)
         try:
             return read_info(message, self._name)
         except FrameInvalid as error:

@@ -57,8 +57,8 @@ def test_what_the_hub_answers_says_what_to_do(answer, error, says):
 
 
 @pytest.mark.parametrize("model", ["./nowhere", "/nowhere/at/all", "a/b/c", "../x"])
-def test_a_path_is_not_looked_for_on_the_hub(answer, model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_path_is_not_looked_for_on_the_hub(answer, tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)  # whatever lies beside the folder of the tests
     answer(AssertionError("asked the Hub"))
     with pytest.raises(UserError, match=rf"there is no folder {model}"):
         hub.pipeline_layout(model)

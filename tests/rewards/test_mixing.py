@@ -8,6 +8,7 @@ from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.cache import RewardCache
 from tdmr1.rewards.errors import (
     GateInvalid,
+    RewardError,
     RewardFailed,
     RewardNotFound,
     RewardsAllAbstain,
@@ -134,6 +135,7 @@ def opened(monkeypatch):
         return Logged(FunctionReward(spec.name, lambda samples: [1.0] * len(samples)))
 
     monkeypatch.setattr("tdmr1.rewards.mixing.open_place", open_place)
+    monkeypatch.setattr("tdmr1.rewards.mixing.refuse_broken", lambda spec: None)
     return log
 
 
@@ -164,6 +166,47 @@ def test_where_one_cannot_be_opened_the_others_are_closed(opened, missing):
     while not {"closed a", "closed b"} <= set(opened):  # b as soon as it has been opened
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+GOOD = """
+    from tdmr1.rewards import Reward, hookimpl
+
+    class Good(Reward):
+        name = "good"
+
+        def __init__(self):
+            open("loaded", "w").close()
+
+        def score(self, samples):
+            return [0.0] * len(samples)
+
+    @hookimpl
+    def register_rewards(register):
+        register("good", Good)
+"""
+
+
+@pytest.mark.parametrize("first", ["good", "good@worker"])
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("bad", "RuntimeError: no GPU"),
+        ("gone@worker", "module 'tdmr1_reward_gone' is missing"),
+        ("bad@env", "has no environment of its own; try: tdmr1 rewards install bad"),
+    ],
+)
+def test_one_that_is_broken_is_told_before_any_weight_is_loaded(
+    install, tmp_path, monkeypatch, first, broken, says
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TDMR1_HOME", str(tmp_path))
+    install("tdmr1-reward-good", ["good"], code=GOOD)
+    install("tdmr1-reward-bad", ["bad"], code="raise RuntimeError('no GPU')")
+    install("tdmr1-reward-gone", ["gone"])
+    with pytest.raises(RewardError) as caught:
+        RewardMix.open(specs(first, broken))
+    assert says in str(caught.value)
+    assert not (tmp_path / "loaded").exists()
 
 
 def test_nothing_is_opened_of_what_is_no_mixture(opened):

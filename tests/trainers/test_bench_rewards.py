@@ -9,9 +9,11 @@ import torch
 
 from tdmr1.cli import main
 from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.errors import RewardBroken
 from tdmr1.rewards.places.worker import Worker
 from tdmr1.trainers.corner import Corner
 from tdmr1.trainers.kills import Compared, equal
+from tdmr1.trainers.listing import measure_listing
 from tdmr1.trainers.overhead import CORNER
 
 SMALL = """
@@ -44,6 +46,22 @@ def bench(site, tmp_path, monkeypatch, capsys):
         return capsys.readouterr().out
 
     return bench
+
+
+def test_the_listing_of_installed_rewards(bench, monkeypatch):
+    monkeypatch.setenv("TDMR1_REWARDS", "ocr")
+    (listing,) = json.loads(
+        bench("--part", "list", "--installed", 3, "--repeats", 2, "--json")
+    ).values()
+    assert listing["rewards"] == 3
+    assert listing["low"] <= listing["median"] <= listing["high"]
+    assert listing["median"] > 0
+
+
+def test_a_list_that_lacks_a_reward_is_no_measurement(monkeypatch):
+    monkeypatch.setattr("tdmr1.trainers.listing._COMMAND", ("echo", "bench-0"))
+    with pytest.raises(RewardBroken, match="does not list bench-1"):
+        measure_listing(2, 2)
 
 
 def test_the_overhead_of_places(bench):

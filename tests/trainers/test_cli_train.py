@@ -68,6 +68,11 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
     assert [line for line in out.splitlines() if "NFE)  " in line] == table
     status, out, err = tdmr1("eval", "run", "--json")
     assert json.loads(out) == json.loads((tmp_path / "run" / "evaluation.json").read_text()) | {}
+    loud = "def score(samples):\n    print('loud')\n    return [0.5] * len(samples)\n"
+    (tmp_path / "loud.py").write_text(loud)
+    status, out, err = tdmr1("eval", "run", "--json", "--reward", "./loud.py:score")
+    assert json.loads(out)["after"]["rewards"]["./loud.py:score"]
+    assert "loud\n" in err
 
     assert tdmr1("generate", "a red one", "--run", "run", "--out", "a.png")[:2] == (
         0,

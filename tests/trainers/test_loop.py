@@ -189,6 +189,16 @@ def test_a_second_ctrl_c_stops_at_once_and_saves_all_the_same(loop, lines, tmp_p
     assert loop().sum == whole.sum
 
 
+def test_it_is_heard_where_it_was_ignored_as_in_a_script_s_background(loop):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(Interrupted):
+            loop(observe=lambda iteration: press() if iteration == 2 else {})
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_during_the_last_observation_stops_before_what_follows(loop):
     with pytest.raises(Interrupted, match="saved after 7 iterations"):
         loop(observe=lambda iteration: press() if iteration == 7 else {})

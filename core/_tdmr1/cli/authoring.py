@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tdmr1.rewards.places.base import START_TIMEOUT
+
 if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from collections.abc import Iterable
 
@@ -47,6 +49,9 @@ def check(
     option: Annotated[
         list[str] | None, typer.Option(help="key=value of the reward's own; repeatable.")
     ] = None,
+    load_timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds in which it has to load, as in a run.")
+    ] = START_TIMEOUT,
     as_json: Json = False,
 ) -> None:
     """Hold a reward to the contract, and measure it; exit status 1 where it fails."""
@@ -54,7 +59,8 @@ def check(
     from tdmr1.rewards.options import parse_options
     from tdmr1.rewards.spec import RewardSpec
 
-    findings = inspection.check(RewardSpec.parse(name), parse_options(option or []))
+    spec = RewardSpec.parse(name)
+    findings = inspection.check(spec, parse_options(option or []), load_timeout)
     failed = any(finding.status == "failed" for finding in findings.values())
     if as_json:
         checks = {check: dataclasses.asdict(finding) for check, finding in findings.items()}
@@ -108,9 +114,10 @@ def _weights(weights: Weights) -> str:
 
 def _print_rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*head, box=None, show_header=any(head))
+    columns = (Column(text, overflow="fold") for text in head)
+    table = Table(*columns, box=None, show_header=any(head))
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)

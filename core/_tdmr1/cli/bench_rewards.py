@@ -1,4 +1,4 @@
-"""`tdmr1 bench rewards`: what it costs to let a reward run elsewhere, and what it survives."""
+"""`tdmr1 bench rewards`: what rewards cost, listed or elsewhere, and what they survive."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
 from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.hidden import Hidden, measure_hidden
 from tdmr1.trainers.kills import Kills, measure_kills
+from tdmr1.trainers.listing import Listing, measure_listing
 from tdmr1.trainers.overhead import PLACES, Overhead, measure_overhead
 
 
 class Part(str, Enum):
     """What can be measured."""
 
+    LIST = "list"
     OVERHEAD = "overhead"
     HIDDEN = "hidden"
     KILLS = "kills"
@@ -39,7 +41,10 @@ def rewards(
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Overhead: of a batch.")] = 96,
     side: Annotated[int, typer.Option(min=1, help="Overhead: pixels of an image.")] = 512,
-    repeats: Annotated[int, typer.Option(min=2, help="Overhead: measured batches.")] = 30,
+    repeats: Annotated[
+        int, typer.Option(min=2, help="Measured, list: processes; overhead: batches.")
+    ] = 30,
+    installed: Annotated[int, typer.Option(min=1, help="List: rewards.")] = 20,
     reward_seconds: Annotated[
         float, typer.Option(min=0, help="Hidden, kills: seconds that scoring takes.")
     ] = 0.2,
@@ -52,11 +57,14 @@ def rewards(
     set: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Measure what rewards cost elsewhere, what of that is hidden, and kill their worker."""
+    """Measure what rewards cost, listed or elsewhere, what is hidden, and kill their worker."""
     parts = part or list(Part)
     options = build_config(TrainConfig, preset, config, set or (), {"model": model})
     display = Console(stderr=True)
     found: dict[str, Any] = {}
+    if Part.LIST in parts:
+        display.print("listing installed rewards", highlight=False)
+        found["list"] = measure_listing(installed, repeats)
     if Part.OVERHEAD in parts:
         found["overhead"] = []
         for name in [p.value for p in place] if place else PLACES:
@@ -76,6 +84,8 @@ def rewards(
 
 def _table(found: dict[str, Any]) -> Table:
     table = Table("what", "figure", box=None)
+    if "list" in found:
+        table.add_row(*_listing(found["list"]))
     for overhead in found.get("overhead", ()):
         table.add_row(*_overhead(overhead))
     rows = _hidden(found["hidden"]) if "hidden" in found else {}
@@ -83,6 +93,11 @@ def _table(found: dict[str, Any]) -> Table:
     for what, figure in rows.items():
         table.add_row(what, figure)
     return table
+
+
+def _listing(listing: Listing) -> tuple[str, str]:
+    what = f"tdmr1 rewards list, {listing.rewards} more rewards, one imports torch"
+    return what, f"{listing.median:.2f} s ({listing.low:.2f} to {listing.high:.2f})"
 
 
 def _overhead(o: Overhead) -> tuple[str, str]:

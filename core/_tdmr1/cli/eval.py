@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from tdmr1.cli.train import Rewards
+from tdmr1.rewards.stdout import stdout_to_stderr
 from tdmr1.trainers import jobs
 from tdmr1.trainers.run import RunFolder
 from tdmr1.trainers.table import as_table
@@ -27,7 +28,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Score teacher, student before and student after on held-out prompts and fixed noise."""
-    reports = jobs.evaluate(RunFolder(run), reward or None, prompts, images, seed)
+    with stdout_to_stderr():
+        reports = jobs.evaluate(RunFolder(run), reward or None, prompts, images, seed)
     if as_json:
         plain = {who: dataclasses.asdict(report) for who, report in reports.items()}
         typer.echo(json.dumps(plain, indent=2))

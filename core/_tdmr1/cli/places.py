@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from typing import Annotated
 
 import typer
@@ -75,6 +76,8 @@ def serve(
         secret = token or os.environ.get("TDMR1_TOKEN") or None
         server = stack.enter_context(RewardServer(host, port, secret))
         worker = stack.enter_context(contextlib.closing(open_worker(spec, options=options)))
-        address = f"http://{host}:{server.server_address[1]}"
+        shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+        shown = f"[{shown}]" if ":" in shown else shown
+        address = f"http://{shown}:{server.server_address[1]}"
         typer.echo(f"serving; in a run: --reward {spec.name}@{address}")
         server.serve(worker)

@@ -46,9 +46,11 @@ def list_rewards(
 def _print_table(found: list[InstalledReward]) -> None:
     # Rich takes a good part of the start-up time, so only who needs a table pays for it.
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("name", "distribution", "contract", "summary", "runs", "status", box=None)
+    heads = ("name", "distribution", "contract", "summary", "runs", "status")
+    # Folded: an ellipsis could hide what is to be typed.
+    table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
     for reward in found:
         origin = f"{reward.distribution} {reward.version}"
         contract = str(reward.contract)

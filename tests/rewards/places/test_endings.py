@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tdmr1.rewards.errors import RewardLost
 from tdmr1.rewards.mixing import RewardMix
 from tdmr1.rewards.spec import RewardSpec
 
@@ -78,6 +79,41 @@ def test_killed_workers_lose_no_sample_and_pair_nothing_wrongly(my_file, tmp_pat
     assert [scorer.n_errors for scorer in mix.scorers.values()] == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [
+        ("os._exit(3)", "ended with exit status 3 while it should score 10 samples"),
+        (
+            "return [float('nan')] * len(samples)",
+            "answered nonsense: reward './my.py:score' return",
+        ),
+    ],
+)
+def test_past_the_budget_a_run_stops_with_the_worker_s_last_lines(
+    my_file, numbered, action, says, closing
+):
+    my_file(f"""
+        import os
+
+        def score(samples):
+            if samples[-1].prompt == "number 7":
+                print("CUDA out of memory", flush=True)
+                {action}
+            return [0.5] * len(samples)
+    """)
+    specs = [RewardSpec.parse("./my.py:score@worker")]
+    mix = closing(RewardMix.open(specs, max_error_fraction=0.5))
+    assert mix.score(numbered(7))["./my.py:score"].scored.all()
+    (outcomes,) = mix.score(numbered(2, start=6)).values()
+    assert outcomes.errors.all()
+    with pytest.raises(RewardLost) as caught:
+        mix.score(numbered(5, start=3) * 2)
+    text = str(caught.value)
+    assert says in text
+    assert "its last lines of output:\n    CUDA out of memory\n" in text
+    assert text.endswith("12 of 19 samples so far failed, more than the 50.0% allowed")
+
+
 HANGING = """
     import os, subprocess, time
 
@@ -94,6 +130,7 @@ RUN = """
 import sys
 import numpy as np
 from tdmr1.rewards import Sample
+from tdmr1.rewards.errors import RewardLost
 from tdmr1.rewards.mixing import RewardMix
 from tdmr1.rewards.spec import RewardSpec
 
@@ -117,10 +154,12 @@ sys.stdin.read()
         ("leave", "by itself"),
     ],
 )
-def test_no_process_outlives_the_run(my_file, tmp_path, wait_until_ended, prompt, how):
+def test_no_process_outlives_the_run(
+    my_file, tmp_path, wait_until_ended, interruptible, prompt, how
+):
     my_file(HANGING)
     with subprocess.Popen(
-        [sys.executable, "-c", RUN, prompt],
+        [sys.executable, "-c", interruptible + RUN, prompt],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -135,7 +174,10 @@ def test_no_process_outlives_the_run(my_file, tmp_path, wait_until_ended, prompt
             os.killpg(run.pid, signal.SIGINT)  # as the terminal does, to all in the foreground
         elif how == "kill":
             run.kill()
-        status = run.wait(120)
+        try:
+            status = run.wait(120)
+        finally:
+            run.kill()
         errors = run.stderr.read().decode()
     assert status == {"Ctrl-C": -signal.SIGINT, "kill": -signal.SIGKILL, "by itself": 0}[how]
     assert errors.count("Traceback") == (how == "Ctrl-C"), errors

@@ -7,8 +7,8 @@ import pytest
 from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardLost, RewardRefused
 from tdmr1.rewards.places import connection
+from tdmr1.rewards.places.base import START_TIMEOUT
 from tdmr1.rewards.places.http import Http
-from tdmr1.rewards.places.worker import START_TIMEOUT
 
 
 @pytest.fixture

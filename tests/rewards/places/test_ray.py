@@ -12,6 +12,7 @@ from tdmr1.rewards.errors import (
     RewardLost,
     RewardNotFound,
     RewardOptionInvalid,
+    RewardSpecInvalid,
 )
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.ray import Ray
@@ -62,12 +63,23 @@ def hang(samples):
     return score(samples)
 
 
+def guess(samples):
+    if not (FOLDER / "guessed").exists():
+        (FOLDER / "guessed").touch()
+        return [float("nan")] * len(samples)
+    return score(samples)
+
+
 def fail(samples):
     raise KeyError("the lexicon")
 
 
 def always_die(samples):
     os._exit(3)
+
+
+def always_silent(samples):
+    return []
 """
 
 
@@ -139,7 +151,11 @@ def test_options_and_errors_pass_through(open_ray, numbered):
 
 @pytest.mark.parametrize(
     ("function", "says"),
-    [("die", "could not score 3 samples"), ("hang", "did not score 3 samples in time")],
+    [
+        ("die", "could not score 3 samples"),
+        ("hang", "did not score 3 samples in time"),
+        ("guess", "answered nonsense: reward 'on_ray:guess' returned nan"),
+    ],
 )
 def test_a_lost_actor_is_replaced(open_ray, numbered, caplog, function, says):
     place = open_ray(function, timeout=3.0 if function == "hang" else 60.0)
@@ -151,6 +167,14 @@ def test_a_lost_actor_is_replaced(open_ray, numbered, caplog, function, says):
 def test_no_third_attempt(open_ray, numbered):
     with pytest.raises(RewardLost, match="an actor of reward 'on_ray:always_die' could not score"):
         open_ray("always_die").score(numbered(3))
+    with pytest.raises(RewardLost, match="returned 0 scores for 3 samples"):
+        open_ray("always_silent").score(numbered(3))
+
+
+def test_an_option_that_ray_does_not_know(folder, monkeypatch):
+    monkeypatch.setenv("TDMR1_RAY_ACTOR", '{"gpus": 1}')
+    with pytest.raises(RewardSpecInvalid, match="Ray refuses the options of TDMR1_RAY_ACTOR"):
+        Ray("on_ray:score")
 
 
 def test_a_node_that_is_killed_in_the_middle_of_a_batch_loses_no_sample(

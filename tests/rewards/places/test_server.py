@@ -1,8 +1,10 @@
 import http.client
 import logging
+import os
 import random
 import socket
 import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -105,6 +107,7 @@ def test_what_it_does_not_understand_it_refuses_with_a_reason(serve, connect, fr
 @pytest.mark.parametrize(
     ("headers", "status", "says"),
     [
+        ({"Origin": "http://example.org"}, 403, "web pages are not answered"),
         ({"Content-Type": "text/plain"}, 415, "the content type is not application/x-tdmr1-frame"),
         ({"Content-Length": "many"}, 411, "the length of the request is not said"),
         ({"Content-Length": "-1"}, 411, "the length"),
@@ -137,6 +140,12 @@ def test_without_the_token_nothing_is_looked_at(serve, connect, numbered):
 def test_where_others_can_reach_it_it_wants_a_token(host):
     with pytest.raises(RewardRefused, match=r"other machines can reach .*TDMR1_TOKEN=\$\(openssl"):
         RewardServer(host, 0)
+
+
+@pytest.mark.parametrize("token", ["geheim\u00fc", "two\nlines", " around "])
+def test_a_token_that_nobody_could_show_is_refused(token):
+    with pytest.raises(RewardRefused, match="not made of ASCII characters alone"):
+        RewardServer("127.0.0.1", 0, token)
 
 
 def test_an_address_that_is_taken_or_not_ours(serve):
@@ -248,6 +257,24 @@ def test_random_and_mutated_frames_are_refused_or_answered(serve, connect, numbe
     assert statuses[400] >= 1_500
     assert statuses[200] >= 20  # where only a pixel, a letter or a number was changed
     send(valid)
+
+
+def test_connections_that_end_leave_nothing_open(serve, connect):
+    server, before = serve(), None
+    for frame in (request([SAMPLE]), request([SAMPLE] * 9, samples=[]), b"nonsense") * 10:
+        connection = connect(server)
+        ask(connection, frame)
+        connection.close()
+        if before is None:
+            before = settled()
+    assert settled() <= before
+
+
+def settled():
+    """How many files this process has open, when no connection is being served any more."""
+    while [thread for thread in threading.enumerate() if "process_request" in thread.name]:
+        time.sleep(0.01)
+    return len(os.listdir("/dev/fd"))
 
 
 def test_it_shares_memory_with_a_worker(my_file, serve, connect, numbered, closing):

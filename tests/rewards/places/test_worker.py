@@ -295,7 +295,10 @@ def test_another_version_under_way_is_refused(my_file, open_worker, numbered, mo
 
 def test_a_child_that_says_nothing_in_time_is_lost(monkeypatch):
     monkeypatch.setattr(worker, "START_TIMEOUT", 0.2)
-    with pytest.raises(RewardLost, match=r"did not load the reward within 0\.2 s"):
+    says = (
+        r"did not load the reward within 0\.2 s; for long downloads first: tdmr1 rewards check ocr"
+    )
+    with pytest.raises(RewardLost, match=says):
         Worker("ocr", python=["sh", "-c", "sleep 1000"])
 
 
