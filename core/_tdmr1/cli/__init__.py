@@ -18,6 +18,7 @@ COMMANDS = {
     "distill": ("tdmr1.cli.train:distill", "Distil a teacher into a few-step student (TDM)."),
     "eval": ("tdmr1.cli.eval:evaluate", "Score a run's generator on held-out prompts."),
     "generate": ("tdmr1.cli.generate:generate", "Write a picture of a prompt."),
+    "export": ("tdmr1.cli.export:export", "Write a run's student for others to load."),
     "bench": ("tdmr1.cli.bench:app", "Time a training iteration against its parts."),
     "reproduce": ("tdmr1.cli.reproduce:reproduce", "Repeat a published figure."),
 }
