@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -117,6 +117,23 @@ class Part:
     held: Literal["always", "while encoding", "before training"]
 
 
+@dataclasses.dataclass(frozen=True)
+class PipelineCall:
+    """How a pipeline of diffusers draws what the few-step student draws.
+
+    Attributes:
+        pipeline, transformer: names of diffusers' classes; the network is the latter.
+        dtype: of the frozen weights, as torch names it.
+        arguments: of the call, beside prompt, steps, `sigmas` and noise: `guidance_scale`, with
+            which it gives no guidance, `height` and `width` in pixels, and what else it needs.
+    """
+
+    pipeline: str
+    transformer: str
+    dtype: str
+    arguments: Mapping[str, int | float]
+
+
 class Generator(abc.ABC):
     """A rectified-flow generator: one frozen network, and how to speak to it.
 
@@ -208,6 +225,10 @@ class Generator(abc.ABC):
     @abc.abstractmethod
     def prompts(self, split: Split) -> list[Prompt]:
         """The prompts that ship with the generator; the two splits share none."""
+
+    def pipeline_call(self) -> PipelineCall | None:
+        """How diffusers alone draws with the student; None where it has no such pipeline."""
+        return None
 
     def to(self, device: torch.device) -> None:
         """Move all parts to `device`; override it where there are more than `network`."""

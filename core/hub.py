@@ -8,20 +8,28 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import (
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of httpx
     EntryNotFoundError,
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
 
+from tdmr1.core.adapters import LORA_FILE
+from tdmr1.core.cards import CARD, is_hub_id
+from tdmr1.core.layouts import ADAPTER_CONFIG, ADAPTER_FILES
+from tdmr1.core.published import PUBLISHED
 from tdmr1.errors import UserError
 
 INDEX = "model_index.json"
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_WRITE = (
+    "{folder} is exported, and its upload to {name} failed: {why}\n"
+    "log in with a token that may write there: hf auth login, then: hf upload {name} {folder}"
+)
+_HUB_FILE = re.compile(r"([^/]+/[^/]+)/(.+\.\w+)")
 
 
 def pipeline_layout(model: str) -> str:
@@ -103,11 +111,60 @@ def network_folder(model: str, weights: bool = True) -> Path:
         return Path(snapshot_download(model, allow_patterns=patterns))
 
 
+def student_path(student: str) -> Path:
+    """Where a student lies on disk.
+
+    Args:
+        student: a folder or a file; or of the Hub ORG/NAME, or ORG/NAME/FILE, downloaded once.
+
+    Raises:
+        UserError: as above.
+    """
+    if Path(student).exists():
+        return Path(student)
+    if (named := _HUB_FILE.fullmatch(student)) is not None:
+        model, file = named.groups()
+    else:
+        model, file = student, PUBLISHED[student].file if student in PUBLISHED else None
+    with _explained(model, "--student", "a LoRA"):
+        if file is not None:
+            return Path(hf_hub_download(model, file))
+        patterns = [CARD, LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
+        return Path(snapshot_download(model, allow_patterns=patterns))
+
+
+def push(folder: Path, name: str) -> str:
+    """Upload a folder to the Hub, into a model that may exist; gives the address of its page.
+
+    Args:
+        folder: with a model card.
+        name: ORG/NAME.
+
+    Raises:
+        UserError: nobody is logged in, or may not write there; or the upload failed.
+    """
+    api = HfApi()
+    try:
+        page = api.create_repo(name, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message="Export of tdmr1")
+    except (HTTPError, HFValidationError, OSError) as error:
+        raise UserError(_WRITE.format(name=name, folder=folder, why=error)) from error
+    return str(page)
+
+
 @contextlib.contextmanager
-def _explained(model: str) -> Iterator[None]:
-    """What the Hub answers inside the block, as an error that says what to do."""
+def _explained(
+    model: str, option: str = "--model", what: str = "a pipeline of diffusers"
+) -> Iterator[None]:
+    """What the Hub answers inside the block, as an error that says what to do.
+
+    Args:
+        model: of the Hub.
+        option: of the command line, which could name a folder as well.
+        what: it was to be.
+    """
     page = f"https://huggingface.co/{model}"
-    if not _HUB_ID.fullmatch(model):
+    if not is_hub_id(model):
         raise UserError(f"there is no folder {model}; a model of the Hub is named ORG/NAME")
     try:
         yield
@@ -123,11 +180,11 @@ def _explained(model: str) -> Iterator[None]:
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"there is no folder {model}, and the Hub cannot be reached; on a machine that "
-            f"reaches it: hf download {model} --local-dir FOLDER, then here: --model FOLDER"
+            f"reaches it: hf download {model} --local-dir FOLDER, then here: {option} FOLDER"
         ) from error
     except EntryNotFoundError as error:
-        raise UserError(f"{model} is not a pipeline of diffusers: {error}; see {page}") from error
-    except (HfHubHTTPError, OSError) as error:
+        raise UserError(f"{model} is not {what}: {error}; see {page}") from error
+    except (HTTPError, OSError) as error:
         raise UserError(
             f"the download of {model} failed: {error}\nthe same command again continues it"
         ) from error

@@ -23,6 +23,9 @@ class TDMOptions(Options):
         32, ge=1, description="LoRA rank of every role; none trains whole weights"
     )
     alpha: float = Field(64.0, gt=0, description="LoRA alpha")
+    lora_targets: tuple[str, ...] | None = Field(
+        None, min_length=1, description="layers that take a LoRA; by default the generator's"
+    )
     guidance: float | None = Field(
         None, ge=1, description="CFG weight w of the teacher; by default the generator's own"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,8 @@ class Roles:
             after the other. Whatever is computed of all samples stays exact.
 
     Raises:
-        UserError: the network has no gradient checkpointing, or is not in float32 where its
-            weights are to be trained.
+        UserError: the network has no gradient checkpointing, or none of the layers, or is not in
+            float32 where its weights are to be trained.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Roles:
         rank: int | None,
         alpha: float,
         *,
+        targets: Sequence[str] | None = None,
         gradient_checkpointing: bool = False,
         micro_batch: int | None = None,
     ) -> None:
@@ -89,10 +90,11 @@ class Roles:
         self._active: str | None = None
         if gradient_checkpointing:
             checkpoint_blocks(generator, self._recomputed)
+        targets = targets or generator.lora_targets
         self._weights: Weights = (
-            WholeWeights(generator.network)
+            WholeWeights(generator.network, targets)
             if rank is None
-            else LoraWeights(generator.network, generator.lora_targets, rank, alpha)
+            else LoraWeights(generator.network, targets, rank, alpha)
         )
         self.teacher = Role(self, "teacher", None)
 
@@ -103,6 +105,7 @@ class Roles:
             generator,
             options.rank,
             options.alpha,
+            targets=options.lora_targets,
             gradient_checkpointing=options.gradient_checkpointing,
             micro_batch=options.micro_batch,
         )
@@ -155,22 +158,35 @@ class Roles:
         check_finite(v, x, self._active or self.teacher.name, self.generator.network, velocity)
         return v
 
-    def save(self, role: Role, folder: Path) -> None:
+    def save(self, role: Role, folder: Path, *, whole: bool = False) -> None:
         """Write `role` as diffusers reads it: a LoRA folder for `pipe.load_lora_weights(folder)`,
-        or, where roles have whole weights, one for the network's `from_pretrained(folder)`."""
+        or, where roles have whole weights, one for the network's `from_pretrained(folder)`.
+
+        Args:
+            role: any with parameters.
+            folder: where to.
+            whole: whole weights in any case, in the network's dtype, with the LoRA merged.
+        """
         with self._activated(role.name):
-            self._weights.write(role.name, folder)
+            write = self._weights.write_whole if whole else self._weights.write
+            write(role.name, folder)
 
     @torch.no_grad()
-    def load(self, role: Role, folder: Path) -> None:
-        """Read such a folder into `role`; nothing is changed if it does not fit.
+    def load(self, role: Role, path: Path, weight: float = 1.0) -> None:
+        """Read such a folder, or another of the `layouts`, into `role`; nothing is changed if it
+        does not fit.
 
         A LoRA of a smaller rank keeps its function; whole weights take one of any rank.
+
+        Args:
+            role: any with parameters.
+            path: a folder or a file.
+            weight: of a LoRA as an adapter, 1 = as it was trained.
 
         Raises:
             UserError: no such file, a file cut short, or one of another network.
         """
-        role.load_state_dict(self._weights.read(role.name, folder))
+        role.load_state_dict(self._weights.read(role.name, path, weight))
 
     def _activate(self, name: str | None) -> None:
         self._active = name

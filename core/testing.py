@@ -13,8 +13,10 @@ class TestMine(GeneratorContract):
 from __future__ import annotations
 
 import abc
+import inspect
 from collections.abc import Sequence
 
+import diffusers
 import pytest
 import torch
 from torch import Tensor, nn
@@ -73,6 +75,18 @@ class GeneratorContract(RolesContract, abc.ABC):
     def test_a_student_that_ships_can_be_loaded(self, new_generator: NewGenerator) -> None:
         folder = new_generator().student_folder()
         assert folder is None or (folder / LORA_FILE).is_file()
+
+    def test_its_pipeline_is_one_of_diffusers(self, generator: Generator) -> None:
+        call = generator.pipeline_call()
+        if call is None:
+            return
+        assert isinstance(generator.network, getattr(diffusers, call.transformer))
+        pipeline = getattr(diffusers, call.pipeline)
+        assert {"transformer", "scheduler"} <= inspect.signature(pipeline).parameters.keys()
+        given = {"sigmas", "num_inference_steps", *call.arguments}
+        assert {"guidance_scale", "height", "width"} <= given
+        assert given <= inspect.signature(pipeline.__call__).parameters.keys()
+        assert isinstance(getattr(torch, call.dtype), torch.dtype)
 
     # Encoding
 

@@ -10,22 +10,21 @@ import abc
 import dataclasses
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tdmr1.core.adapters import LORA_FILE, read_lora, write_lora
+from tdmr1.core.adapters import Lora, layer_of, write_lora
+from tdmr1.core.layouts import NETWORK_FILE, Ordered, Whole, read_student
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
 
-NETWORK_FILE = "diffusion_pytorch_model.safetensors"
 CONFIG_FILE = "config.json"
 
 
@@ -61,8 +60,17 @@ class Weights(abc.ABC):
         """Write the active role `name` as diffusers reads it, atomically."""
 
     @abc.abstractmethod
-    def read(self, name: str, folder: Path) -> dict[str, Tensor]:
-        """What the parameters of the role `name` are in `folder`.
+    def write_whole(self, name: str, folder: Path) -> None:
+        """Write all weights of the network as the active role `name`, in the network's dtype."""
+
+    @abc.abstractmethod
+    def read(self, name: str, path: Path, weight: float) -> dict[str, Tensor]:
+        """What the parameters of the role `name` are in `path`, in any of the `layouts`.
+
+        Args:
+            name: of a role.
+            path: a file or a folder.
+            weight: of a LoRA as an adapter, 1 = as it was trained.
 
         Raises:
             UserError: no such file, a file cut short, or one of another network.
@@ -76,12 +84,16 @@ class LoraWeights(Weights):
         network: as above.
         targets: names of the layers that are adapted, or their ends.
         rank, alpha: of every adapter; A starts as Gaussian noise, B as zero.
+
+    Raises:
+        UserError: one of the targets is no linear layer of the network.
     """
 
     def __init__(
         self, network: nn.Module, targets: Sequence[str], rank: int, alpha: float
     ) -> None:
         super().__init__(network)
+        adapted_layers(network, targets)
         self._targets, self._rank, self._alpha = list(targets), rank, alpha
         self._config = LoraConfig(
             r=rank,
@@ -132,19 +144,44 @@ class LoraWeights(Weights):
         tensors = {n: p.detach() for n, p in self._own[name].items()}
         write_lora(tensors, folder, self._rank, self._alpha, self._targets)
 
-    def read(self, name: str, folder: Path) -> dict[str, Tensor]:
-        return read_lora(folder).fitted(self._own[name], self._alpha / self._rank)
+    def write_whole(self, name: str, folder: Path) -> None:
+        own = {n: p.detach() for n, p in self._own[name].items()}
+        scales = {layer_of(n): self._alpha / self._rank for n in own}
+        bare = {
+            n.replace(".base_layer.", "."): tensor
+            for n, tensor in self._network.state_dict().items()
+            if ".lora_" not in n
+        }
+        _write_network(self._network, Lora(folder, own, scales).merged(bare), folder)
+
+    def read(self, name: str, path: Path, weight: float) -> dict[str, Tensor]:
+        student = read_student(path)
+        if isinstance(student, Whole):
+            raise UserError(
+                f"{student.path} has whole weights, and this run trains LoRA; "
+                "try: --set method.rank=none"
+            )
+        own = self._own[name]
+        if isinstance(student, Ordered):
+            student.check_shapes(own)
+            student = student.lora(list(own))
+        return student.times(weight).fitted(own, self._alpha / self._rank)
 
 
 class WholeWeights(Weights):
     """A copy of all weights for each role, for small models: full fine-tuning.
 
+    Args:
+        network: as above.
+        targets: names of the layers, or their ends, that a LoRA without names adapts.
+
     Raises:
-        UserError: the network is not in float32, in which weights can be trained.
+        UserError: the network is not in float32, in which weights can be trained; or as above.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, targets: Sequence[str]) -> None:
         super().__init__(network)
+        self._layers = adapted_layers(network, targets)
         self._own: dict[str | None, dict[str, nn.Parameter]] = {
             None: dict(network.named_parameters())
         }
@@ -176,29 +213,52 @@ class WholeWeights(Weights):
             setattr(self._network.get_submodule(module), attribute, parameter)
 
     def write(self, name: str, folder: Path) -> None:
-        state = {n: tensor.contiguous() for n, tensor in self._network.state_dict().items()}
-        with replacing(folder / NETWORK_FILE) as beside:
-            save_file(state, beside, {"format": "pt"})
-        network: Any = self._network
-        if hasattr(network, "to_json_string"):  # those of diffusers
-            with replacing(folder / CONFIG_FILE) as beside:
-                beside.write_text(network.to_json_string(), encoding="utf-8")
+        _write_network(self._network, self._network.state_dict(), folder)
 
-    def read(self, name: str, folder: Path) -> dict[str, Tensor]:
+    write_whole = write
+
+    def read(self, name: str, path: Path, weight: float) -> dict[str, Tensor]:
         """A LoRA is merged into the teacher's weights."""
         teacher = {n: p.detach() for n, p in self._own[None].items()}
-        if (folder / LORA_FILE).is_file():
-            return read_lora(folder).merged(teacher)
-        path = folder / NETWORK_FILE
-        if not path.is_file():
-            raise UserError(f"no weights in {folder}: {NETWORK_FILE} and {LORA_FILE} are missing")
-        try:
-            tensors = load_file(path)
-        except SafetensorError as error:
-            raise UserError(f"{path} is damaged or cut short ({error}); make it again") from error
+        student = read_student(path)
+        if isinstance(student, Ordered) and student.fits(teacher):
+            return student.named(list(teacher))
+        if isinstance(student, Ordered):
+            names = [f"{layer}.lora_{x}.weight" for layer in self._layers for x in "AB"]
+            student = student.lora(names)
+        if isinstance(student, Lora):
+            return student.times(weight).merged(teacher)
+        tensors = student.tensors
         for n, p in teacher.items():
             if n not in tensors or tensors[n].shape != p.shape:
                 raise UserError(
-                    f"{path} has the weights of another network: no {n} of {tuple(p.shape)}"
+                    f"{student.path} has the weights of another network: no {n} of "
+                    f"{tuple(p.shape)}; choose the --model that it was trained on"
                 )
         return {n: tensors[n] for n in teacher}
+
+
+def adapted_layers(network: nn.Module, targets: Sequence[str]) -> list[str]:
+    """Names of the linear layers that `targets` names, or their ends, in the network's order.
+
+    Raises:
+        UserError: one of the targets names none.
+    """
+    kinds = (nn.Linear, LoraLayer)  # the latter where a layer is adapted already
+    linear = [name for name, module in network.named_modules() if isinstance(module, kinds)]
+    for target in targets:
+        if not any(f".{name}".endswith(f".{target}") for name in linear):
+            raise UserError(
+                f"the network has no linear layer {target!r} that a LoRA could adapt; it has, "
+                f"among others: {', '.join(linear[-8:])}"
+            )
+    return [n for n in linear if any(f".{n}".endswith(f".{target}") for target in targets)]
+
+
+def _write_network(network: Any, state: Mapping[str, Tensor], folder: Path) -> None:  # noqa: ANN401
+    """`state` of a network, and the configuration of one of diffusers', atomically."""
+    with replacing(folder / NETWORK_FILE) as beside:
+        save_file({n: t.contiguous() for n, t in state.items()}, beside, {"format": "pt"})
+    if hasattr(network, "to_json_string"):  # those of diffusers
+        with replacing(folder / CONFIG_FILE) as beside:
+            beside.write_text(network.to_json_string(), encoding="utf-8")

@@ -77,7 +77,12 @@ class TrainConfig(RunOptions):
 
     kind: ClassVar[str] = "train"
 
-    student: str | None = Field(None, description="RUN/lora; by default the generator's own")
+    student: str | None = Field(
+        None, description="RUN/lora, a file, or a Hub id; by default the generator's own"
+    )
+    student_weight: float | None = Field(
+        None, gt=0, description="of its LoRA as an adapter; by default as published, or 1"
+    )
     gates: tuple[str, ...] = Field(
         (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
     )

@@ -14,7 +14,7 @@ from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
 from tdmr1.rewards.spec import RewardSpec
-from tdmr1.trainers.config import AnyConfig, TrainConfig, build_config, validated
+from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Evaluation, Report, few_step, many_step
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop import run_loop
@@ -23,7 +23,8 @@ from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.observe import Observer
 from tdmr1.trainers.progress import Progress
 from tdmr1.trainers.run import RunFolder
-from tdmr1.trainers.setup import new_judge, new_stage, read_split, student_folder
+from tdmr1.trainers.setup import new_judge, new_stage, read_split
+from tdmr1.trainers.students import find_student
 from tdmr1.trainers.table import as_table
 from tdmr1.trainers.writing import writing
 
@@ -96,7 +97,7 @@ def evaluate(
         sampler = few_step(generator, student, config.method.steps)
         reports = {"teacher": evaluation(many_step(generator, roles.teacher))}
         if isinstance(config, TrainConfig):
-            roles.load(student, student_folder(config, generator))
+            roles.load(student, *find_student(config, generator))
         reports["before"] = evaluation(sampler)
         roles.load(student, trained)
         reports["after"] = evaluation(sampler)
@@ -104,14 +105,14 @@ def evaluate(
 
 
 def generate(
-    prompt: str, run: RunFolder | None, model: str | None, count: int, seed: int, out: Path
+    prompt: str, source: RunFolder | TrainConfig, count: int, seed: int, out: Path
 ) -> None:
     """Write `count` (>= 1) pictures of `prompt` side by side to the PNG `out`.
 
     Args:
         prompt: for the generator.
-        run: one that has ended, whose student draws; None: the student that ships with `model`.
-        model: where `run` is None; by default the default one.
+        source: a run that has ended, whose student draws; or options, of which the student that a
+            run with them would begin with draws.
         count: pictures.
         seed: of the noise.
         out: a PNG file.
@@ -119,14 +120,14 @@ def generate(
     Raises:
         UserError: something cannot be loaded, or `out` cannot be written.
     """
-    if run is not None:
-        config, folder = run.config(), _trained(run)
+    if isinstance(source, RunFolder):
+        config, trained = source.config(), _trained(source)
         generator, roles, student = _student(config)
+        roles.load(student, trained)
     else:
-        config = build_config(TrainConfig, overrides={"model": model})
+        config = source
         generator, roles, student = _student(config)
-        folder = student_folder(config, generator)
-    roles.load(student, folder)
+        roles.load(student, *find_student(config, generator))
     shape = (count, *generator.latent_shape)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     noise = noise.to(next(generator.network.parameters()).device)

@@ -7,7 +7,7 @@ Their names are generators that need nothing else (`shapes`), and classes of dif
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,21 @@ def _kind(model: str, options: Mapping[str, Any] | None) -> tuple[type[Generator
     return kind, validated(kind.options, options or {}, within="generator")
 
 
+def package_of(model: str) -> Distribution | None:
+    """The package that registered a generator under the name `model`; None for a pipeline."""
+    entry = _installed().get(model)
+    return None if entry is None else entry.dist
+
+
 def absolute(model: str) -> str:
     """The same model from any folder: the absolute path of one that is a folder."""
     is_folder = model not in _installed() and Path(model).is_dir()
     return str(Path(model).absolute()) if is_folder else model
+
+
+def absolute_path(place: str) -> str:
+    """The same file or folder from any folder; a Hub id as it is."""
+    return str(Path(place).absolute()) if Path(place).exists() else place
 
 
 def _installed() -> dict[str, EntryPoint]:

@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 WINDOW = 20
-"""Iterations that a shown figure is averaged over."""
+"""Iterations that a shown figure is averaged over; what is measured less often is the latest."""
 
 PLAIN_EVERY = 10
 """Iterations between lines where the output is not a terminal; the last has one, too."""
@@ -52,7 +52,7 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._windows: dict[str, deque[float]] = {}
+        self._windows: dict[str, deque[tuple[int, float]]] = {}
         self.totals: dict[str, float] = {}
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
@@ -99,7 +99,10 @@ class Progress:
             if name.startswith(("abstained/", "errors/")):
                 self.totals[name] = self.totals.get(name, 0.0) + value
             elif not math.isnan(value):
-                self._windows.setdefault(name, deque(maxlen=WINDOW)).append(value)
+                self._windows.setdefault(name, deque()).append((iteration, value))
+        for window in self._windows.values():
+            while len(window) > 1 and window[0][0] <= iteration - WINDOW:
+                window.popleft()
         self._bar.update(self._task, completed=iteration)
         if self._live is None and (iteration % PLAIN_EVERY == 0 or iteration == self._total):
             figures = ", ".join(f"{label} {value}" for label, value in self._figures())
@@ -108,7 +111,10 @@ class Progress:
 
     def _figures(self) -> Iterator[tuple[str, str]]:
         """Labels and figures, in the order in which they are shown."""
-        means = {name: sum(w) / len(w) for name, w in self._windows.items() if w}
+        means = {
+            name: sum(value for _, value in window) / len(window)
+            for name, window in self._windows.items()
+        }
         for name, mean in means.items():
             if name.startswith("reward/"):
                 yield name.removeprefix("reward/"), f"{mean:.3f}"

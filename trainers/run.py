@@ -29,7 +29,7 @@ from tdmr1.files import replacing
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Report, RewardReport
-from tdmr1.trainers.models import absolute
+from tdmr1.trainers.models import absolute, absolute_path
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
@@ -92,9 +92,11 @@ class RunFolder:
         if not self.started:
             self._write_json("environment.json", environment())
             values = config.model_dump(mode="json")
-            for key in ("prompts", "heldout", "student"):
+            for key in ("prompts", "heldout"):
                 if values.get(key) is not None:
                     values[key] = str(Path(values[key]).absolute())
+            if values.get("student") is not None:
+                values["student"] = absolute_path(values["student"])
             values["model"] = absolute(values["model"])
             own = values["generator"]
             own |= {k: absolute(v) for k, v in own.items() if "/" in str(v)}
@@ -182,7 +184,10 @@ class RunFolder:
         try:
             content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.path} is not a run folder: {name}: {error}") from error
+            raise UserError(
+                f"{self.path} is not a run folder: {name}: {error}\n"
+                "name the one that `tdmr1 train` or `tdmr1 distill` printed as its run folder"
+            ) from error
         return content
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:

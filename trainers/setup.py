@@ -13,6 +13,7 @@ from tdmr1.trainers.judge import Judge
 from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.prompts import read_prompts
 from tdmr1.trainers.stages import Distillation, Reinforcement, Stage, new_stream
+from tdmr1.trainers.students import find_student
 
 TRIED = 64
 """Prompts on which the rewards are tried before a run."""
@@ -52,12 +53,12 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
         opened.callback(judge.close)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
-        student = student_folder(config, generator)
+        student, weight = find_student(config, generator)
         prompts = read_split(config, generator, "train")
         tried = new_stream(config, prompts).next(TRIED)
         judge.try_on(generator, tried, accelerator.device)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
-        stage.start_from(student)
+        stage.start_from(student, weight)
         opened.pop_all()
     return stage
 
@@ -94,18 +95,3 @@ def read_split(
         )
     generator.expect([prompt.text for prompt in prompts])
     return prompts
-
-
-def student_folder(config: TrainConfig, generator: Generator) -> Path:
-    """Where the student is read from.
-
-    Raises:
-        UserError: none is named, and the generator ships none.
-    """
-    folder = Path(config.student) if config.student else generator.student_folder()
-    if folder is None:
-        raise UserError(
-            f"the generator {generator.name!r} ships no student; make one with `tdmr1 distill "
-            f"--model {config.model} --out RUN`, then add --student RUN/lora"
-        )
-    return folder

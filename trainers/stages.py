@@ -161,10 +161,15 @@ class Reinforcement(Stage):
         )
         self._collected: tuple[Rollout, Pending, list[Prompt]] | None = None
 
-    def start_from(self, folder: Path) -> None:
-        """Student, its average and the fake begin as the distilled one in `folder`."""
+    def start_from(self, path: Path, weight: float = 1.0) -> None:
+        """Student, its average and the fake begin as the distilled one in `path`.
+
+        Args:
+            path: a folder or a file.
+            weight: of a LoRA as an adapter.
+        """
         method = self.method
-        method.roles.load(method.student, folder)
+        method.roles.load(method.student, path, weight)
         for role in (method.student_ema, method.fake):
             role.copy_from(method.student)
 

@@ -21,9 +21,25 @@ def as_table(reports: Mapping[str, Report]) -> RenderableType:
         mine = figures(reports[who])
         cells = [f"{mine[key]:.2f}" if key in mine else "-" for key in columns]
         table.add_row(f"{who} ({reports[who].nfe} NFE)", *cells)
-    images = {name: r.images for report in reports.values() for name, r in report.rewards.items()}
-    counts = ", ".join(f"{count} for {name}" for name, count in images.items())
-    return Group(table, f"held-out prompts, the same noise in every row; images: {counts}")
+    note = f"held-out prompts, the same noise in every row; images: {images(reports)}"
+    return Group(table, note)
+
+
+def as_markdown(reports: Mapping[str, Report]) -> str:
+    """The same for a document."""
+    columns = list(dict.fromkeys(key for r in reports.values() for key in figures(r)))
+    lines = [["", *(" ".join(column) for column in columns)], ["---"] * (len(columns) + 1)]
+    for who in (who for who in WHO if who in reports):
+        mine = figures(reports[who])
+        cells = [f"{mine[key]:.3f}" if key in mine else "-" for key in columns]
+        lines.append([f"{who} ({reports[who].nfe} NFE)", *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def images(reports: Mapping[str, Report]) -> str:
+    """How many images each reward scored."""
+    counts = {name: r.images for report in reports.values() for name, r in report.rewards.items()}
+    return ", ".join(f"{count} for {name}" for name, count in counts.items())
 
 
 def figures(report: Report) -> dict[tuple[str, str], float]:

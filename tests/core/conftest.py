@@ -73,9 +73,9 @@ def accelerator():
 def new_roles():
     """Roles of rank 4 and alpha 8 on the tiny network, its weights drawn from a seed."""
 
-    def new_roles(seed=0, rank=4, alpha=8.0, **size):
+    def new_roles(seed=0, rank=4, alpha=8.0, targets=None, **size):
         torch.manual_seed(seed)
-        return Roles(TinyGenerator(**size), rank, alpha)
+        return Roles(TinyGenerator(**size), rank, alpha, targets=targets)
 
     return new_roles
 

@@ -44,6 +44,7 @@ def http(kind, text="the server's words"):
         (http(RemoteEntryNotFoundError), rf"not a pipeline of diffusers.*{PAGE}"),
         (LocalEntryNotFoundError("no network"), "hf download org/name --local-dir FOLDER"),
         (http(HfHubHTTPError), r"download of org/name failed: the server's words\n.*continues"),
+        (hub.HTTPError("no connection"), "download of org/name failed: no connection"),
         (OSError(28, "No space left"), "download of org/name failed: .*No space left"),
     ],
 )
@@ -93,3 +94,56 @@ def test_a_folder_is_used_where_it_stands(tmp_path, answer):
 def test_the_hub_gives_a_folder(tmp_path, answer):
     answer(tmp_path)
     assert hub.network_folder("org/name") == tmp_path
+
+
+def test_a_student_is_used_where_it_stands(tmp_path, answer):
+    answer(AssertionError("asked the Hub"))
+    file = tmp_path / "ema.ckpt"
+    file.touch()
+    assert hub.student_path(str(tmp_path)) == tmp_path
+    assert hub.student_path(str(file)) == file
+    with pytest.raises(UserError, match=r"there is no folder \./nowhere"):
+        hub.student_path("./nowhere")
+
+
+@pytest.mark.parametrize(
+    ("student", "asked"),
+    [
+        ("org/name", ("snapshot", "org/name")),
+        ("org/name/sub/ema.ckpt", ("file", "org/name", "sub/ema.ckpt")),
+        ("Luo-Yihong/TDM-R1", ("file", "Luo-Yihong/TDM-R1", "tdmr1_zimage_ema.ckpt")),
+        ("Luo-Yihong/TDM_sd3_lora", ("file", "Luo-Yihong/TDM_sd3_lora", hub.LORA_FILE)),
+    ],
+)
+def test_a_student_of_the_hub_is_downloaded_alone(monkeypatch, tmp_path, student, asked):
+    requests = []
+
+    def snapshot(model, allow_patterns):
+        requests.append(("snapshot", model))
+        assert hub.LORA_FILE in allow_patterns and "adapter_config.json" in allow_patterns
+        return str(tmp_path)
+
+    def file(model, name):
+        requests.append(("file", model, name))
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    monkeypatch.setattr(hub, "hf_hub_download", file)
+    assert hub.student_path(student) == tmp_path
+    assert requests == [asked]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (http(GatedRepoError), rf"org/name is gated: .*{PAGE}.*: hf auth login"),
+        (http(RepositoryNotFoundError), rf"neither a folder org/name nor a model.*{PAGE}"),
+        (http(RemoteEntryNotFoundError), rf"org/name is not a LoRA.*{PAGE}"),
+        (LocalEntryNotFoundError("no network"), "then here: --student FOLDER"),
+    ],
+)
+def test_so_are_the_hubs_answers_about_students(answer, error, says):
+    answer(error)
+    for student in ("org/name", "org/name/ema.ckpt"):
+        with pytest.raises(UserError, match=says):
+            hub.student_path(student)

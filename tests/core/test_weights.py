@@ -5,8 +5,8 @@ import torch
 from diffusers import SD3Transformer2DModel
 from safetensors.torch import load_file, save_file
 
+from tdmr1.core.layouts import NETWORK_FILE
 from tdmr1.core.roles import Roles
-from tdmr1.core.weights import NETWORK_FILE
 from tdmr1.errors import UserError
 
 SIGMA = torch.tensor(0.7)
@@ -81,7 +81,7 @@ def test_a_lora_of_another_network_is_not(new_roles, roles, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda path: path.unlink(), f"no weights in .*{NETWORK_FILE}"),
+        (lambda path: path.unlink(), f"no student in .*{NETWORK_FILE}"),
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or cut short"),
         (
             lambda path: save_file({"proj_out.bias": torch.zeros(3)}, path),

@@ -80,8 +80,10 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
         "wrote a.png\n",
     )
     assert (tmp_path / "a.png").exists()
-    status, _, err = tdmr1("generate", "a red one", "--run", "run", "--model", "tiny")
-    assert (status, err) == (1, "error: --run says which model; drop --model\n")
+    for other in (("--model", "tiny"), ("--student", "x"), ("--set", "seed=1")):
+        status, _, err = tdmr1("generate", "a red one", "--run", "run", *other)
+        assert status == 1
+        assert err == "error: --run says which model, student and options; drop the others\n"
 
 
 def test_a_gate_s_reward_is_measured_beside_those_that_are_climbed(train, tdmr1, tmp_path, reward):
@@ -143,7 +145,7 @@ def test_without_out_a_run_is_named_after_its_kind_and_time(tdmr1, tmp_path):
         (["--reward", "RED", "--set", "method.group_size=1"], "'method.group_size' = 1: .* 2"),
         (["--reward", "RED", "--set", "method.group=2"], "unknown config key.*method.groups"),
         (["--reward", "RED", "--preset", "x"], "unknown preset 'x'; there are:"),
-        (["--reward", "RED", "--student", "nowhere"], "no LoRA in nowhere"),
+        (["--reward", "RED", "--student", "nowhere"], "there is no folder nowhere"),
         (["--reward", "SHY"], "no reward scores any prompt of the mixture"),
         (["--reward", "RAISES"], "failed on 64 samples: ValueError: the engine is off"),
         (["--reward", "NAN"], "returned nan for sample 0"),
@@ -389,3 +391,18 @@ def test_plan_names_the_settings_of_a_smaller_card(tdmr1, monkeypatch):
     status, _, err = tdmr1("plan", *arguments, "--card-memory", 1)
     assert status == 1
     assert "are too little: even with method.micro_batch=1" in err
+
+
+def test_export(train, tdmr1, tmp_path):
+    assert train()[0] == 0
+    status, out, err = tdmr1("export", "run")
+    assert (status, err) == (0, "")
+    assert out == "exported to run/export; run/export/README.md says how to draw with it\n"
+    assert tdmr1("export", "run", "--merge")[0] == 0
+    assert (tmp_path / "run" / "export-merged" / "transformer").is_dir()
+    assert tdmr1("export", "run")[2].startswith("error: run/export exists already")
+    status, _, err = tdmr1("export", "nowhere")
+    assert (status, err.startswith("error: nowhere is not a run folder")) == (1, True)
+    draw = ("--student", "run/export", "--set", "method.steps=2", "--set", "method.boundaries=1")
+    assert tdmr1("generate", "a red one", "--model", "tiny", *draw)[0] == 0
+    assert (tmp_path / "image.png").is_file()

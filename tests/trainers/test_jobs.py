@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tdmr1.core.weights import NETWORK_FILE
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
-from tdmr1.trainers.config import DistillConfig
+from tdmr1.trainers.config import DistillConfig, TrainConfig
 from tdmr1.trainers.loop import Interrupted
 from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.run import RunFolder
@@ -273,18 +273,18 @@ def test_a_run_that_has_not_ended_is_to_be_continued_first(unfinished, tmp_path)
     with pytest.raises(UserError, match=r"has not ended; .*tdmr1 train --resume "):
         jobs.evaluate(unfinished)
     with pytest.raises(UserError, match="has not ended"):
-        jobs.generate("a red one", unfinished, None, 1, 0, tmp_path / "a.png")
+        jobs.generate("a red one", unfinished, 1, 0, tmp_path / "a.png")
 
 
 def test_pictures_of_a_run_and_of_the_student_that_ships(new_config, train, tmp_path):
     run = train(new_config(), tmp_path / "run")
-    jobs.generate("a red one", run, None, 3, 0, tmp_path / "a.png")
-    jobs.generate("a red one", None, "tiny", 3, 0, tmp_path / "b.png")
+    jobs.generate("a red one", run, 3, 0, tmp_path / "a.png")
+    jobs.generate("a red one", TrainConfig(model="tiny"), 3, 0, tmp_path / "b.png")
     with Image.open(tmp_path / "a.png") as a, Image.open(tmp_path / "b.png") as b:
         assert a.size == b.size == (3 * 4 + 2 * 2, 4)
         assert a.tobytes() != b.tobytes()
     again = (tmp_path / "a.png").read_bytes()
-    jobs.generate("a red one", run, None, 3, 0, tmp_path / "a.png")
+    jobs.generate("a red one", run, 3, 0, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == again
 
 

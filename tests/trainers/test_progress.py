@@ -36,6 +36,15 @@ def test_figures_are_means_of_the_last_iterations_and_counts_are_totals(console)
     assert text(console).splitlines()[-1] == "iteration 60 of 60: r 1.000, errors r 120"
 
 
+def test_a_figure_that_is_measured_now_and_then_is_the_latest(console):
+    progress = Progress(console)
+    with progress.showing(0, 3 * WINDOW):
+        for iteration in range(1, 3 * WINDOW + 1):
+            measured = iteration in (1, WINDOW + 1)
+            progress.update(iteration, {"student/drift": iteration / 100} if measured else {})
+    assert f"student drift {(WINDOW + 1) / 100:.3g}" in text(console).splitlines()[-1]
+
+
 def test_shares_of_gates_and_caches_are_shown(console):
     progress = Progress(console)
     with progress.showing(0, 1):

@@ -41,8 +41,11 @@ def test_a_run_that_goes_on_keeps_its_config(run):
 
 def test_paths_are_kept_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "lora").mkdir()
     RunFolder(Path("run")).start(TrainConfig(prompts="my.jsonl", student="lora"))
+    RunFolder(Path("hub")).start(TrainConfig(student="org/name/ema.ckpt"))
     config = RunFolder(tmp_path / "run").config()
+    assert RunFolder(tmp_path / "hub").config().student == "org/name/ema.ckpt"
     assert config.prompts == str(tmp_path / "my.jsonl")
     assert config.student == str(tmp_path / "lora")
     assert config.heldout is None

@@ -19,6 +19,7 @@ COMMANDS = {
     "eval": ("tdmr1.cli.eval:evaluate", "Score a run's generator on held-out prompts."),
     "generate": ("tdmr1.cli.generate:generate", "Write a picture of a prompt."),
     "plan": ("tdmr1.cli.plan:plan", "Predict memory and time of a training, before a download."),
+    "export": ("tdmr1.cli.export:export", "Write a run's student for others to load."),
     "bench": ("tdmr1.cli.bench:app", "Time a training iteration against its parts."),
     "reproduce": ("tdmr1.cli.reproduce:reproduce", "Repeat a published figure."),
 }

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tdmr1.cli.train import Settings
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
+from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.run import RunFolder
 
 
@@ -20,12 +22,18 @@ def generate(
     model: Annotated[
         str | None, typer.Option(help="Generator, where no run is named; by default shapes.")
     ] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Where no run is named: a folder, a file or a Hub id.")
+    ] = None,
+    set: Settings = None,
     out: Annotated[Path, typer.Option(help="PNG file.")] = Path("image.png"),
     count: Annotated[int, typer.Option(min=1, help="Pictures, side by side.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
-    """Generate a picture of PROMPT with a run's student, in its few steps."""
-    if run is not None and model is not None:
-        raise UserError("--run says which model; drop --model")
-    jobs.generate(prompt, RunFolder(run) if run else None, model, count, seed, out)
+    """Generate a picture of PROMPT with a run's student, or another, in its few steps."""
+    if run is not None and (model, student, set or None) != (None, None, None):
+        raise UserError("--run says which model, student and options; drop the others")
+    chosen = {"model": model, "student": student}
+    source = RunFolder(run) if run else build_config(TrainConfig, None, None, set or [], chosen)
+    jobs.generate(prompt, source, count, seed, out)
     typer.echo(f"wrote {out}")

@@ -53,7 +53,9 @@ def train(
     reward: Rewards = None,
     gate: Gates = None,
     model: Model = None,
-    student: Annotated[str | None, typer.Option(help="Student to start from, RUN/lora.")] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Student to start from: RUN/lora, a file, or a Hub id.")
+    ] = None,
     prompts: Prompts = None,
     preset: Preset = None,
     config: ConfigFile = None,

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
-from tdmr1.core.generator import Condition, Generator, Part, Prompt, Split
+from tdmr1.core.generator import Condition, Generator, Part, PipelineCall, Prompt, Split
 from tdmr1.core.hub import network_folder
 from tdmr1.core.options import Options
 from tdmr1.errors import UserError
@@ -43,6 +43,7 @@ class PipelineGenerator(Generator):
     Attributes:
         pipeline, transformer: diffusers' classes.
         prompt_tokens: where diffusers cuts a prompt.
+        no_guidance: the `guidance_scale` with which diffusers gives none.
 
     Raises:
         UserError: a part is missing or damaged, or an option asks for the impossible.
@@ -58,6 +59,7 @@ class PipelineGenerator(Generator):
     pipeline: ClassVar[Any]
     transformer: ClassVar[Any]
     prompt_tokens: ClassVar[int]
+    no_guidance: ClassVar[float] = 1.0
 
     def __init__(self, folder: Path, options: PipelineOptions, weights: bool = True) -> None:
         if weights:
@@ -65,7 +67,7 @@ class PipelineGenerator(Generator):
         self._folder, self._placement, self._weights = folder, options.text_encoders, weights
         self._dtype: torch.dtype = getattr(torch, options.dtype)
         self._tokens = options.prompt_tokens or self.prompt_tokens
-        self.latent_shape = self._latent_shape(folder, options.resolution)
+        self.resolution, self.latent_shape = self._size(folder, options.resolution)
         self.shift = options.shift or _shift(folder / "scheduler")
         self.teacher_steps = options.teacher_steps or self.teacher_steps
         self.teacher_guidance = options.teacher_guidance or self.teacher_guidance
@@ -152,7 +154,22 @@ class PipelineGenerator(Generator):
     def student_folder(self) -> Path | None:
         return None
 
-    def _latent_shape(self, folder: Path, resolution: int | None) -> tuple[int, int, int]:
+    def pipeline_call(self) -> PipelineCall:
+        arguments = {
+            "guidance_scale": self.no_guidance,
+            "height": self.resolution,
+            "width": self.resolution,
+            "max_sequence_length": self._tokens,
+        }
+        return PipelineCall(
+            pipeline=self.pipeline.__name__,
+            transformer=self.transformer.__name__,
+            dtype=str(self._dtype).removeprefix("torch."),
+            arguments=arguments,
+        )
+
+    def _size(self, folder: Path, resolution: int | None) -> tuple[int, tuple[int, int, int]]:
+        """Pixels of a side, and the shape of a latent."""
         transformer = read_config(folder / "transformer" / "config.json")
         vae = read_config(folder / "vae" / "config.json")
         pixels = 2 ** (len(vae["block_out_channels"]) - 1)
@@ -168,7 +185,7 @@ class PipelineGenerator(Generator):
                 f"try --set generator.resolution={below}"
             )
         side = resolution // pixels
-        return int(transformer["in_channels"]), side, side
+        return resolution, (int(transformer["in_channels"]), side, side)
 
     def _read_vae(self, folder: Path, tiny: str | None) -> Any:  # noqa: ANN401
         read = read_network if self._weights else outline_network

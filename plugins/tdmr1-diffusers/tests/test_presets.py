@@ -2,6 +2,7 @@
 
 import pytest
 
+from tdmr1.core.published import PUBLISHED as PUBLISHED_STUDENTS
 from tdmr1.trainers.config import TrainConfig, build_config, validated
 from tdmr1.trainers.presets import preset_files
 from tdmr1_diffusers.options import PipelineOptions
@@ -30,4 +31,5 @@ def test_those_of_sd3_are_the_papers_table(task):
     m = config.method
     assert (m.beta, m.t_min, m.rl_cfg, m.trunc_steps, m.clip) == TABLE[task]
     assert (m.group_size, m.steps, m.boundaries, config.generator["resolution"]) == (24, 4, 2, 512)
+    assert PUBLISHED_STUDENTS[config.student].base == config.model
     assert m.student_lr == pytest.approx(m.fake_lr / 4)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tdmr1.errors import UserError
 from tdmr1_shapes.world import COLORS, NUMBERS, SHAPES
 
 LENGTH = 8
@@ -24,7 +25,7 @@ VOCABULARY = {
 }
 
 
-class UnknownWord(ValueError):
+class UnknownWord(UserError):
     """A prompt holds a word that this world does not know."""
 
 
