@@ -59,8 +59,9 @@ def real(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "config", "parameters", "gigabytes", "lora"),
     [
-        # The published file of weights is of 4.94 GB, with the positions. An adapter of rank 32
-        # is of 32 (1536 + 1536) in 7 layers of each of 24 blocks and in to_add_out of 23.
+        # "2.5B" with the positions: the published file, 4.76 GiB with a VAE of 0.16, leaves 4.94
+        # GB. An adapter of rank 32 is of 32 (1536 + 1536) in 7 layers of each of 24 blocks and in
+        # to_add_out of 23.
         (SD3Generator, SD35_MEDIUM, 2_243_171_520, 4.94, 32 * 3072 * (7 * 24 + 23)),
         # "6B": 30 blocks and 2 + 2 refiners, each with 4 adapted layers of 3840 x 3840.
         (ZImageGenerator, Z_IMAGE, 6_154_908_736, 12.31, 32 * 7680 * 4 * 34),
