@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import tempfile
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from tdmr1.rewards.contract import Sample
+
+
+_COPIERS = 2
+"""Threads that copy pixels: one alone does not use all that the memory can take."""
 
 
 class Memory:
@@ -26,12 +32,16 @@ class Memory:
 
     def write(self, samples: Sequence[Sample]) -> None:
         """Copy the images of N samples into it, one after another."""
-        pixels = np.frombuffer(self.room(sum(s.image.size for s in samples)), np.uint8)
-        start = 0
-        for sample in samples:
-            end = start + sample.image.size
-            np.copyto(pixels[start:end].reshape(sample.image.shape), sample.image)
-            start = end
+        ends = list(itertools.accumulate(sample.image.size for sample in samples))
+        pixels = np.frombuffer(self.room(ends[-1] if ends else 0), np.uint8)
+
+        def copy(first: int) -> None:
+            for sample, end in zip(samples[first::_COPIERS], ends[first::_COPIERS], strict=True):
+                place = pixels[end - sample.image.size : end]
+                np.copyto(place.reshape(sample.image.shape), sample.image)
+
+        with ThreadPoolExecutor(_COPIERS) as copiers:
+            list(copiers.map(copy, range(_COPIERS)))
 
     def room(self, size: int) -> memoryview:
         """Its first `size` bytes, to be written; what was there is lost if it has to grow."""
