@@ -20,6 +20,10 @@ JITTER = 1.0
 """How far from the centre of its cell a thing may stand, in pixels and each direction."""
 
 
+ORDERED = 0.9
+"""Probability that two things whose places nobody asked for stand in the order of reading."""
+
+
 def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -> Scene:
     """A random scene of the prompt; with probability `wrong` it contradicts the prompt."""
     metadata = prompt.metadata
@@ -71,9 +75,13 @@ def _things(include: list[Metadata], rng: np.random.Generator) -> tuple[Thing, .
     """Each in a cell of its own; rejection sampling until every relation holds."""
     clauses = [clause for clause in include for _ in range(clause["count"])]
     cell = SIZE / GRID
+    placed = any("position" in clause for clause in include)
+    ordered = not placed and rng.random() < ORDERED
     while True:
         things: list[Thing] = []
         places = rng.choice(GRID**2, len(clauses), replace=False)
+        if ordered:
+            places.sort()
         for clause, place in zip(clauses, places, strict=True):
             row, column = divmod(int(place), GRID)
             dx, dy = rng.uniform(-JITTER, JITTER, 2)

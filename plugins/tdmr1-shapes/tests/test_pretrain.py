@@ -1,12 +1,23 @@
+import inspect
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from tdmr1_shapes.cli import pretrain as pretrain_command
 from tdmr1_shapes.generator import ShapesGenerator
 from tdmr1_shapes.model import Architecture, Teacher
-from tdmr1_shapes.pretrain import PretrainOptions, Renders, pretrain, schedule
+from tdmr1_shapes.pretrain import (
+    RELATION_SHARE,
+    TAG_SHARE,
+    WRONG,
+    PretrainOptions,
+    Renders,
+    pretrain,
+    random_prompt,
+    schedule,
+)
 
 TINY = Architecture(width=16, layers=1, heads=2)
 
@@ -49,6 +60,30 @@ def test_a_batch_depends_on_its_number_alone():
     again, recaptioned = next(iter(Renders(options(), first=3)))
     assert np.array_equal(images, again) and captions == recaptioned
     assert not np.array_equal(images, Renders(options()).batch(4)[0])
+
+
+def test_the_command_without_options_makes_what_ships():
+    defaults = PretrainOptions()
+    parameters = inspect.signature(pretrain_command).parameters
+    for name in ("steps", "batch", "lr", "seed", "precision"):
+        assert parameters[name].default == getattr(defaults, name), name
+
+
+def test_a_third_of_the_captions_is_wrong():
+    assert sum(TAG_SHARE.values()) == pytest.approx(1)
+    assert sum(share * WRONG[tag] for tag, share in TAG_SHARE.items()) == pytest.approx(
+        1 / 3, abs=0.03
+    )
+
+
+def test_tags_and_relations_have_their_shares():
+    rng = np.random.default_rng(0)
+    drawn = [random_prompt(rng) for _ in range(4000)]
+    for tag, share in TAG_SHARE.items():
+        assert np.mean([p.tag == tag for p in drawn]) == pytest.approx(share, abs=0.03), tag
+    said = [p.metadata["include"][1]["position"][0] for p in drawn if p.tag == "position"]
+    for relation, share in RELATION_SHARE.items():
+        assert said.count(relation) / len(said) == pytest.approx(share, abs=0.06), relation
 
 
 def test_the_learning_rate_ends_at_zero():

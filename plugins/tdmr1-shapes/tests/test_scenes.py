@@ -59,3 +59,13 @@ def test_the_share_of_wrong_scenes_is_the_one_asked_for():
         scenes.sample_scene(prompt, rng, wrong=1 / 3).things[0].shape != "star" for _ in range(600)
     ]
     assert 0.27 < np.mean(wrong) < 0.40
+
+
+def test_what_is_named_first_mostly_comes_first_where_no_place_is_asked_for():
+    rng = np.random.default_rng(0)
+    pairs = [
+        scenes.sample_scene(prompts.two_object("star", "circle"), rng).things for _ in range(400)
+    ]
+    cells = [[(round(t.y / 32 - 0.5), round(t.x / 32 - 0.5)) for t in pair] for pair in pairs]
+    first = np.mean([star < circle for star, circle in cells])
+    assert first == pytest.approx(scenes.ORDERED + (1 - scenes.ORDERED) / 2, abs=0.05)
