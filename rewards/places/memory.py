@@ -14,7 +14,6 @@ import numpy as np
 
 from tdmr1.rewards.contract import Sample
 
-
 _COPIERS = 2
 """Threads that copy pixels: one alone does not use all that the memory can take."""
 
