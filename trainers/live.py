@@ -127,5 +127,5 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def total_bytes(tensors: Iterable[Tensor]) -> int:
-    """Of distinct tensors."""
+    """Bytes of tensors that share no memory."""
     return sum(tensor.nbytes for tensor in tensors)

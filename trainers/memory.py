@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,22 +27,21 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
-        self._known = self._cuda or STATUS.exists()
         self._before = torch.cuda.memory_allocated() if self._cuda else _resident("VmRSS")
 
     def reset(self) -> None:
         """Forget what was before."""
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
-        elif self._known:
+        elif os.access(CLEAR, os.W_OK):
             CLEAR.write_text(RESET_PEAK)
+        else:
+            self._before = None
 
     def bytes(self) -> int | None:
         """The most since the last `reset`; None where it cannot be told."""
-        if not self._known:
-            return None
         most = torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")
-        return most - self._before
+        return None if most is None or self._before is None else most - self._before
 
 
 @contextlib.contextmanager
@@ -60,8 +60,8 @@ def too_little_explained() -> Iterator[None]:
         ) from error
 
 
-def _resident(key: str) -> int:
+def _resident(key: str) -> int | None:
     if not STATUS.exists():
-        return 0
+        return None
     found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    return int(found[1]) * 1024 if found else None

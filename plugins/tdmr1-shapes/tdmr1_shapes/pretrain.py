@@ -31,7 +31,7 @@ SHIFT = 6.0
 """Timestep shift that the teacher, and the student made of it, sample with."""
 
 TRAINING_SHIFT = 9.0
-"""That of the noise levels it trains at: what these pictures show is decided above sigma = 0.9."""
+"""That of the noise levels it trains at: higher ones, where what a picture shows is decided."""
 
 TAG_SHARE = {
     "single_object": 0.03,
@@ -53,13 +53,11 @@ WRONG = {
     "color_attr": 0.4,
     "sign": 0.1,
 }
-"""Probability that an image contradicts its caption: a third over all images. Captions found on
-the web mostly name what there is; they often miscount it, or misplace it."""
+"""Probability that an image contradicts its caption: a third over all images, and more where
+captions count, place or pair."""
 
 RELATION_SHARE = {"left of": 0.35, "above": 0.35, "right of": 0.15, "below": 0.15}
-"""Share of the positions by relation: captions mostly name the left or upper thing first. Were all
-equally frequent, no two words together would say anything of a place, and the relation, which
-takes three, would hardly be learnt."""
+"""Share of the positions by relation: captions mostly name the left or upper thing first."""
 
 FIT_IMAGES = 2000
 """Renders that the latents' principal components are taken over."""

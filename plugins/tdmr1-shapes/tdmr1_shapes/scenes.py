@@ -21,7 +21,8 @@ JITTER = 1.0
 
 
 ORDERED = 0.9
-"""Probability that two things whose places nobody asked for stand in the order of reading."""
+"""Probability that things whose places nobody asked for stand in the order of reading: so the
+order of words alone tells something of places, and a relation can be learnt on top of it."""
 
 
 def sample_scene(prompt: Prompt, rng: np.random.Generator, wrong: float = 0.0) -> Scene:
