@@ -76,6 +76,9 @@ class TDMR1Options(TDMOptions):
         0.001, gt=0, description="its start, and its rise an update"
     )
     anchor_decay: float = Field(0.9, ge=0, lt=1, description="of the trust region's slow copy")
+    surrogate_ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the surrogate that the student climbs; 0: the last"
+    )
     clip: float | None = Field(1e-3, gt=0, description="trust region c; none switches it off")
     guard: float | None = Field(0.05, gt=0, description="drift that wakes the runaway guard")
     surrogate_regularizer: float = Field(1e-3, ge=0, description="of |v_surrogate - v_teacher|^2")

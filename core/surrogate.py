@@ -60,10 +60,13 @@ class DiffusionSurrogate(SurrogateReward):
         self.surrogate = roles.add("surrogate", trainable=True, targets=options.surrogate_targets)
         self.averages: list[Role] = []
         self.reference = self.anchor = self.teacher
+        self.climbed = self.surrogate
         if options.reference == "ema":
             self.reference = self._average(roles, "reference")
         if options.clip is not None:
             self.anchor = self._average(roles, "anchor")
+        if options.surrogate_ema > 0:
+            self.climbed = self._average(roles, "surrogate_ema")
         self.learner = Learner(
             self.surrogate, options.surrogate_lr, 0.9, options.max_grad_norm, accelerator
         )
@@ -147,17 +150,20 @@ class DiffusionSurrogate(SurrogateReward):
     def _move_averages(self) -> None:
         options = self.options
         self.updates += 1
-        rising = min(options.reference_decay, options.reference_decay_step * self.updates)
+        decays = {
+            "reference": min(options.reference_decay, options.reference_decay_step * self.updates),
+            "anchor": options.anchor_decay,
+            "surrogate_ema": options.surrogate_ema,
+        }
         for role in self.averages:
-            decay = rising if role is self.reference else options.anchor_decay
-            role.copy_from(self.surrogate, 1 - decay)
+            role.copy_from(self.surrogate, 1 - decays[role.name])
 
     @torch.no_grad()
     def direction(
         self, x: Tensor, tau: Tensor, condition: Conditions, unconditional: Conditions
     ) -> tuple[Tensor, Tensor]:
         """x0_surrogate,cfg(rl_cfg) - x0_baseline,cond at (x, tau) (Eq. 11)."""
-        v = guided(self.surrogate, condition, unconditional, self.options.rl_cfg)(x, tau)
+        v = guided(self.climbed, condition, unconditional, self.options.rl_cfg)(x, tau)
         baseline = self.teacher if self.options.reward_baseline == "teacher" else self.reference
         v_baseline = baseline.velocity(x, tau, condition)
         x0 = flow.clean(x, v, tau)

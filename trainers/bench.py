@@ -16,7 +16,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from tdmr1.core.generator import Condition, Conditions, Prompt
+from tdmr1.core.generator import Condition, Conditions, Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.rewards.contract import Sample
 from tdmr1.trainers.config import TrainConfig
@@ -36,17 +36,17 @@ def brightness(samples: Sequence[Sample]) -> list[float]:
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One network evaluation.
+    """One evaluation of a network.
 
     Attributes:
-        role: by whom.
+        role: by whom; None for the decoder, which makes images of latents.
         samples: on how many.
         backward: whether the gradient was kept, which one backward pass then used.
     """
 
-    role: Role
+    role: Role | None
     samples: int
-    backward: bool
+    backward: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +56,10 @@ class Timing:
     Attributes:
         iteration: all of it.
         rewards: scoring alone.
-        networks: the iteration's forwards and backwards, each timed alone at the same shapes.
+        networks: the iteration's forwards and backwards, and its decoding, each timed alone at
+            the same shapes.
         ratio: (iteration - rewards) / networks, pair by pair.
-        evaluations: how many network evaluations, of one sample each.
+        evaluations: how many network evaluations, of one sample each, without decoding.
         peak_bytes: the most memory of an iteration beyond what the process had before the
             weights were read; None where it cannot be told.
     """
@@ -105,7 +106,7 @@ def bench(stage: Reinforcement, repeats: int, memory: PeakMemory) -> Timing:
         before = copy.deepcopy(stage.state_dict())  # as the loop keeps one
         memory.reset()
         started = time.perf_counter()
-        with recorded() as calls:
+        with recorded(stage.generator) as calls:
             stage.collect()
             collected = time.perf_counter()
             stage.wait()  # so that nothing runs beside the networks
@@ -124,16 +125,16 @@ def bench(stage: Reinforcement, repeats: int, memory: PeakMemory) -> Timing:
         rewards=statistics.median(rewards),
         networks=statistics.median(alone),
         ratio=statistics.median((i - r) / n for i, r, n in rows),
-        evaluations=sum(call.samples for call in calls),
+        evaluations=sum(call.samples for call in calls if call.role is not None),
         peak_bytes=max(known, default=None),
     )
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[list[Call]]:
-    """Inside the block every network evaluation is written down."""
+def recorded(generator: Generator) -> Iterator[list[Call]]:
+    """Inside the block every evaluation of the generator's networks is written down."""
     calls: list[Call] = []
-    original = Role.velocity
+    original, original_decode = Role.velocity, generator.decode
 
     def velocity(
         self: Role, x: Tensor, sigma: Tensor, condition: Condition | Conditions
@@ -142,7 +143,14 @@ def recorded() -> Iterator[list[Call]]:
         calls.append(Call(self, len(x), v.requires_grad))
         return v
 
-    with mock.patch.object(Role, "velocity", velocity):
+    def decode(latents: Tensor) -> Tensor:
+        calls.append(Call(None, len(latents)))
+        return original_decode(latents)
+
+    with (
+        mock.patch.object(Role, "velocity", velocity),
+        mock.patch.object(generator, "decode", decode),
+    ):
         yield calls
 
 
@@ -150,6 +158,10 @@ def _alone(stage: Reinforcement, call: Call) -> float:
     """Seconds of one evaluation and its backward, on noise."""
     generator, device = stage.generator, stage.device
     x = torch.randn(call.samples, *generator.latent_shape, device=device)
+    if call.role is None:
+        started = time.perf_counter()
+        generator.decode(x)
+        return time.perf_counter() - started
     sigma = torch.tensor(0.5, device=device)
     condition = generator.encode([""] * call.samples).to(device)
     with torch.set_grad_enabled(call.backward):

@@ -44,7 +44,9 @@ class RunOptions(Options):
         "tag", description="metadata key whose values are drawn, and evaluated, equally"
     )
     prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
-    precision: Literal["no", "bf16"] = Field("no", description="of the network, by autocast")
+    precision: Literal["auto", "no", "bf16"] = Field(
+        "no", description="of the network, by autocast; auto: bf16 where the hardware has it"
+    )
     rewards: tuple[str, ...] = Field(
         (), description="NAME[=WEIGHT][@PLACE]; distillation only measures"
     )

@@ -124,12 +124,30 @@ def new_accelerator(precision: str, seed: int) -> Accelerator:
     """What every run goes through: device, precision, gradient reduction; and torch's seed.
 
     Args:
-        precision: "no" or "bf16".
+        precision: "auto", "no" or "bf16".
         seed: of torch's own random stream, from which adapters are initialised.
     """
     torch.set_flush_denormal(True)
     torch.manual_seed(seed)
-    return Accelerator(mixed_precision=precision)
+    return Accelerator(mixed_precision=mixed_precision(precision))
+
+
+def mixed_precision(precision: str) -> str:
+    """What Accelerate is given: for "auto" bf16, where the hardware computes in it, or "no"."""
+    if precision != "auto":
+        return precision
+    return "bf16" if computes_in_bfloat16() else "no"
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether bfloat16 is arithmetic of this machine's own, not emulated and slower than float32.
+
+    Of a processor some versions of torch cannot tell; then it is taken to have none.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    told = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def prepared(generator: Generator, accelerator: Accelerator) -> Generator:

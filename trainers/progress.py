@@ -27,6 +27,9 @@ WINDOW = 20
 PLAIN_EVERY = 10
 """Iterations between lines where the output is not a terminal; the last has one, too."""
 
+RUNAWAY = 3.0
+"""How many times its lowest the fake's loss may become, both averaged, before it is told."""
+
 _SHOWN = {
     "surrogate/loss": "surrogate loss",
     "surrogate/agreement": "surrogate agreement",
@@ -66,6 +69,7 @@ class Progress:
         self._task: TaskID | None = None
         self._live: Live | None = None
         self._notice = ""
+        self._lowest_fake_loss, self._ran_away = math.inf, False
 
     @contextlib.contextmanager
     def showing(self, done: int, total: int) -> Iterator[None]:
@@ -103,11 +107,27 @@ class Progress:
         for window in self._windows.values():
             while len(window) > 1 and window[0][0] <= iteration - WINDOW:
                 window.popleft()
+        self._watch_fake()
         self._bar.update(self._task, completed=iteration)
         if self._live is None and (iteration % PLAIN_EVERY == 0 or iteration == self._total):
             figures = ", ".join(f"{label} {value}" for label, value in self._figures())
             line = f"iteration {iteration} of {self._total}: {figures}"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _watch_fake(self) -> None:
+        """Tell once when the fake no longer follows the student, whose score it is to know."""
+        window = self._windows.get("fake/loss", deque())
+        if len(window) < WINDOW or self._ran_away:
+            return
+        mean = sum(value for _, value in window) / len(window)
+        self._lowest_fake_loss = min(self._lowest_fake_loss, mean)
+        if mean > RUNAWAY * self._lowest_fake_loss:
+            self._ran_away = True
+            self.notice(
+                f"the fake's loss has risen from {self._lowest_fake_loss:.2g} to {mean:.2g}: it "
+                "runs away, and the student follows noise; stop, and train with lower "
+                "method.fake_lr and method.student_lr"
+            )
 
     def _figures(self) -> Iterator[tuple[str, str]]:
         """Labels and figures, in the order in which they are shown."""

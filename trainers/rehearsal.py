@@ -21,6 +21,7 @@ from tdmr1.trainers.config import AnyConfig, TrainConfig
 from tdmr1.trainers.judge import DECODED
 from tdmr1.trainers.live import Live, Phase, total_bytes
 from tdmr1.trainers.meta import META, as_on_a_card
+from tdmr1.trainers.models import mixed_precision
 from tdmr1.trainers.replay import PlannedRoles
 
 META_ZERO = torch.zeros((), device=META)
@@ -58,7 +59,7 @@ def rehearse(config: AnyConfig, generator: Generator) -> Rehearsal:
         UserError: the options ask for the impossible, e.g. gradient checkpointing of a network
             that has none.
     """
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = Accelerator(mixed_precision=mixed_precision(config.precision))
     generator.to(META)
     generator.network = accelerator.prepare_model(
         generator.network, device_placement=False, evaluation_mode=True

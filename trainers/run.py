@@ -29,7 +29,7 @@ from tdmr1.files import replacing
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluate import Report, RewardReport
-from tdmr1.trainers.models import absolute, absolute_path
+from tdmr1.trainers.models import absolute, absolute_path, computes_in_bfloat16
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
@@ -206,6 +206,7 @@ def environment() -> dict[str, Any]:
         "machine": platform.platform(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "bfloat16": computes_in_bfloat16(),
     }
 
 

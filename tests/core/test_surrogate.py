@@ -226,3 +226,26 @@ def test_groups_split_over_processes_learn_as_if_they_were_whole(new_tdmr1, new_
     for part in parts:
         gradient = {k: p.grad for k, p in part.surrogate.surrogate.parameters().items()}
         torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_the_student_climbs_an_average_of_the_surrogate_where_there_is_one(
+    new_tdmr1, new_rollout, advantage
+):
+    algorithm = new_tdmr1(surrogate_ema=0.9, clip=None, rl_cfg=1.0)
+    surrogate, rollout = algorithm.surrogate, new_rollout(algorithm.student, algorithm.generator)
+    (average,) = surrogate.averages
+    for _ in range(3):
+        old = {name: p.clone() for name, p in average.state_dict().items()}
+        surrogate.learn(rollout, advantage)
+        for name, p in surrogate.surrogate.state_dict().items():
+            torch.testing.assert_close(average.state_dict()[name], 0.9 * old[name] + 0.1 * p)
+    x, tau = torch.randn(8, 4, 4, 4), torch.tensor(0.6)
+    x0, direction = surrogate.direction(x, tau, rollout.condition, rollout.condition)
+    with torch.no_grad():
+        v, v_last, v_teacher = (
+            role.velocity(x, tau, rollout.condition)
+            for role in (average, surrogate.surrogate, surrogate.teacher)
+        )
+    torch.testing.assert_close(x0, x - tau * v)
+    torch.testing.assert_close(direction, tau * (v_teacher - v))
+    assert not torch.allclose(v, v_last)

@@ -103,7 +103,7 @@ def test_a_setting_may_be_plain_text_or_a_list():
         ("method.group_size=1", r"'method\.group_size' = 1: .*greater than or equal to 2"),
         ("method.steps=1", r"'method': boundaries = 2, but a trajectory of steps = 1"),
         ("iterations=0", r"'iterations' = 0: .*greater than or equal to 1"),
-        ("precision=fp8", r"'precision' = 'fp8': .*'no' or 'bf16'"),
+        ("precision=fp8", r"'precision' = 'fp8': .*'auto', 'no' or 'bf16'"),
         ("method=3", r"'method' = 3"),
         ("beta", r"--set 'beta': write it as key=value"),
         ("=3", r"--set '=3': write it as key=value"),

@@ -3,7 +3,13 @@ import torch
 
 from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
-from tdmr1.trainers.models import absolute, load_generator, new_accelerator, prepared
+from tdmr1.trainers.models import (
+    absolute,
+    load_generator,
+    mixed_precision,
+    new_accelerator,
+    prepared,
+)
 
 
 def test_an_installed_generator_is_found_by_its_name(site):
@@ -32,6 +38,16 @@ def test_precision_is_that_of_every_network_evaluation(generator, fresh_accelera
         v = role.velocity(x, torch.tensor(0.5), generator.encode(["a", "b"]))
         assert v.dtype == torch.float32
     assert inside == [torch.bfloat16 if precision == "bf16" else torch.float32] * 2
+
+
+@pytest.mark.parametrize(
+    ("told", "chosen"), [({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "no"), ({}, "no")]
+)
+def test_auto_is_bfloat16_where_the_processor_computes_in_it(monkeypatch, told, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert mixed_precision("auto") == chosen
+    assert [mixed_precision(p) for p in ("no", "bf16")] == ["no", "bf16"]
 
 
 def test_autocast_sees_what_an_optimiser_has_changed(generator, fresh_accelerator):

@@ -74,3 +74,13 @@ def test_a_terminal_shows_a_bar_what_is_done_and_a_notice():
 def test_a_notice_is_a_line_without_a_terminal(console):
     Progress(console).notice("stopping")
     assert text(console) == "stopping\n"
+
+
+@pytest.mark.parametrize(("late", "told"), [(0.8, 0), (2.0, 1)])
+def test_a_fake_that_runs_away_is_told_once(console, late, told):
+    progress = Progress(console)
+    with progress.showing(0, 5 * WINDOW):
+        for iteration in range(1, 5 * WINDOW + 1):
+            loss = 5.0 if iteration == 1 else 0.3 if iteration <= 2 * WINDOW else late
+            progress.update(iteration, {"fake/loss": loss})
+    assert text(console).count("lower method.fake_lr") == told

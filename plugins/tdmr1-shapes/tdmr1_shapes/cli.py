@@ -1,4 +1,4 @@
-"""`tdmr1 shapes pretrain`: make the embedded generator's teacher from nothing."""
+"""`tdmr1 shapes`: make the embedded generator's teacher from nothing, and judge it."""
 
 from __future__ import annotations
 
@@ -33,3 +33,24 @@ def pretrain(
     options = PretrainOptions(steps=steps, batch=batch, lr=lr, seed=seed, precision=precision)
     pretrain(options, out)
     typer.echo(f"teacher: {out}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Of a teacher, as `pretrain` made it.")],
+    reward: Annotated[list[str], typer.Option(help="NAME; give it again for more.")],
+    images: Annotated[int, typer.Option(min=1, help="Of every tag.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 1234,
+    precision: Annotated[Literal["auto", "no", "bf16"], typer.Option(help="Autocast.")] = "auto",
+) -> None:
+    """Judge a teacher on the held-out prompts; its provenance.json takes the figures."""
+    from rich.console import Console
+
+    from tdmr1.trainers.config import DistillConfig
+    from tdmr1.trainers.table import as_table
+    from tdmr1_shapes.evaluation import evaluate
+
+    config = DistillConfig(
+        rewards=tuple(reward), eval_images=images, eval_seed=seed, precision=precision
+    )
+    Console().print(as_table({"teacher": evaluate(folder, config)}), highlight=False)

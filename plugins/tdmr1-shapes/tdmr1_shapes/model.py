@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from diffusers import SD3Transformer2DModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tdmr1_shapes.latents import CHANNELS, PATCH, LinearLatents
 from tdmr1_shapes.text import TextEncoder
@@ -79,7 +81,8 @@ class Teacher:
         Args:
             tokens, pooled: what `text` made of B prompts.
         """
-        x0: Tensor = self.network(x, tokens, pooled, sigma * 1000, return_dict=False)[0]
+        with _attention(x.device):
+            x0: Tensor = self.network(x, tokens, pooled, sigma * 1000, return_dict=False)[0]
         return (x - x0) / sigma.clamp_min(SMALLEST_SIGMA).reshape(-1, 1, 1, 1)
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -103,3 +106,14 @@ class Teacher:
         for module in (network, parts):
             module.eval().requires_grad_(False)
         return teacher
+
+
+def _attention(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """PyTorch's fused attention where it is the faster: not backwards in bfloat16 on processors.
+
+    There a step of 128 samples takes a quarter less time without it.
+    """
+    if device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled():
+        plain: contextlib.AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+        return plain
+    return contextlib.nullcontext()
