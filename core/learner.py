@@ -30,7 +30,7 @@ class Learner:
     def __init__(
         self, role: Role, lr: float, beta1: float, max_grad_norm: float, accelerator: Accelerator
     ) -> None:
-        self.role = role
+        self.role, self._lr = role, lr
         self._parameters = list(role.parameters().values())
         self._max_grad_norm = max_grad_norm
         self._accelerator = accelerator
@@ -59,6 +59,11 @@ class Learner:
             )
         self._optimizer.step()
         return norm
+
+    def scale_rate(self, factor: float) -> None:
+        """From now on the learning rate is `factor` (>= 0) times the one it was made with."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = factor * self._lr
 
     def state_dict(self) -> dict[str, Any]:
         return self._optimizer.state_dict()

@@ -37,6 +37,9 @@ class RunOptions(Options):
     model: str = Field("shapes", description="a registered generator, a Hub id or a folder")
     generator: dict[str, Any] = Field({}, description="options of the generator's own")
     iterations: int = Field(400, ge=1)
+    cooldown: float = Field(
+        0.0, ge=0, le=1, description="last share of the run, in which learning rates fall to 0"
+    )
     seed: int = Field(0, ge=0)
     prompts: str | None = Field(None, description="prompt file; by default the generator's own")
     heldout: str | None = Field(None, description="prompts of the evaluation; likewise")
@@ -64,6 +67,11 @@ class RunOptions(Options):
     images_every: int = Field(50, ge=1, description="iterations between grids of fixed noise")
     eval_images: int = Field(100, ge=1, description="of an evaluation, per value of `balance`")
     eval_seed: int = Field(1234, ge=0, description="of the evaluation's noise")
+
+    def rate_at(self, iteration: int) -> float:
+        """The factor in (0, 1] of all learning rates in an iteration, counted from 0."""
+        falling = self.cooldown * self.iterations
+        return 1.0 if falling == 0 else min(1.0, (self.iterations - iteration) / falling)
 
 
 class DistillConfig(RunOptions):

@@ -63,6 +63,11 @@ class Stage(abc.ABC):
             RewardError: a reward failed; some of the weights have changed by then.
         """
 
+    def scale_rates(self, factor: float) -> None:
+        """From now on all learning rates are `factor` times those of the options."""
+        for learner in self.method.learners():
+            learner.scale_rate(factor)
+
     def close(self) -> None:
         """End every thread and process of the rewards."""
         if self.judge is not None:

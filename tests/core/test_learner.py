@@ -26,6 +26,17 @@ def test_minimize_lowers_the_loss_and_returns_the_norm_before_clipping(student, 
     assert loss_of(student) < before
 
 
+def test_a_rate_is_scaled_from_the_first_one(student, accelerator):
+    learner = Learner(student, 0.1, 0.0, 1.0, accelerator)
+    for factor in (0.5, 0.5, 0.0):
+        before = copy.deepcopy(student.state_dict())
+        learner.scale_rate(factor)
+        learner.minimize(sum(p.sum() for p in student.parameters().values()))
+        for name, parameter in student.state_dict().items():
+            moved = torch.full_like(parameter, factor * 0.1)
+            torch.testing.assert_close(before[name] - parameter, moved)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_raises_and_changes_nothing(student, accelerator, bad):
     learner = Learner(student, 0.1, 0.0, 1.0, accelerator)

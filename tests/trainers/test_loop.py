@@ -22,6 +22,10 @@ class Counting:
     def __init__(self, before_collecting=lambda stage: None, before_updating=lambda stage: None):
         self.rng, self.sum, self.steps, self.drawn = np.random.default_rng(0), 0.0, 0, None
         self.before_collecting, self.before_updating = before_collecting, before_updating
+        self.rates = []
+
+    def scale_rates(self, factor):
+        self.rates.append(factor)
 
     def collect(self):
         self.drawn = self.rng.random()
@@ -47,8 +51,8 @@ class Counting:
 def loop(tmp_path, console):
     """Run, or continue, 7 iterations with a checkpoint after every third; gives the stage."""
 
-    def loop(stage=None, observe=lambda iteration: {}, folder="run"):
-        config = TrainConfig(iterations=7, checkpoint_every=3)
+    def loop(stage=None, observe=lambda iteration: {}, folder="run", **options):
+        config = TrainConfig(iterations=7, checkpoint_every=3, **options)
         run, stage = RunFolder(tmp_path / folder), stage or Counting()
         run.start(config)
         try:
@@ -83,6 +87,12 @@ def fails_at(step, error):
             raise errors.pop()
 
     return fail
+
+
+def test_learning_rates_fall_to_nothing_over_the_last_share_of_the_run(loop):
+    assert loop().rates == [1.0] * 7
+    cooled = loop(folder="cooled", cooldown=4 / 7).rates
+    assert cooled == pytest.approx([1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4])
 
 
 def test_every_iteration_is_logged_and_the_end_observed(loop, lines, tmp_path):
