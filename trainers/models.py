@@ -145,8 +145,8 @@ def computes_in_bfloat16() -> bool:
     Of a processor some versions of torch cannot tell; then it is taken to have none.
     """
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    told = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 

@@ -20,7 +20,8 @@ def teacher(tmp_path):
 
 
 def test_the_figures_are_kept_beside_how_the_teacher_was_made(teacher):
-    said = CliRunner().invoke(app, ["evaluate", str(teacher), "--reward", REWARD, "--images", "2"])
+    asked = ["evaluate", str(teacher), "--reward", REWARD, "--images", "2", "--precision", "no"]
+    said = CliRunner().invoke(app, asked)
     assert said.exit_code == 0, said.output
     provenance = json.loads((teacher / "provenance.json").read_text())
     assert provenance["command"] == "tdmr1 shapes pretrain"
