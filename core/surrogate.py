@@ -49,6 +49,9 @@ class DiffusionSurrogate(SurrogateReward):
 
     r_i = -beta (|v* - v_surrogate|^2 - |v* - v_reference|^2), learnt by a Bradley-Terry model
     between the positive and negative halves of every group (DGPO, arXiv 2510.08425).
+
+    Attributes:
+        climbed: whose direction the student takes, the surrogate or its average.
     """
 
     def __init__(
