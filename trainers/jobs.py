@@ -55,6 +55,7 @@ def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
             console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
             run.report("teacher", evaluation(teacher))
             console.print(as_table(run.reports()), highlight=False)
+    console.print(str(run.cost()), highlight=False)
     run.write_provenance()
 
 

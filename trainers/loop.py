@@ -13,6 +13,7 @@ from typing import Any
 from tdmr1.core.surrogate import Metrics
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import RunOptions
+from tdmr1.trainers.memory import peak_memory
 from tdmr1.trainers.progress import Progress
 from tdmr1.trainers.run import RunFolder
 from tdmr1.trainers.stages import Stage
@@ -63,10 +64,11 @@ def run_loop(
 
         def observed() -> Metrics:
             progress.doing("evaluating")
+            started = time.perf_counter()
             metrics = {} if pressed() else observe(iteration)
             if pressed():
                 raise Interrupted(iteration)
-            return metrics
+            return {**metrics, "seconds/observing": time.perf_counter() - started}
 
         while iteration < config.iterations:
             before = copy.deepcopy(state())
@@ -82,6 +84,7 @@ def run_loop(
                 save(before)
                 raise
             metrics["seconds/iteration"] = time.perf_counter() - started
+            metrics["gib/peak"] = peak_memory(stage.device)
             run.log(iteration, metrics)
             iteration += 1
             progress.update(iteration, metrics)

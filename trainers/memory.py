@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -40,8 +41,15 @@ class PeakMemory:
 
     def bytes(self) -> int | None:
         """The most since the last `reset`; None where it cannot be told."""
-        most = torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")
+        most = _most(self._cuda)
         return None if most is None or self._before is None else most - self._before
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most that this process has had so far, in GiB, of what `PeakMemory` measures; NaN where
+    it cannot be told."""
+    most = _most(device.type == "cuda")
+    return math.nan if most is None else most / 2**30
 
 
 @contextlib.contextmanager
@@ -58,6 +66,10 @@ def too_little_explained() -> Iterator[None]:
             "the card has, says: tdmr1 plan --card-memory GIB, with this run's --model, --preset, "
             "--config and --set"
         ) from error
+
+
+def _most(cuda: bool) -> int | None:
+    return torch.cuda.max_memory_allocated() if cuda else _resident("VmHWM")
 
 
 def _resident(key: str) -> int | None:

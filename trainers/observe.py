@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from tdmr1.core.surrogate import Metrics
+from tdmr1.trainers.compare import compare_pictures
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluate import Evaluation, Sampler
 from tdmr1.trainers.images import grid, to_uint8, write_png
@@ -67,18 +67,3 @@ class Observer:
             return {}
         with Image.open(first) as image:
             return compare_pictures(np.asarray(image), picture)
-
-
-def compare_pictures(first: NDArray[np.uint8], now: NDArray[np.uint8]) -> Metrics:
-    """How far uint8 (H, W, 3) `now` is from `first`, and how sharp in comparison.
-
-    Returns:
-        `student/drift`, the mean absolute difference in [0, 1]; `student/sharpness`, the ratio of
-        the mean absolute differences of neighbouring pixels: below 1 is blurrier than at first.
-    """
-    a, b = first.astype(np.float64) / 255, now.astype(np.float64) / 255
-    edges = [np.abs(np.diff(x, axis=0)).mean() + np.abs(np.diff(x, axis=1)).mean() for x in (a, b)]
-    return {
-        "student/drift": float(np.abs(a - b).mean()),
-        "student/sharpness": float(edges[1] / max(edges[0], 1e-12)),
-    }

@@ -35,7 +35,27 @@ from tdmr1.trainers.writing import writing
 CONFIG = "config.json"
 EVALUATION = "evaluation.json"
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+SECONDS = ("seconds/iteration", "seconds/observing")
+"""Metrics that add up to the time of a run."""
+
 PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a run has taken, work that was lost left out.
+
+    Attributes:
+        minutes: of iterations, and of pictures and evaluations on the way.
+        gib: most memory, as `trainers.memory.peak_memory` tells it; NaN where it cannot be told.
+    """
+
+    minutes: float
+    gib: float
+
+    def __str__(self) -> str:
+        memory = "" if math.isnan(self.gib) else f", {self.gib:.1f} GiB of memory at most"
+        return f"{self.minutes:.1f} minutes{memory}"
 
 
 class RunFolder:
@@ -125,6 +145,14 @@ class RunFolder:
         for name, value in known.items():
             if value is not None:
                 self._writer.add_scalar(name, value, iteration)
+
+    def cost(self) -> Cost:
+        """Of the iterations in metrics.jsonl."""
+        lines = self._metrics.read_text(encoding="utf-8").splitlines()
+        metrics = [json.loads(line) for line in lines]
+        seconds = sum(m.get(name, 0.0) for m in metrics for name in SECONDS)
+        memory = [m["gib/peak"] for m in metrics if m.get("gib/peak") is not None]
+        return Cost(seconds / 60, max(memory, default=math.nan))
 
     def forget_from(self, iteration: int) -> None:
         """Drop the metrics of `iteration` and later: they belong to work that was lost."""

@@ -5,7 +5,7 @@ import torch
 
 from tdmr1.core.roles import Role
 from tdmr1.trainers.bench import bench, recorded, untrained
-from tdmr1.trainers.memory import PeakMemory
+from tdmr1.trainers.memory import PeakMemory, peak_memory
 from tdmr1.trainers.setup import reinforcement
 
 GROUPS, SIZE, STEPS, BATCH = 3, 4, 4, 8
@@ -32,6 +32,7 @@ def test_memory_is_the_most_that_was_there(memory):
     large = torch.ones(1 << 26)
     del large
     assert memory.bytes() > 1 << 27
+    assert peak_memory(torch.device("cpu")) > 1 / 8
     memory.reset()
     assert memory.bytes() < 1 << 27
 

@@ -323,7 +323,8 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
     assert "A small one: mean (smallest-largest) of 2 seeds" in out
     header, *rows = out[out.index("figure") :].splitlines()
     assert header.split() == ["figure", "teacher", "before", "after"]
-    assert len(rows) == 4  # two tags, overall, reward
+    assert len(rows) == 5  # two tags, overall, reward, minutes
+    assert rows[-1].startswith("minutes of a run: 0.")
     status, out, _ = tdmr1("reproduce", "main")
     assert "run folder" not in out
     RunFolder(tmp_path / "runs" / "main-seed1")._write_json("config.json", {"kind": "train"})

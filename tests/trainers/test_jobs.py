@@ -27,7 +27,9 @@ def same(a, b):
 
 def metrics(run):
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if not k.startswith("seconds/")} for line in lines]
+    return [
+        {k: v for k, v in line.items() if not k.startswith(("seconds/", "gib/"))} for line in lines
+    ]
 
 
 def pictures(run):
@@ -77,6 +79,8 @@ def test_a_run_leaves_everything_behind(new_config, train, tmp_path, console):
     shown = console.file.getvalue()
     for who in ("teacher (10 NFE)", "before (2 NFE)", "after (2 NFE)"):
         assert who in shown
+    assert run.cost().minutes > 0
+    assert f"{run.cost()}\n" in shown
     first = metrics(run)[0]
     for name in ("surrogate/agreement", "surrogate/drift", "groups_without_signal", "fake/loss"):
         assert name in first

@@ -18,6 +18,7 @@ class Counting:
     """A stage: every iteration draws a number and adds it to a sum."""
 
     generator = type("Generator", (), {"name": "counting"})
+    device = torch.device("cpu")
 
     def __init__(self, before_collecting=lambda stage: None, before_updating=lambda stage: None):
         self.rng, self.sum, self.steps, self.drawn = np.random.default_rng(0), 0.0, 0, None
@@ -69,7 +70,10 @@ def lines(tmp_path):
     def lines(folder="run"):
         text = (tmp_path / folder / "metrics.jsonl").read_text()
         kept = [json.loads(line) for line in text.splitlines()]
-        return [{k: v for k, v in line.items() if k != "seconds/iteration"} for line in kept]
+        return [
+            {k: v for k, v in line.items() if not k.startswith(("seconds/", "gib/"))}
+            for line in kept
+        ]
 
     return lines
 

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DistillConfig, TrainConfig
 from tdmr1.trainers.evaluate import Report, RewardReport
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.run import Cost, RunFolder
 
 
 @pytest.fixture
@@ -104,6 +104,19 @@ def test_lost_work_leaves_neither_lines_nor_events(run):
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("a")] == [(0, 0), (1, 1), (2, 20)]
+
+
+def test_what_a_run_took_is_the_sum_of_its_iterations_and_the_most_memory(run):
+    run.log(0, {"seconds/iteration": 60.0, "seconds/observing": 30.0, "gib/peak": 2.0})
+    run.log(1, {"seconds/iteration": 90.0, "gib/peak": 1.5})  # continued elsewhere
+    run.log(2, {"seconds/observing": 0.0, "seconds/scoring": 7.0})
+    assert run.cost() == Cost(minutes=3.0, gib=2.0)
+    assert str(run.cost()) == "3.0 minutes, 2.0 GiB of memory at most"
+
+
+def test_memory_that_cannot_be_told_is_not_told(run):
+    run.log(0, {"seconds/iteration": 60.0, "gib/peak": float("nan")})
+    assert str(run.cost()) == "1.0 minutes"
 
 
 def test_a_checkpoint_brings_the_events_to_the_disk(run):

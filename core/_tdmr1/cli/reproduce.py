@@ -13,7 +13,7 @@ from tdmr1.cli.train import continuable
 from tdmr1.errors import UserError
 from tdmr1.trainers import jobs
 from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.reproduce import CLAIMS, summarize
+from tdmr1.trainers.reproduce import CLAIMS, Spread, summarize
 from tdmr1.trainers.run import RunFolder
 from tdmr1.trainers.table import WHO
 
@@ -28,7 +28,7 @@ def reproduce(
     """
     if claim not in CLAIMS:
         raise UserError(f"unknown claim {claim!r}; there are: {', '.join(CLAIMS)}")
-    console, chosen, finished = Console(), CLAIMS[claim], []
+    console, chosen, finished, minutes = Console(), CLAIMS[claim], [], []
     for seed in chosen.seeds:
         config = build_config(TrainConfig, chosen.preset, overrides={"seed": seed})
         run = RunFolder(out / f"{claim}-seed{seed}")
@@ -42,9 +42,11 @@ def reproduce(
             with continuable(run, f"tdmr1 reproduce {claim} --out {out}", console):
                 jobs.train(config, run, console)
         finished.append(run.reports())
+        minutes.append(run.cost().minutes)
     spreads = summarize(finished)
     table = Table("figure", *spreads, box=None)
     for figure in next(iter(spreads.values())):
         table.add_row(figure, *(str(spreads[who][figure]) for who in spreads))
     console.print(f"{chosen.about}: mean (smallest-largest) of {len(finished)} seeds")
     console.print(table)
+    console.print(f"minutes of a run: {Spread.of(minutes)}", highlight=False)
