@@ -54,7 +54,8 @@ def _edges(picture: NDArray[np.uint8]) -> float:
 
 
 def _chroma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return np.ptp(_float(picture), axis=2)
+    chroma: NDArray[np.float64] = np.ptp(_float(picture), axis=2)
+    return chroma
 
 
 def _ratio(now: float, first: float) -> float:

@@ -120,7 +120,7 @@ class Progress:
         window = self._windows.get("fake/loss", deque())
         if len(window) < WINDOW or self._ran_away:
             return
-        mean = sum(value for _, value in window) / len(window)
+        mean = _mean(window)
         self._lowest_fake_loss = min(self._lowest_fake_loss, mean)
         if mean > RUNAWAY * self._lowest_fake_loss:
             self._ran_away = True
@@ -132,10 +132,7 @@ class Progress:
 
     def _figures(self) -> Iterator[tuple[str, str]]:
         """Labels and figures, in the order in which they are shown."""
-        means = {
-            name: sum(value for _, value in window) / len(window)
-            for name, window in self._windows.items()
-        }
+        means = {name: _mean(window) for name, window in self._windows.items()}
         for name, mean in means.items():
             if name.startswith("reward/"):
                 yield name.removeprefix("reward/"), f"{mean:.3f}"
@@ -157,3 +154,7 @@ class Progress:
                 cells += figures[index + half]
             table.add_row(*(Text(cell) for cell in cells))
         return Group(self._bar, table, Text(self._notice))
+
+
+def _mean(window: deque[tuple[int, float]]) -> float:
+    return sum(value for _, value in window) / len(window)
