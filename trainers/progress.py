@@ -35,7 +35,7 @@ _SHOWN = {
     "surrogate/agreement": "surrogate agreement",
     "surrogate/drift": "surrogate drift",
     "student/drift": "student drift",
-    "student/hues": "of its hues left",
+    "student/hues": "student hues left",
     "groups_without_signal": "groups without signal",
     "fake/loss": "fake loss",
     "seconds/iteration": "seconds an iteration",

@@ -35,10 +35,9 @@ from tdmr1.trainers.writing import writing
 CONFIG = "config.json"
 EVALUATION = "evaluation.json"
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 SECONDS = ("seconds/iteration", "seconds/observing")
 """Metrics that add up to the time of a run."""
-
-PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Cost:
     gib: float
 
     def __str__(self) -> str:
-        memory = "" if math.isnan(self.gib) else f", {self.gib:.1f} GiB of memory at most"
-        return f"{self.minutes:.1f} minutes{memory}"
+        memory = "" if math.isnan(self.gib) else f" and {self.gib:.1f} GiB of memory at most"
+        return f"training took {self.minutes:.1f} minutes{memory}"
 
 
 class RunFolder:
@@ -147,9 +146,19 @@ class RunFolder:
                 self._writer.add_scalar(name, value, iteration)
 
     def cost(self) -> Cost:
-        """Of the iterations in metrics.jsonl."""
-        lines = self._metrics.read_text(encoding="utf-8").splitlines()
-        metrics = [json.loads(line) for line in lines]
+        """Of the iterations in metrics.jsonl.
+
+        Raises:
+            UserError: it is gone, or not as it was written.
+        """
+        try:
+            lines = self._metrics.read_text(encoding="utf-8").splitlines()
+            metrics = [json.loads(line) for line in lines]
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"cannot tell what the run in {self.path} took: metrics.jsonl: {error}\n"
+                "put it back, or move the run away and start it again"
+            ) from error
         seconds = sum(m.get(name, 0.0) for m in metrics for name in SECONDS)
         memory = [m["gib/peak"] for m in metrics if m.get("gib/peak") is not None]
         return Cost(seconds / 60, max(memory, default=math.nan))

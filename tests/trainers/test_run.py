@@ -111,12 +111,20 @@ def test_what_a_run_took_is_the_sum_of_its_iterations_and_the_most_memory(run):
     run.log(1, {"seconds/iteration": 90.0, "gib/peak": 1.5})  # continued elsewhere
     run.log(2, {"seconds/observing": 0.0, "seconds/scoring": 7.0})
     assert run.cost() == Cost(minutes=3.0, gib=2.0)
-    assert str(run.cost()) == "3.0 minutes, 2.0 GiB of memory at most"
+    assert str(run.cost()) == "training took 3.0 minutes and 2.0 GiB of memory at most"
 
 
 def test_memory_that_cannot_be_told_is_not_told(run):
     run.log(0, {"seconds/iteration": 60.0, "gib/peak": float("nan")})
-    assert str(run.cost()) == "1.0 minutes"
+    assert str(run.cost()) == "training took 1.0 minutes"
+
+
+@pytest.mark.parametrize("text", [None, '{"iteration": 0, "a"'])
+def test_metrics_that_are_gone_or_cut_short_are_told(run, text):
+    if text is not None:
+        (run.path / "metrics.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"cannot tell what the run in .* took: metrics\.jsonl"):
+        run.cost()
 
 
 def test_a_checkpoint_brings_the_events_to_the_disk(run):
