@@ -71,7 +71,7 @@ class TDM:
         self._fake_learner = Learner(
             self.fake, options.fake_lr, 0.0, options.max_grad_norm, accelerator
         )
-        self._student_learner = Learner(
+        self.student_learner = Learner(
             self.student, options.student_lr, 0.0, options.max_grad_norm, accelerator
         )
         self._empty = self.generator.encode([""])
@@ -124,7 +124,7 @@ class TDM:
     def update_student(self, query: Query) -> Metrics:
         """One step of the student; then its average follows."""
         loss, metrics = self.student_loss(query)
-        norm = self._student_learner.minimize(loss)
+        norm = self.student_learner.minimize(loss)
         self.student_ema.copy_from(self.student, 1 - self.options.ema)
         return {"student/loss": loss.item(), "student/grad_norm": norm.item(), **metrics}
 
@@ -144,7 +144,7 @@ class TDM:
         return x0[0], x0[1], x0[2]
 
     def learners(self) -> list[Learner]:
-        return [self._student_learner, self._fake_learner]
+        return [self.student_learner, self._fake_learner]
 
     def all_roles(self) -> list[Role]:
         """Every role with weights of its own."""

@@ -38,7 +38,7 @@ class RunOptions(Options):
     generator: dict[str, Any] = Field({}, description="options of the generator's own")
     iterations: int = Field(400, ge=1)
     cooldown: float = Field(
-        0.0, ge=0, le=1, description="last share of the run, in which learning rates fall to 0"
+        0.0, ge=0, le=1, description="last share of a run; in it the student's rate falls to 0"
     )
     seed: int = Field(0, ge=0)
     prompts: str | None = Field(None, description="prompt file; by default the generator's own")
@@ -68,8 +68,11 @@ class RunOptions(Options):
     eval_images: int = Field(100, ge=1, description="of an evaluation, per value of `balance`")
     eval_seed: int = Field(1234, ge=0, description="of the evaluation's noise")
 
-    def rate_at(self, iteration: int) -> float:
-        """The factor in (0, 1] of all learning rates in an iteration, counted from 0."""
+    def student_rate_at(self, iteration: int) -> float:
+        """The factor in (0, 1] of the student's learning rate in an iteration, counted from 0.
+
+        Whoever follows the student, fake and surrogate, keeps a full rate.
+        """
         falling = self.cooldown * self.iterations
         return 1.0 if falling == 0 else min(1.0, (self.iterations - iteration) / falling)
 

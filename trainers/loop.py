@@ -75,7 +75,7 @@ def run_loop(
             try:
                 metrics = observed()
                 started = time.perf_counter()
-                stage.scale_rates(config.rate_at(iteration))
+                stage.scale_student_rate(config.student_rate_at(iteration))
                 progress.doing("generating")
                 metrics |= stage.collect()
                 progress.doing("learning, scoring")

@@ -63,10 +63,9 @@ class Stage(abc.ABC):
             RewardError: a reward failed; some of the weights have changed by then.
         """
 
-    def scale_rates(self, factor: float) -> None:
-        """From now on all learning rates are `factor` times those of the options."""
-        for learner in self.method.learners():
-            learner.scale_rate(factor)
+    def scale_student_rate(self, factor: float) -> None:
+        """From now on the student's learning rate is `factor` times that of the options."""
+        self.method.student_learner.scale_rate(factor)
 
     def close(self) -> None:
         """End every thread and process of the rewards."""

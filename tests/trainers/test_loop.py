@@ -25,7 +25,7 @@ class Counting:
         self.before_collecting, self.before_updating = before_collecting, before_updating
         self.rates = []
 
-    def scale_rates(self, factor):
+    def scale_student_rate(self, factor):
         self.rates.append(factor)
 
     def collect(self):
@@ -93,7 +93,7 @@ def fails_at(step, error):
     return fail
 
 
-def test_learning_rates_fall_to_nothing_over_the_last_share_of_the_run(loop):
+def test_the_students_rate_falls_to_nothing_over_the_last_share_of_the_run(loop):
     assert loop().rates == [1.0] * 7
     cooled = loop(folder="cooled", cooldown=4 / 7).rates
     assert cooled == pytest.approx([1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4])
