@@ -66,6 +66,20 @@ def test_images_are_scored_while_fake_and_student_learn(
     assert stage.update()["groups_without_signal"] < 1
 
 
+def test_a_rate_of_nothing_holds_the_student_and_nobody_else(new_stage):
+    stage = new_stage()
+    before = copy.deepcopy({role.name: role.state_dict() for role in stage.method.all_roles()})
+    stage.scale_student_rate(0)
+    stage.collect()
+    stage.update()
+    held = {
+        role.name
+        for role in stage.method.all_roles()
+        if all(torch.equal(p, before[role.name][k]) for k, p in role.state_dict().items())
+    }
+    assert held == {"student", "student_ema"}
+
+
 def test_rewards_are_told_apart_by_tag(new_stage, reward):
     stage = new_stage({"groups": 16})
     stage.collect()
