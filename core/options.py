@@ -50,6 +50,18 @@ class TDMOptions(Options):
         return self
 
 
+class LateOptions(Options):
+    """What changes late in a run of TDM-R1; whatever is none stays as it was."""
+
+    start: int | None = Field(
+        None, ge=0, description="the first iteration of it, counted from 0; none: nothing changes"
+    )
+    surrogate_draws: int | None = Field(None, ge=1)
+    surrogate_ema: float | None = Field(None, ge=0, lt=1)
+    trunc_steps: int | None = Field(None, ge=0)
+    reward_weight: float | None = Field(None, ge=0)
+
+
 class TDMR1Options(TDMOptions):
     """TDM-R1, arXiv 2603.07700, Algorithm 1."""
 
@@ -94,6 +106,15 @@ class TDMR1Options(TDMOptions):
     reward_baseline: Literal["teacher", "reference"] = Field(
         "teacher", description="what the reward direction is measured against (Eq. 11: p_ref)"
     )
+
+    late: LateOptions = LateOptions()
+
+    def at(self, iteration: int) -> TDMR1Options:
+        """The options of an iteration, counted from 0: `late` holds from its start."""
+        start = self.late.start
+        if start is None or iteration < start:
+            return self
+        return self.model_copy(update=self.late.model_dump(exclude={"start"}, exclude_none=True))
 
     @model_validator(mode="after")
     def _first_boundary_exists(self) -> TDMR1Options:

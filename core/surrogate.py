@@ -68,7 +68,7 @@ class DiffusionSurrogate(SurrogateReward):
             self.reference = self._average(roles, "reference")
         if options.clip is not None:
             self.anchor = self._average(roles, "anchor")
-        if options.surrogate_ema > 0:
+        if options.surrogate_ema > 0 or options.late.surrogate_ema:
             self.climbed = self._average(roles, "surrogate_ema")
         self.learner = Learner(
             self.surrogate, options.surrogate_lr, 0.9, options.max_grad_norm, accelerator

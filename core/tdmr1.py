@@ -30,6 +30,10 @@ class TDMR1(TDM):
     Network evaluations beside TDM's: per draw and sample surrogate 1, teacher 1, anchor 1 (unless
     `clip` is off), reference 1 (if "ema"); per boundary k < `trunc_steps` and sample surrogate 2
     (1 at rl_cfg = 1), baseline 1.
+
+    Attributes:
+        options: of the iteration under way, see `TDMR1Options.at`.
+        iterations: how many were done.
     """
 
     options: TDMR1Options
@@ -38,6 +42,7 @@ class TDMR1(TDM):
         self, roles: Roles, options: TDMR1Options, draws: Draws, accelerator: Accelerator
     ) -> None:
         super().__init__(roles, options, draws, accelerator)
+        self._configured = options
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
         self.iterations = 0
 
@@ -52,6 +57,7 @@ class TDMR1(TDM):
             rollout: of N samples.
             feedback: waits for the rewards of its images, and gives them.
         """
+        self.options = self.surrogate.options = self._configured.at(self.iterations)
         metrics = self.iteration(rollout)
         advantage, without_signal = self._advantage(feedback(), rollout.group)
         metrics["groups_without_signal"] = without_signal.item()

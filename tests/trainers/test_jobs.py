@@ -94,7 +94,14 @@ def test_training_moves_the_student_and_the_seed_moves_the_training(new_config, 
 
 
 @pytest.mark.parametrize("iteration", [0, 3, 4, 5])
-@pytest.mark.parametrize("method", [{"reference": "ema"}, {"rollout": "sde", "clip": None}])
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"reference": "ema"},
+        {"rollout": "sde", "clip": None},
+        {"late": {"start": 4, "surrogate_draws": 3, "surrogate_ema": 0.9, "trunc_steps": 1}},
+    ],
+)
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     new_config, train, killed_in, tmp_path, iteration, method
 ):
