@@ -51,7 +51,7 @@ class TDMOptions(Options):
 
 
 class LateOptions(Options):
-    """What changes late in a run of TDM-R1; whatever is none stays as it was."""
+    """Values of `TDMR1Options` that hold late in a run; what is none stays as it was."""
 
     start: int | None = Field(
         None, ge=0, description="the first iteration of it, counted from 0; none: nothing changes"

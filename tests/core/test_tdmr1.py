@@ -205,14 +205,14 @@ LATE = {
     "start": 2,
     "surrogate_draws": 3,
     "surrogate_ema": 0.5,
-    "trunc_steps": 0,
+    "trunc_steps": 2,
     "reward_weight": 9.0,
 }
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_late_in_a_run_other_options_hold(new_tdmr1, rewarded, evaluations, average):
-    plain = {"surrogate_draws": 1, "surrogate_ema": average}
+    plain = {"surrogate_draws": 1, "surrogate_ema": average, "boundaries": 4}
     early = new_tdmr1(**plain)
     algorithm = new_tdmr1(**plain, late=LATE)
     late = new_tdmr1(**plain | {k: v for k, v in LATE.items() if k != "start"})
@@ -226,7 +226,7 @@ def test_late_in_a_run_other_options_hold(new_tdmr1, rewarded, evaluations, aver
     evaluations.clear()
     metrics = algorithm.reinforce(*given)
     assert evaluations.count("surrogate") == 3 * 8
-    assert "student/reward" not in metrics
+    assert evaluations.count("surrogate_ema") == 2 * 2 * 4  # conditions, boundaries, batch
     assert late.reinforce(*given) == metrics
     torch.testing.assert_close(late.state_dict(), algorithm.state_dict(), rtol=0, atol=0)
 
