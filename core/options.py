@@ -87,7 +87,12 @@ class TDMR1Options(TDMOptions):
     reference_decay_step: float = Field(
         0.001, gt=0, description="its start, and its rise an update"
     )
-    anchor_decay: float = Field(0.9, ge=0, lt=1, description="of the trust region's slow copy")
+    anchor_decay: float = Field(
+        0.3, ge=0, lt=1, description="where the decay of the trust region's EMA ends"
+    )
+    anchor_decay_step: float = Field(
+        0.001, gt=0, description="its start, and its rise an update; 1: constant from the first"
+    )
     surrogate_ema: float = Field(
         0.0, ge=0, lt=1, description="decay of the surrogate that the student climbs; 0: the last"
     )

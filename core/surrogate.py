@@ -155,7 +155,7 @@ class DiffusionSurrogate(SurrogateReward):
         self.updates += 1
         decays = {
             "reference": min(options.reference_decay, options.reference_decay_step * self.updates),
-            "anchor": options.anchor_decay,
+            "anchor": min(options.anchor_decay, options.anchor_decay_step * self.updates),
             "surrogate_ema": options.surrogate_ema,
         }
         for role in self.averages:

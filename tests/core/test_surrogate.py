@@ -54,6 +54,27 @@ def test_the_frozen_reference_is_the_teacher_and_the_other_follows(
             torch.testing.assert_close(p, decay * old[name] + (1 - decay) * new[name])
 
 
+@pytest.mark.parametrize(
+    ("options", "decays"),
+    [
+        ({}, (0.001, 0.002, 0.003)),  # as published
+        ({"anchor_decay": 0.002}, (0.001, 0.002, 0.002)),
+        ({"anchor_decay": 0.9, "anchor_decay_step": 1.0}, (0.9, 0.9, 0.9)),
+    ],
+)
+def test_the_anchors_decay_rises_as_the_options_say(
+    new_tdmr1, new_rollout, advantage, options, decays
+):
+    algorithm = new_tdmr1(**options)
+    surrogate, rollout = algorithm.surrogate, new_rollout(algorithm.student, algorithm.generator)
+    for decay in decays:
+        old = {name: p.clone() for name, p in surrogate.anchor.state_dict().items()}
+        surrogate.learn(rollout, advantage)
+        new = surrogate.surrogate.state_dict()
+        for name, p in surrogate.anchor.state_dict().items():
+            torch.testing.assert_close(p, decay * old[name] + (1 - decay) * new[name])
+
+
 def test_the_surrogate_draws_no_boundary_before_the_first(
     new_tdmr1, new_rollout, advantage, monkeypatch
 ):
