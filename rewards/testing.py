@@ -25,8 +25,8 @@ import pytest
 from tdmr1.rewards.checks.finding import Check, Finding
 from tdmr1.rewards.checks.suite import CHECKS, goldens_of, name_of
 from tdmr1.rewards.contract import Golden, Reward
-from tdmr1.rewards.discovery import load
-from tdmr1.rewards.spec import RewardSpec
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
 
 
 class Findings:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards import Sample, Score
+from tdmr1.rewards.discovery.environments import Environment
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import EnvironmentFailed
-from tdmr1.rewards.places.environment import Environment
 from tdmr1.rewards.places.http import Http
 from tdmr1.rewards.places.server import RewardServer
-from tdmr1.rewards.spec import RewardSpec
 
 CODE = """
 def score(samples, scale=1.0):

@@ -64,7 +64,7 @@ def test_rewards_list_for_programs(tdmr1, install):
 
 
 def test_rewards_list_of_nothing_says_what_to_install(tdmr1, monkeypatch):
-    monkeypatch.setattr("tdmr1.rewards.packages.entry_points", lambda group: [])
+    monkeypatch.setattr("tdmr1.rewards.discovery.packages.entry_points", lambda group: [])
     assert tdmr1("rewards", "list")[2].startswith("no reward is installed; try: pip install")
     assert json.loads(tdmr1("rewards", "list", "--json")[1]) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tdmr1.rewards.checks.suite import check_reward
-from tdmr1.rewards.spec import RewardSpec
+from tdmr1.rewards.discovery.spec import RewardSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
 

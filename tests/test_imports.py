@@ -1,6 +1,7 @@
 """Who may import whom: `core` knows no reward and no command line, a plugin only the contract."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -39,12 +40,43 @@ def is_within(name, packages):
     [
         ("core/*.py", ["tdmr1.rewards", "tdmr1.cli", "tdmr1.trainers"]),
         ("rewards/**/*.py", ["tdmr1.core", "tdmr1.cli", "tdmr1.trainers"]),
-        ("trainers/*.py", ["tdmr1.cli"]),
+        ("trainers/**/*.py", ["tdmr1.cli"]),
     ],
 )
 def test_no_package_imports_what_stands_above_it(files, forbidden):
     for path in ROOT.glob(files):
         assert [name for name in imported_by(path) if is_within(name, forbidden)] == [], path
+
+
+FOLDERS = {
+    "rewards": ["", "discovery", "places", "cache", "mixing", "offline", "checks", "authoring"],
+    "trainers": ["", "evaluation", "loop", "export", "benchmarks", "planning"],
+}
+"""From the foundations, the folder itself, upwards."""
+FACADE = ROOT / "rewards" / "testing.py"
+"""What a package's tests import: it stands where its name is short, and above the checks."""
+
+
+@pytest.mark.parametrize("area", FOLDERS)
+def test_a_folder_imports_only_folders_below_it(area):
+    order = FOLDERS[area]
+    folders = {str(p.parent.relative_to(ROOT / area)) for p in (ROOT / area).rglob("*.py")}
+    assert folders == {folder or "." for folder in order}
+    for number, folder in enumerate(order):
+        above = [f"tdmr1.{area}.{name}" for name in order[number + 1 :]]
+        for path in set((ROOT / area / folder).glob("*.py")) - {FACADE}:
+            assert [name for name in imported_by(path) if is_within(name, above)] == [], path
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    modules = {
+        "tdmr1." + ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for area in ("core", "rewards", "trainers")
+        for path in (ROOT / area).rglob("*.py")
+        if "_tdmr1" not in path.parts
+    }
+    graph = {name: set(imported_by(path)) & modules.keys() for name, path in modules.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_a_reward_package_imports_the_contract_alone():

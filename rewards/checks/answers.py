@@ -11,9 +11,9 @@ import numpy as np
 from tdmr1.rewards.checks.finding import Finding, failed, not_checked, passed
 from tdmr1.rewards.checks.samples import golden_samples, probes, score
 from tdmr1.rewards.contract import Golden, Reward, Sample
+from tdmr1.rewards.discovery.function import FunctionReward
 from tdmr1.rewards.errors import blaming
-from tdmr1.rewards.function import FunctionReward
-from tdmr1.rewards.scoring import Outcomes
+from tdmr1.rewards.mixing.scoring import Outcomes
 
 TOLERANCE = 1e-3
 """Of the range, or of the value; half precision differs so much between sizes of a batch."""

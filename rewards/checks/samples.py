@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdmr1.rewards.contract import Golden, Image, Reward, Sample, Score
+from tdmr1.rewards.mixing.scoring import Outcomes, Scorer
 from tdmr1.rewards.places.here import Here
-from tdmr1.rewards.scoring import Outcomes, Scorer
 
 CALL_LIMIT = 300.0
 """Seconds for one call of `Reward.score`; a check is no race."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tdmr1.rewards.checks.finding import Finding, failed, passed
 from tdmr1.rewards.contract import Golden, Reward, Weights
-from tdmr1.rewards.function import FunctionReward
+from tdmr1.rewards.discovery.function import FunctionReward
 
 STATED = ("range", "higher_is_better", "repeatable", "needs", "engines", "weights")
 

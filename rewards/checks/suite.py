@@ -21,9 +21,9 @@ from tdmr1.rewards.checks.finding import Check, Finding, failed, not_checked, pa
 from tdmr1.rewards.checks.images import empty_batch, grey, odd_sizes, one_pixel
 from tdmr1.rewards.checks.statement import states_what_it_is
 from tdmr1.rewards.contract import Golden, Reward
-from tdmr1.rewards.discovery import load
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, RewardError, RewardTimeout, blaming
-from tdmr1.rewards.spec import RewardSpec
 
 LOADS = "loads"
 """What comes before all checks: the reward is made, with its golden images."""

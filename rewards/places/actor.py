@@ -18,7 +18,7 @@ from tdmr1.rewards.places.messages import (
     read_scores,
     scores_message,
 )
-from tdmr1.rewards.wire import FrameInvalid, Header, encode, read_frame, unpack_samples
+from tdmr1.rewards.places.wire import FrameInvalid, Header, encode, read_frame, unpack_samples
 
 
 class RewardActor:

@@ -31,7 +31,14 @@ from tdmr1.rewards.places.here import call
 from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.messages import error_message, info_message, scores_message
 from tdmr1.rewards.places.process import GRACE
-from tdmr1.rewards.wire import FrameInvalid, Header, StreamEnded, encode, read_head, unpack_samples
+from tdmr1.rewards.places.wire import (
+    FrameInvalid,
+    Header,
+    StreamEnded,
+    encode,
+    read_head,
+    unpack_samples,
+)
 
 
 class Wire:

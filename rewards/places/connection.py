@@ -9,9 +9,9 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from tdmr1.rewards.background import Lane
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
+from tdmr1.rewards.places.background import Lane
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
@@ -21,7 +21,14 @@ from tdmr1.rewards.places.messages import (
     score_request,
     sendable,
 )
-from tdmr1.rewards.wire import MAX_HEADER, FrameInvalid, Header, encode, pixel_chunks, read_frame
+from tdmr1.rewards.places.wire import (
+    MAX_HEADER,
+    FrameInvalid,
+    Header,
+    encode,
+    pixel_chunks,
+    read_frame,
+)
 
 CONNECT_TIMEOUT = 10.0
 """Seconds in which a server has to take a connection, and to say which reward it has."""

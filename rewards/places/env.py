@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tdmr1.rewards.places.environment import find_environment
+from tdmr1.rewards.discovery.environments import find_environment
 from tdmr1.rewards.places.worker import Worker
 
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from tdmr1.rewards.answers import checked, described
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardTimeout
+from tdmr1.rewards.places.answers import checked, described
 from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
 
 

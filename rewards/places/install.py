@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tdmr1.rewards.discovery.environments import Environment, installed_environments, shelf
 from tdmr1.rewards.errors import EnvironmentFailed
-from tdmr1.rewards.places.environment import Environment, installed_environments, shelf
 from tdmr1.rewards.places.output import Output
 from tdmr1.rewards.places.requirement import base_requirement, plugin_requirement
 

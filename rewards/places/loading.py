@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tdmr1.rewards.contract import Reward
-from tdmr1.rewards.discovery import load
-from tdmr1.rewards.packages import find
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.packages import find
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.places.base import RewardInfo
-from tdmr1.rewards.spec import RewardSpec
 
 
 def load_described(

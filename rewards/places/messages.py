@@ -35,11 +35,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards import errors
-from tdmr1.rewards.answers import checked
 from tdmr1.rewards.contract import CONTRACT_VERSION, Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardRefused
+from tdmr1.rewards.places.answers import checked
 from tdmr1.rewards.places.base import RewardInfo
-from tdmr1.rewards.wire import FrameInvalid, Header, describe_samples, pack_scores, unpack_scores
+from tdmr1.rewards.places.wire import (
+    FrameInvalid,
+    Header,
+    describe_samples,
+    pack_scores,
+    unpack_scores,
+)
 
 CONTENT_TYPE = "application/x-tdmr1-frame"
 """Of a frame over HTTP."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tdmr1.rewards.discovery import import_reward
+from tdmr1.rewards.discovery.environments import find_environment
+from tdmr1.rewards.discovery.load import import_reward
+from tdmr1.rewards.discovery.packages import find
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardSpecInvalid
-from tdmr1.rewards.packages import find
 from tdmr1.rewards.places.base import Place
-from tdmr1.rewards.places.environment import find_environment
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.places.loading import load_described
-from tdmr1.rewards.spec import RewardSpec
 
 if TYPE_CHECKING:
     from tdmr1.rewards.places.worker import Worker

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from tdmr1.rewards.errors import RewardBroken, RewardLost
 from tdmr1.rewards.places.output import Output
-from tdmr1.rewards.wire import FrameInvalid, Header, StreamEnded, read_head
+from tdmr1.rewards.places.wire import FrameInvalid, Header, StreamEnded, read_head
 
 GRACE = 5.0
 """Seconds in which a child that is no longer needed may end by itself."""

@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, RewardLost, RewardRefused, RewardSpecInvalid
 from tdmr1.rewards.places.actor import Actor
 from tdmr1.rewards.places.base import Place, RewardInfo
 from tdmr1.rewards.places.messages import load_request, score_request, sendable
 from tdmr1.rewards.places.parts import parts_of
 from tdmr1.rewards.places.requirement import base_requirement, plugin_requirement
-from tdmr1.rewards.spec import RewardSpec
-from tdmr1.rewards.wire import encode, pixel_chunks
+from tdmr1.rewards.places.wire import encode, pixel_chunks
 
 OPTIONS = "TDMR1_RAY_ACTOR"
 """Environment variable: Ray's own options of the actors, as JSON, e.g. {"num_gpus": 1}."""

@@ -7,8 +7,8 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
+from tdmr1.rewards.discovery.packages import find
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.packages import find
 
 
 def requirement_of(installed: Distribution) -> str:

@@ -29,8 +29,7 @@ from tdmr1.rewards.places.messages import (
     info_message,
     scores_message,
 )
-from tdmr1.rewards.places.worker import Worker
-from tdmr1.rewards.wire import (
+from tdmr1.rewards.places.wire import (
     MAX_BODY,
     MAX_HEADER,
     FrameInvalid,
@@ -40,6 +39,7 @@ from tdmr1.rewards.wire import (
     read_head,
     unpack_samples,
 )
+from tdmr1.rewards.places.worker import Worker
 
 _IDLE = 600.0
 """Seconds after which a connection without requests is closed."""

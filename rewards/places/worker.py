@@ -22,7 +22,7 @@ from tdmr1.rewards.places.messages import (
     sendable,
 )
 from tdmr1.rewards.places.process import Child
-from tdmr1.rewards.wire import FrameInvalid, encode
+from tdmr1.rewards.places.wire import FrameInvalid, encode
 
 CHILD = "tdmr1.rewards.places.child"
 

@@ -10,10 +10,10 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from rich.console import Console
 
 from tdmr1.core.roles import Roles
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import TrainConfig
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import load_generator
-from tdmr1.trainers.run import RunFolder
 
 REWARDS = """
 import time

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tdmr1.cli import main
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.loop.run import RunFolder
 
 SMALL = """
 model = "tiny"
@@ -280,7 +280,7 @@ def test_ctrl_c_before_anything_is_begun_says_nothing(train, tmp_path, monkeypat
     def press(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tdmr1.trainers.jobs.new_stage", press)
+    monkeypatch.setattr("tdmr1.trainers.loop.jobs.new_stage", press)
     status, out, err = train()
     assert (status, err) == (130, "")
     assert "continue" not in out
@@ -299,7 +299,7 @@ def test_bench_prints_the_ratio(tdmr1, reward):
 def claims(monkeypatch, reward, tdmr1):
     """A small claim `main`."""
     from tdmr1.trainers import config
-    from tdmr1.trainers.reproduce import CLAIMS, Claim
+    from tdmr1.trainers.evaluation.reproduce import CLAIMS, Claim
 
     values = {**config.tomllib.loads(Path("train.toml").read_text()), "rewards": ["./r.py:red"]}
     monkeypatch.setattr(config, "preset_files", lambda: ["small"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from collections.abc import Iterable
 
     from tdmr1.rewards.contract import Weights
-    from tdmr1.rewards.info import RewardDescription
+    from tdmr1.rewards.discovery.info import RewardDescription
 
 app = typer.Typer()
 
@@ -31,9 +31,9 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 @app.command()
 def info(name: Name, as_json: Json = False) -> None:
     """Show what a reward looks for, returns and loads."""
-    from tdmr1.rewards.inspection import describe
-    from tdmr1.rewards.spec import RewardSpec
-    from tdmr1.rewards.stdout import stdout_to_stderr
+    from tdmr1.rewards.checks.inspection import describe
+    from tdmr1.rewards.discovery.spec import RewardSpec
+    from tdmr1.rewards.discovery.stdout import stdout_to_stderr
 
     with stdout_to_stderr():
         found = describe(RewardSpec.parse(name))
@@ -55,9 +55,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Hold a reward to the contract, and measure it; exit status 1 where it fails."""
-    from tdmr1.rewards import inspection
-    from tdmr1.rewards.options import parse_options
-    from tdmr1.rewards.spec import RewardSpec
+    from tdmr1.rewards.checks import inspection
+    from tdmr1.rewards.discovery.options import parse_options
+    from tdmr1.rewards.discovery.spec import RewardSpec
 
     spec = RewardSpec.parse(name)
     findings = inspection.check(spec, parse_options(option or []), load_timeout)
@@ -80,7 +80,7 @@ def new(
     ] = None,
 ) -> None:
     """Write a reward package that installs, and passes its own tests."""
-    from tdmr1.rewards.new import write_package
+    from tdmr1.rewards.authoring.new import write_package
 
     folder = write_package(name, out)
     typer.echo(f"wrote {folder}")

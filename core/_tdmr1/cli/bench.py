@@ -12,12 +12,12 @@ from rich.table import Table
 from tdmr1.cli import bench_rewards
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.errors import UserError
-from tdmr1.trainers.bench import bench as measure
-from tdmr1.trainers.bench import untrained
+from tdmr1.trainers.benchmarks.iteration import bench as measure
+from tdmr1.trainers.benchmarks.iteration import untrained
 from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.memory import PeakMemory
 from tdmr1.trainers.models import new_accelerator
-from tdmr1.trainers.plan import new_plan
+from tdmr1.trainers.planning.plan import new_plan
 
 app = typer.Typer(invoke_without_command=True)
 

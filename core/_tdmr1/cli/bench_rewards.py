@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
+from tdmr1.trainers.benchmarks.hidden_latency import HiddenLatency, measure_hidden_latency
+from tdmr1.trainers.benchmarks.list_command import Listing, measure_listing
+from tdmr1.trainers.benchmarks.place_overhead import PLACES, Overhead, measure_overhead
+from tdmr1.trainers.benchmarks.worker_kills import WorkerKills, measure_worker_kills
 from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.hidden import Hidden, measure_hidden
-from tdmr1.trainers.kills import Kills, measure_kills
-from tdmr1.trainers.listing import Listing, measure_listing
-from tdmr1.trainers.overhead import PLACES, Overhead, measure_overhead
 
 
 class Part(str, Enum):
@@ -72,10 +72,10 @@ def rewards(
             found["overhead"].append(measure_overhead(name, images, side, repeats))
     if Part.HIDDEN in parts:
         display.print("training with a reward that is quick and one that is slow", highlight=False)
-        found["hidden"] = measure_hidden(options, reward_seconds, iterations)
+        found["hidden"] = measure_hidden_latency(options, reward_seconds, iterations)
     if Part.KILLS in parts:
         display.print("training while the worker is killed, and in peace", highlight=False)
-        found["kills"] = measure_kills(options, reward_seconds, seconds, every)
+        found["kills"] = measure_worker_kills(options, reward_seconds, seconds, every)
     if as_json:
         typer.echo(json.dumps(found, default=dataclasses.asdict, indent=2))
     else:
@@ -105,7 +105,7 @@ def _overhead(o: Overhead) -> tuple[str, str]:
     return f"@{o.place} over @here's {o.here:.1f} ms, median and quartiles", figure
 
 
-def _hidden(hidden: Hidden) -> dict[str, str]:
+def _hidden(hidden: HiddenLatency) -> dict[str, str]:
     slow = f"{1000 * hidden.reward:.0f} ms reward @worker"
     return {
         "an iteration with a 0 ms reward @worker": f"{hidden.iteration:.3f} s",
@@ -116,7 +116,7 @@ def _hidden(hidden: Hidden) -> dict[str, str]:
     }
 
 
-def _kills(kills: Kills) -> dict[str, str]:
+def _kills(kills: WorkerKills) -> dict[str, str]:
     return {
         "trained": f"{kills.seconds:.0f} s, {kills.iterations} iterations",
         "the worker was killed": f"{kills.kills} times",

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from tdmr1.cli.train import Rewards
-from tdmr1.rewards.stdout import stdout_to_stderr
-from tdmr1.trainers import jobs
-from tdmr1.trainers.run import RunFolder
-from tdmr1.trainers.table import as_table
+from tdmr1.rewards.discovery.stdout import stdout_to_stderr
+from tdmr1.trainers.evaluation.table import as_table
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.run import RunFolder
 
 
 def evaluate(

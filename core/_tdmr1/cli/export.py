@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tdmr1.trainers.export import Export
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.export.export import Export
+from tdmr1.trainers.loop.run import RunFolder
 
 
 def export(

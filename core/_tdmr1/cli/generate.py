@@ -9,9 +9,9 @@ import typer
 
 from tdmr1.cli.train import Settings
 from tdmr1.errors import UserError
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.run import RunFolder
 
 
 def generate(

@@ -65,10 +65,10 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a reward to runs on other machines."""
-    from tdmr1.rewards.options import parse_options
+    from tdmr1.rewards.discovery.options import parse_options
+    from tdmr1.rewards.discovery.spec import PlaceSpec, RewardSpec
     from tdmr1.rewards.places.opening import open_worker
     from tdmr1.rewards.places.server import RewardServer
-    from tdmr1.rewards.spec import PlaceSpec, RewardSpec
 
     spec, options = RewardSpec.parse(reward, PlaceSpec("worker")), parse_options(option or [])
     # The address first: whether it can be had is known at once, and weights take their time.

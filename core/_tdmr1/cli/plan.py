@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, build_config
-from tdmr1.trainers.plan import LEFT, Plan, fitted, new_plan
+from tdmr1.trainers.planning.plan import LEFT, Plan, fitted, new_plan
 
 GIB = 2**30
 

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from tdmr1.cli.train import continuable
 from tdmr1.errors import UserError
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.reproduce import CLAIMS, Spread, summarize
-from tdmr1.trainers.run import RunFolder
-from tdmr1.trainers.table import WHO
+from tdmr1.trainers.evaluation.reproduce import CLAIMS, Spread, summarize
+from tdmr1.trainers.evaluation.table import WHO
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.run import RunFolder
 
 
 def reproduce(

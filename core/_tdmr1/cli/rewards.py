@@ -8,9 +8,8 @@ import json
 import typer
 
 from tdmr1.cli import authoring, places, scoring
-from tdmr1.rewards.listing import InstalledReward, installed
-from tdmr1.rewards.packages import LIMIT, hidden
-from tdmr1.rewards.places.environment import listed
+from tdmr1.rewards.discovery.installed import InstalledReward, in_environments, installed
+from tdmr1.rewards.discovery.packages import LIMIT, hidden
 
 app = typer.Typer()
 
@@ -28,9 +27,9 @@ def list_rewards(
     ),
 ) -> None:
     """List the installed rewards without importing them."""
-    found = installed(listed())
+    found = installed(in_environments())
     if verify:
-        from tdmr1.rewards.verify import verified
+        from tdmr1.rewards.discovery.verify import verified
 
         found = [verified(reward) for reward in found]
     if names := hidden():

@@ -14,10 +14,10 @@ from tdmr1.cli.share import share
 if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must start fast
     from rich.console import Console
 
-    from tdmr1.rewards.mixing import RewardMix
-    from tdmr1.rewards.offline import Summary
-    from tdmr1.rewards.pairing import Picture
-    from tdmr1.rewards.scorefile import ScoreFile
+    from tdmr1.rewards.mixing.mix import RewardMix
+    from tdmr1.rewards.offline.pairing import Picture
+    from tdmr1.rewards.offline.score import Summary
+    from tdmr1.rewards.offline.scorefile import ScoreFile
 
 
 def score(
@@ -61,11 +61,11 @@ def score(
     """
     from rich.console import Console
 
-    from tdmr1.rewards.cache import open_cache
-    from tdmr1.rewards.offline import open_rewards, summarize
-    from tdmr1.rewards.options import parse_options
-    from tdmr1.rewards.pairing import find_images, pair
-    from tdmr1.rewards.scorefile import ScoreFile
+    from tdmr1.rewards.cache.store import open_cache
+    from tdmr1.rewards.discovery.options import parse_options
+    from tdmr1.rewards.offline.pairing import find_images, pair
+    from tdmr1.rewards.offline.score import open_rewards, summarize
+    from tdmr1.rewards.offline.scorefile import ScoreFile
 
     console = Console(markup=False, highlight=False, soft_wrap=True)
     pictures, unused = pair(find_images(images), prompts)
@@ -105,7 +105,7 @@ def _run(
 
     from tdmr1.errors import UserError
     from tdmr1.rewards.errors import RewardError
-    from tdmr1.rewards.offline import score_pictures
+    from tdmr1.rewards.offline.score import score_pictures
 
     display = Console(stderr=True)
     try:

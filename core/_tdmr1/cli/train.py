@@ -14,10 +14,10 @@ from rich.console import Console
 
 from tdmr1.cli.share import share
 from tdmr1.errors import UserError
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import Config, DistillConfig, TrainConfig, build_config
-from tdmr1.trainers.loop import Interrupted
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.loop import Interrupted
+from tdmr1.trainers.loop.run import RunFolder
 
 Rewards = Annotated[
     list[str] | None,

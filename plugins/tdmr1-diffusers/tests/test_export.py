@@ -14,10 +14,10 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tdmr1.core import cards
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import DistillConfig, TrainConfig
-from tdmr1.trainers.export import Export
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.export.export import Export
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.run import RunFolder
 
 PROMPT = "a red star and two dogs"
 OPTIONS = {"prompt_tokens": 16, "teacher_steps": 2, "teacher_guidance": 2}

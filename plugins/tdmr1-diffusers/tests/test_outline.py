@@ -10,7 +10,7 @@ from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import TrainConfig
 from tdmr1.trainers.models import load_generator, outline
-from tdmr1.trainers.plan import new_plan
+from tdmr1.trainers.planning.plan import new_plan
 from tdmr1_diffusers.parts import outline_network
 from tdmr1_diffusers.sd3 import SD3Generator
 from tdmr1_diffusers.zimage import ZImageGenerator

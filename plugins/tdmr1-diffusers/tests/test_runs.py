@@ -8,9 +8,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tdmr1.core.tdmr1 import TDMR1
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import DistillConfig, TrainConfig
-from tdmr1.trainers.run import RunFolder
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.run import RunFolder
 
 REWARD = """
 def red(samples):

@@ -8,8 +8,8 @@ from peft import LoraConfig, get_peft_model
 from PIL import Image
 
 from tdmr1.core.roles import Roles
-from tdmr1.trainers import jobs
 from tdmr1.trainers.config import TrainConfig
+from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.models import load_generator
 
 PROMPT = "a red star"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards import Sample
-from tdmr1.rewards.discovery import load
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.places.here import Here
-from tdmr1.rewards.spec import RewardSpec
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.reward import GenEval
 from tdmr1_reward_geneval.task import MetadataInvalid

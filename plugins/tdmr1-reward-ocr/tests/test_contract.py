@@ -1,8 +1,8 @@
 import pytest
 
-from tdmr1.rewards.discovery import load
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid
-from tdmr1.rewards.spec import RewardSpec
 from tdmr1.rewards.testing import RewardContract
 
 

@@ -4,10 +4,11 @@ import sys
 import numpy as np
 import pytest
 
-from tdmr1.rewards import Sample, discovery
+from tdmr1.rewards import Sample
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardFailed
 from tdmr1.rewards.places.here import Here
-from tdmr1.rewards.spec import RewardSpec
 from tdmr1_reward_ocr.engine import EngineError
 from tdmr1_reward_ocr.reward import Ocr
 
@@ -68,7 +69,7 @@ def test_no_samples():
 
 
 def test_is_installed_under_its_name():
-    reward = discovery.load(RewardSpec.parse("ocr"))
+    reward = load(RewardSpec.parse("ocr"))
     assert isinstance(reward, Ocr)
 
 

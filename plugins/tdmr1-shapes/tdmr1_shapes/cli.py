@@ -47,7 +47,7 @@ def evaluate(
     from rich.console import Console
 
     from tdmr1.trainers.config import DistillConfig
-    from tdmr1.trainers.table import as_table
+    from tdmr1.trainers.evaluation.table import as_table
     from tdmr1_shapes.evaluation import evaluate
 
     config = DistillConfig(

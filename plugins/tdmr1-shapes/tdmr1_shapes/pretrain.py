@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from tdmr1.core import flow
-from tdmr1.core.ema import Ema
 from tdmr1.core.files import write_torch
 from tdmr1.files import replacing
 from tdmr1_shapes import prompts
+from tdmr1_shapes.ema import Ema
 from tdmr1_shapes.model import Architecture, Teacher
 from tdmr1_shapes.render import render
 from tdmr1_shapes.scenes import sample_scene

@@ -10,7 +10,7 @@ from tdmr1_shapes.evaluation import evaluate
 from tdmr1_shapes.model import Architecture
 from tdmr1_shapes.pretrain import PretrainOptions, pretrain
 
-REWARD = "tdmr1.trainers.bench:brightness"
+REWARD = "tdmr1.trainers.benchmarks.iteration:brightness"
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardLost
-from tdmr1.rewards.mixing import RewardMix
-from tdmr1.rewards.spec import RewardSpec
+from tdmr1.rewards.mixing.mix import RewardMix
 
 SLOW = """
     import os, time
@@ -131,8 +131,8 @@ import sys
 import numpy as np
 from tdmr1.rewards import Sample
 from tdmr1.rewards.errors import RewardLost
-from tdmr1.rewards.mixing import RewardMix
-from tdmr1.rewards.spec import RewardSpec
+from tdmr1.rewards.mixing.mix import RewardMix
+from tdmr1.rewards.discovery.spec import RewardSpec
 
 mix = RewardMix.open([RewardSpec.parse("./my.py:score@worker")])
 outcomes = mix.score([Sample(np.zeros((1, 1, 3), np.uint8), sys.argv[1])])

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tdmr1.rewards import CONTRACT_VERSION, inspection
-from tdmr1.rewards.errors import EnvironmentFailed, RewardNotFound
-from tdmr1.rewards.mixing import RewardMix
-from tdmr1.rewards.places import install as module
-from tdmr1.rewards.places.environment import (
+from tdmr1.rewards import CONTRACT_VERSION
+from tdmr1.rewards.checks import inspection
+from tdmr1.rewards.discovery.environments import (
     Environment,
     find_environment,
     installed_environments,
 )
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.errors import EnvironmentFailed, RewardNotFound
+from tdmr1.rewards.mixing.mix import RewardMix
+from tdmr1.rewards.places import install as module
 from tdmr1.rewards.places.install import install, remove
-from tdmr1.rewards.spec import RewardSpec
 
 REWARD = """
     import os, sys

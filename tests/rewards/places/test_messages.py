@@ -10,7 +10,7 @@ from tdmr1.rewards import CONTRACT_VERSION, Sample, Score
 from tdmr1.rewards.errors import RewardBroken, RewardError, RewardFailed, RewardRefused
 from tdmr1.rewards.places import messages
 from tdmr1.rewards.places.base import RewardInfo
-from tdmr1.rewards.wire import FrameInvalid, encode, read_frame
+from tdmr1.rewards.places.wire import FrameInvalid, encode, read_frame
 
 INFO = RewardInfo("stub", (0.0, 1.0), version="1.2")
 TWO = [Sample(np.zeros((1, 1, 3), np.uint8), f"prompt {i}") for i in range(2)]

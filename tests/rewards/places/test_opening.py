@@ -1,9 +1,9 @@
 import pytest
 
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardNotFound, RewardSpecInvalid
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.places.opening import open_place, open_worker
-from tdmr1.rewards.spec import RewardSpec
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardLost, RewardRefused
 from tdmr1.rewards.places.messages import CONTENT_TYPE, read_info, read_scores, score_request
 from tdmr1.rewards.places.server import RewardServer
+from tdmr1.rewards.places.wire import encode, pixel_chunks, read_frame
 from tdmr1.rewards.places.worker import Worker
-from tdmr1.rewards.wire import encode, pixel_chunks, read_frame
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from tdmr1.rewards.errors import (
 )
 from tdmr1.rewards.places import worker
 from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.places.wire import encode
 from tdmr1.rewards.places.worker import Worker
-from tdmr1.rewards.wire import encode
 
 ECHO = """
     import os, sys

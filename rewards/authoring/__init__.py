@@ -1,0 +1,1 @@
+"""A new reward package, written from templates."""

@@ -1,0 +1,80 @@
+"""Ask the cache first, and a reward only about what is not known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdmr1.rewards.cache.identity import identify
+from tdmr1.rewards.cache.store import RewardCache
+from tdmr1.rewards.contract import Sample, Score
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.places.base import Place
+
+
+class CachedPlace(Place):
+    """A place that remembers. Scores and abstentions are kept; errors are not.
+
+    Args:
+        place: whose reward is repeatable.
+        identity: of the reward; see `tdmr1.rewards.cache.identity`.
+        cache: several places may share one.
+
+    Attributes:
+        hits: samples so far that were known.
+    """
+
+    def __init__(self, place: Place, identity: str, cache: RewardCache) -> None:
+        self.info = place.info
+        self._place, self._identity, self._cache = place, identity, cache
+        self.hits = 0
+
+    def score(self, samples: Sequence[Sample]) -> list[Score | None]:
+        keys = [sample_key(self._identity, sample) for sample in samples]
+        known = self._cache.read([key for key in keys if key is not None])
+        unknown = [i for i, key in enumerate(keys) if key is None or key not in known]
+        scores = [None if key is None else known.get(key) for key in keys]
+        if unknown:
+            answer = self._place.score([samples[i] for i in unknown])
+            fresh = dict(zip(unknown, answer, strict=True))
+            for i, score in fresh.items():
+                scores[i] = score
+            self._cache.write({k: fresh[i] for i in unknown if (k := keys[i]) is not None})
+        self.hits += len(samples) - len(unknown)
+        return scores
+
+    def close(self) -> None:
+        self._place.close()
+
+
+def cached(place: Place, spec: RewardSpec, cache: RewardCache | None) -> Place:
+    """A place behind a cache, if there is one and its reward is repeatable.
+
+    Args:
+        place: of `spec`.
+        spec: what was opened there.
+        cache: to ask first.
+    """
+    if cache is None or not place.info.repeatable:
+        return place
+    return CachedPlace(place, identify(spec, place.info), cache)
+
+
+def sample_key(identity: str, sample: Sample) -> bytes | None:
+    """SHA-256 over who judges and all that is seen: pixels, shape, prompt and metadata.
+
+    Returns:
+        32 bytes; None where the metadata is not JSON, and so has no canonical form.
+    """
+    seen = [identity, sample.prompt, dict(sample.metadata), list(sample.image.shape)]
+    try:
+        header = json.dumps(seen, sort_keys=True)
+    except (TypeError, ValueError):
+        return None
+    # JSON has no zero byte, so this is the end of the header and of nothing else.
+    digest = hashlib.sha256(header.encode() + b"\0")
+    digest.update(np.ascontiguousarray(sample.image).data)
+    return digest.digest()

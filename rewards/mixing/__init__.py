@@ -1,0 +1,1 @@
+"""Several rewards over the same samples: outcomes, budgets for errors, weights, gates."""

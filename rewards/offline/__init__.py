@@ -1,0 +1,1 @@
+"""Scoring image files that exist already."""

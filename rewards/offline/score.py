@@ -1,0 +1,179 @@
+"""Score image files that exist already."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from tdmr1.rewards.cache.cached import sample_key
+from tdmr1.rewards.cache.identity import identify
+from tdmr1.rewards.cache.store import RewardCache
+from tdmr1.rewards.contract import Sample
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.errors import RewardSpecInvalid
+from tdmr1.rewards.mixing.mix import RewardMix
+from tdmr1.rewards.mixing.scoring import Scorer
+from tdmr1.rewards.offline.pairing import Picture
+from tdmr1.rewards.offline.pictures import ImageUnreadable, read_rgb
+from tdmr1.rewards.offline.scorefile import ScoreFile, ScoreLine
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What one reward says of a group of images.
+
+    Attributes:
+        tag: that they have in common, a metadata key; None: of all images.
+        images: how many.
+        mean: of the scores; None without any.
+        passed: share in [0, 1] of the verdicts that are good; None without any.
+        abstained, errors: how many.
+    """
+
+    tag: str | None
+    images: int
+    mean: float | None
+    passed: float | None
+    abstained: int
+    errors: int
+
+
+def open_rewards(
+    names: Sequence[str],
+    timeout: float,
+    max_error_fraction: float,
+    options: Mapping[str, Any],
+    cache: RewardCache | None,
+) -> tuple[RewardMix, dict[str, str]]:
+    """Load rewards, in the order given.
+
+    Args:
+        names: "NAME[@PLACE]" each.
+        timeout: seconds for one call of one reward, > 0.
+        max_error_fraction: share of samples that may fail, per reward, in [0, 1].
+        options: of the first.
+        cache: for those that are repeatable.
+
+    Returns:
+        The rewards, and the identity of each (`tdmr1.rewards.cache.identity`).
+
+    Raises:
+        RewardError: one is unknown, broken, named twice, or was given a weight.
+    """
+    specs = [RewardSpec.parse(name) for name in names]
+    for spec in specs:
+        if spec.weight != 1:
+            raise RewardSpecInvalid(
+                f"{spec.name!r} has a weight, which only training uses; write {spec.name} alone"
+            )
+    of_first = {specs[0].name: options}
+    mix = RewardMix.open(specs, timeout, max_error_fraction, of_first, cache=cache)
+    identities = {spec.name: identify(spec, mix.scorers[spec.name].place.info) for spec in specs}
+    return mix, identities
+
+
+def score_pictures(
+    pictures: Sequence[Picture],
+    scorers: Mapping[str, Scorer],
+    identities: Mapping[str, str],
+    out: ScoreFile,
+    batch: int,
+    advance: Callable[[int], None],
+) -> int:
+    """Score pictures, and write each batch down as soon as it is scored.
+
+    What `out` knows is left out, if pixels, prompt, metadata and reward are the same; errors are
+    tried again. A picture that cannot be read is an error for each reward.
+
+    Args:
+        pictures: to score.
+        scorers: reward name -> scorer.
+        identities: reward name -> identity; what was scored under another is not believed.
+        out: where to.
+        batch: pictures that are read, and scored, at a time.
+        advance: called with the number of pictures done since the last call.
+
+    Returns:
+        How many scores and abstentions were known already.
+
+    Raises:
+        RewardError: as `Scorer`; what was scored before is written.
+        UserError: `out` cannot be written.
+    """
+    known = 0
+    for start in range(0, len(pictures), batch):
+        part = pictures[start : start + batch]
+        samples = [_read(picture) for picture in part]
+        for name, scorer in scorers.items():
+            lines, sought = [], []
+            for picture, sample in zip(part, samples, strict=True):
+                line = ScoreLine(str(picture.path), picture.prompt, name)
+                if isinstance(sample, ImageUnreadable):
+                    lines.append(dataclasses.replace(line, error=str(sample)))
+                    continue
+                line = dataclasses.replace(line, key=_key(identities[name], sample))
+                before = out.get(line.file, name)
+                if before is not None and before.error is None and before.key == line.key:
+                    known += 1
+                else:
+                    sought.append((line, sample))
+            out.append([*lines, *_score(sought, scorer)])
+        advance(len(part))
+    return known
+
+
+def summarize(pictures: Sequence[Picture], reward: str, out: ScoreFile) -> list[Summary]:
+    """What a reward says of pictures, all of which `out` knows: of all, and of each `tag`."""
+    groups: dict[str | None, list[ScoreLine]] = {None: []}
+    for picture in pictures:
+        line = out.get(str(picture.path), reward)
+        assert line is not None, f"{picture.path} was not scored"
+        groups[None].append(line)
+        if "tag" in picture.metadata:
+            groups.setdefault(str(picture.metadata["tag"]), []).append(line)
+    return [_summary(tag, lines) for tag, lines in groups.items()]
+
+
+def _read(picture: Picture) -> Sample | ImageUnreadable:
+    try:
+        return Sample(read_rgb(picture.path), picture.prompt, picture.metadata)
+    except ImageUnreadable as error:
+        return error
+
+
+def _key(identity: str, sample: Sample) -> str:
+    key = sample_key(identity, sample)
+    assert key is not None, "metadata from a prompt file is JSON"
+    return key.hex()
+
+
+def _score(sought: Sequence[tuple[ScoreLine, Sample]], scorer: Scorer) -> list[ScoreLine]:
+    if not sought:
+        return []
+    outcomes = scorer([sample for _, sample in sought])
+    return [
+        dataclasses.replace(
+            line,
+            value=float(outcomes.values[i]) if outcomes.scored[i] else None,
+            abstained=bool(outcomes.abstained[i]),
+            reason="" if outcomes.errors[i] else outcomes.reasons[i],
+            passed=outcomes.passed[i],
+            error=outcomes.reasons[i] if outcomes.errors[i] else None,
+        )
+        for i, (line, _) in enumerate(sought)
+    ]
+
+
+def _summary(tag: str | None, lines: Sequence[ScoreLine]) -> Summary:
+    values = [line.value for line in lines if line.value is not None]
+    verdicts = [line.passed for line in lines if line.passed is not None]
+    return Summary(
+        tag=tag,
+        images=len(lines),
+        mean=fmean(values) if values else None,
+        passed=fmean(verdicts) if verdicts else None,
+        abstained=sum(line.abstained for line in lines),
+        errors=sum(line.error is not None for line in lines),
+    )

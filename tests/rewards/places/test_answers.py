@@ -1,0 +1,70 @@
+import math
+
+import numpy as np
+import pytest
+
+from tdmr1.rewards import Sample, Score
+from tdmr1.rewards.errors import RewardAnswerInvalid
+from tdmr1.rewards.places.answers import checked, described
+
+
+def batch(n):
+    return [Sample(np.zeros((2, 2, 3), np.uint8), f"prompt {i}") for i in range(n)]
+
+
+def check(answer, n=1, range=(0, 1)):
+    return checked(answer, batch(n), "stub", range)
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, np.float32(1), np.int64(1), np.bool_(True)])
+def test_any_real_number_is_a_score(value):
+    assert check([value]) == [Score(1.0)]
+    (score,) = check([Score(value, "why", passed=np.bool_(True))])
+    assert (score, type(score.value), score.passed) == (Score(1.0, "why", True), float, True)
+
+
+def test_an_array_or_a_tuple_is_an_answer():
+    assert check(np.linspace(0, 1, 3), 3) == [Score(0.0), Score(0.5), Score(1.0)]
+    assert check((0.5, None), 2) == [Score(0.5), None]
+
+
+def test_a_range_may_be_without_limits():
+    assert check([-1e300], range=(-math.inf, math.inf)) == [Score(-1e300)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ([0.1], "returned 1 scores for 2 samples"),
+        ([], "returned 0 scores for 2 samples"),
+        (None, "a NoneType instead of a list"),
+        (np.float64(1.0), "instead of a list"),
+        (np.array(1.0), "instead of a list"),
+        ("ab", "a str instead of a list"),
+        ({0: 0.1, 1: 0.2}, "a dict instead of a list"),
+        ([0.1, "good"], "'good' for sample 1 (\"prompt 1\"); expected a number"),
+        ([0.1, [0.5]], "[0.5] for sample 1"),
+        ([0.1, 0.5j], "0.5j for sample 1"),
+        ([0.1, Score("0.5")], 'for sample 1 ("prompt 1"); expected a number'),
+        ([0.1, Score(0.5, None)], "; expected a text as its reason"),
+        ([0.1, Score(0.5, passed="yes")], "; expected a bool or None as its verdict"),
+        ([0.1, math.nan], 'nan for sample 1 ("prompt 1"); to abstain, return None'),
+        (np.array([0.1, np.nan]), 'nan for sample 1 ("prompt 1")'),
+        ([Score(math.inf), None], 'inf for sample 0 ("prompt 0")'),
+        ([0.1, 10**400], 'too large for sample 1 ("prompt 1")'),
+        (np.array([[0.1], [0.2]]), "[0.1] for sample 0"),
+        (np.array(["0.1", "0.2"]), "'0.1' for sample 0"),
+        ([0.1, 1.5], '1.5 for sample 1 ("prompt 1"), outside [0, 1]'),
+    ],
+)
+def test_an_invalid_answer_says_which_reward_sample_and_value(answer, says):
+    with pytest.raises(RewardAnswerInvalid) as caught:
+        check(answer, n=2)
+    assert "reward 'stub' returned " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_samples_are_described_as_briefly_as_possible():
+    assert described(batch(1)) == described(batch(1), 0) == '"prompt 0"'
+    assert described(batch(3)) == "3 samples"
+    assert described(batch(3), 2) == 'sample 2 ("prompt 2")'

@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from tdmr1.core.roles import Roles
+from tdmr1.trainers.config import TrainConfig
+from tdmr1.trainers.evaluation.evaluate import BATCH, Evaluation, Sampler, few_step, many_step
+from tdmr1.trainers.evaluation.judge import Judge
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def evaluation(generator, reward):
+    def evaluation(*rewards, **options):
+        judge = Judge([reward(name) for name in rewards]) if rewards else None
+        config = TrainConfig(model="tiny", **{"eval_images": 5, **options})
+        return Evaluation(config, generator, generator.prompts("heldout"), judge, CPU)
+
+    return evaluation
+
+
+def colored(prompts, noise):
+    """Latents of white pictures for red prompts, of black ones for the others."""
+    signs = torch.tensor([1.0 if p.metadata["tag"] == "red" else -1.0 for p in prompts])
+    return noise.sign().abs() * 100 * signs.reshape(-1, 1, 1, 1)
+
+
+def test_every_tag_has_as_many_images(evaluation):
+    five = evaluation()
+    assert [five.tags.count(tag) for tag in ("red", "blue")] == [5, 5]
+    assert all(p.metadata["tag"] == tag for p, tag in zip(five.prompts, five.tags, strict=True))
+    assert len({p.text for p in five.prompts}) == 6  # all of the six prompts, some twice
+
+
+def test_a_report_has_verdicts_where_the_reward_gives_them(evaluation, reward):
+    report = evaluation("red", "blue")(Sampler(4, colored))
+    red, blue = report.rewards[reward("red")], report.rewards[reward("blue")]
+    assert report.nfe == 4
+    assert red.by_tag == {"red": 1.0, "blue": 0.0}
+    assert (red.value, red.overall, red.images) == (0.5, 0.5, 10)
+    assert blue.by_tag == {"blue": 0.0}
+    assert (blue.value, blue.images) == (0.0, 5)
+
+
+def test_a_reward_that_scores_nothing_is_left_out(evaluation, reward):
+    report = evaluation("red", "shy")(Sampler(4, colored))
+    assert list(report.rewards) == [reward("red")]
+
+
+def test_noise_depends_on_the_seed_alone(evaluation):
+    assert torch.equal(evaluation().noise, evaluation("red").noise)
+    assert not torch.equal(evaluation().noise, evaluation(eval_seed=1).noise)
+
+
+def test_evaluating_takes_part_in_no_random_stream(evaluation):
+    before = torch.get_rng_state()
+    evaluation("red")(Sampler(4, colored))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_batches_do_not_show(evaluation, monkeypatch, reward):
+    sizes = []
+
+    def sample(prompts, noise):
+        sizes.append(len(prompts))
+        return noise
+
+    report = evaluation("red", eval_images=BATCH // 2 + 1)(Sampler(1, sample))
+    assert sizes == [BATCH, 2]
+    monkeypatch.setattr("tdmr1.trainers.evaluation.evaluate.BATCH", 7)
+    assert evaluation("red", eval_images=BATCH // 2 + 1)(Sampler(1, sample)) == report
+
+
+def test_the_first_of_every_tag(evaluation):
+    assert evaluation().first_per_tag(2) == [0, 1, 5, 6]
+    assert evaluation(eval_images=1).first_per_tag(2) == [0, 1]
+    assert evaluation().images(Sampler(1, colored), [0, 5]).mean((1, 2, 3)).tolist() == [1, 0]
+
+
+def test_samplers_use_as_many_evaluations_as_they_say(generator, monkeypatch):
+    roles = Roles(generator, 2, 4.0)
+    student = roles.add("student", trainable=False)
+    calls = []
+    original = generator.velocity
+    monkeypatch.setattr(
+        generator, "velocity", lambda *given: calls.append(len(given[0])) or original(*given)
+    )
+    prompts = generator.prompts("heldout")[:3]
+    noise = torch.randn(3, *generator.latent_shape)
+    for sampler in (few_step(generator, student, 4), many_step(generator, roles.teacher)):
+        calls.clear()
+        assert sampler.sample(prompts, noise).shape == noise.shape
+        assert calls == [3] * sampler.nfe
+    monkeypatch.setattr(generator, "teacher_guidance", 1.0, raising=False)
+    assert many_step(generator, roles.teacher).nfe == 5

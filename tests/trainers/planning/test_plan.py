@@ -1,0 +1,50 @@
+"""`tdmr1 plan` on the tiny generator."""
+
+import re
+
+import pytest
+
+from tdmr1.errors import UserError
+from tdmr1.trainers.config import DistillConfig, TrainConfig, changed
+from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
+
+
+def config(**method):
+    shape = {"groups": 4, "group_size": 16, "batch": 64, "rank": 2, "steps": 2, "boundaries": 1}
+    return TrainConfig(model="tiny", method={**shape, **method})
+
+
+def test_the_peak_is_of_the_worst_moment(site):
+    plan = new_plan(config())
+    assert plan.peak == max(plan.moments.values()) > plan.fixed + plan.trained
+    assert plan.network == 4 * ((8 + 1) * 16 + (16 + 1) * 3)
+    assert {"rollout", "decoding", "update of the surrogate"} < plan.flops().keys()
+    distill = DistillConfig(model="tiny", method={"rank": 2, "steps": 2, "boundaries": 1})
+    assert "update of the surrogate" not in new_plan(distill).flops()
+
+
+def test_operations_are_those_of_the_network(site):
+    """Of a rollout: K N evaluations of the two layers, and the adapters', on 16 tokens."""
+    layers = 8 * 16 + 16 * 3
+    adapters = 2 * (8 + 16) + 2 * (16 + 3)
+    assert new_plan(config()).flops()["rollout"] == 2 * 64 * 2 * 16 * (layers + adapters)
+
+
+def test_what_fits_is_left_as_it_is(site):
+    assert fitted(config(), 1 << 30)[0] == []
+
+
+def test_a_smaller_card_takes_the_largest_micro_batch_that_fits(site):
+    whole = new_plan(config())
+    memory = int((whole.peak - 1) / (1 - LEFT))
+    settings, plan = fitted(config(), memory)
+    (setting,) = settings
+    size = int(re.fullmatch(r"method\.micro_batch=(\d+)", setting)[1])
+    assert plan.peak <= memory * (1 - LEFT) < whole.peak
+    assert plan == new_plan(changed(config(), settings))
+    assert size == 32 or new_plan(config(micro_batch=2 * size)).peak > memory * (1 - LEFT)
+
+
+def test_too_small_a_card_says_what_takes_the_most(site):
+    with pytest.raises(UserError, match=r"too little: even with method\.micro_batch=1 .*groups"):
+        fitted(config(), 1000)

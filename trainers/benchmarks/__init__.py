@@ -1,0 +1,1 @@
+"""What is measured by running: iterations, rewards, the places where they run."""

@@ -1,0 +1,1 @@
+"""Evaluation: pictures of held-out prompts, judged by rewards, compared and tabulated."""

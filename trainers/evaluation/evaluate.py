@@ -1,0 +1,173 @@
+"""Evaluation: held-out prompts, fixed noise, every tag with the same number of images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tdmr1.core.generator import Generator, Prompt
+from tdmr1.core.roles import Role
+from tdmr1.core.sampler import OdeSampler, guided
+from tdmr1.rewards.mixing.scoring import Outcomes
+from tdmr1.trainers.config import RunOptions
+from tdmr1.trainers.evaluation.judge import Judge
+from tdmr1.trainers.prompts import kind_of
+
+BATCH = 64
+"""Images that are generated and scored at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """Whoever is evaluated.
+
+    Attributes:
+        nfe: network evaluations an image.
+        sample: (N prompts, noise (N, ...)) -> clean latents (N, ...), without gradient.
+    """
+
+    nfe: int
+    sample: Callable[[Sequence[Prompt], Tensor], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardReport:
+    """What one reward says of a generator.
+
+    Attributes:
+        value: mean reward over the images that it scored.
+        by_tag: per tag the share of images that passed, or the mean reward where the reward
+            gives no verdict.
+        overall: mean of `by_tag`, GenEval's way of adding up.
+        images: how many it scored.
+    """
+
+    value: float
+    by_tag: Mapping[str, float]
+    overall: float
+    images: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What the rewards say of a generator.
+
+    Attributes:
+        nfe: network evaluations an image.
+        rewards: reward name -> its report; without those that scored no image.
+    """
+
+    nfe: int
+    rewards: Mapping[str, RewardReport]
+
+
+def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
+    """The student's sampler: `steps` network evaluations."""
+    ode = OdeSampler(steps, generator.shift)
+
+    def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
+        condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
+        return ode.trajectory(lambda x, sigma: role.velocity(x, sigma, condition), noise)[-1]
+
+    return Sampler(steps, sample)
+
+
+def many_step(generator: Generator, teacher: Role) -> Sampler:
+    """The teacher's sampler: its own steps, two network evaluations each with guidance."""
+    steps, guidance = generator.teacher_steps, generator.teacher_guidance
+    ode = OdeSampler(steps, generator.shift)
+
+    def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
+        condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
+        empty = generator.encode([""] * len(prompts)).to(noise.device)
+        return ode.trajectory(guided(teacher, condition, empty, guidance), noise)[-1]
+
+    return Sampler(steps if guidance == 1 else 2 * steps, sample)
+
+
+class Evaluation:
+    """The same prompts and the same noise for whoever is evaluated.
+
+    Args:
+        config: `balance` is the metadata key that tags a prompt, `eval_images` the images a tag
+            (its prompts are repeated until there are as many), `eval_seed` the noise's.
+        generator: decodes.
+        prompts: held-out prompts, at least one.
+        judge: the rewards; None where there are only pictures to make.
+        device: where the generator is.
+    """
+
+    def __init__(
+        self,
+        config: RunOptions,
+        generator: Generator,
+        prompts: Sequence[Prompt],
+        judge: Judge | None,
+        device: torch.device,
+    ) -> None:
+        self._generator, self.judge, self._device = generator, judge, device
+        by_tag: dict[str, list[Prompt]] = {}
+        for prompt in prompts:
+            by_tag.setdefault(kind_of(prompt, config.balance), []).append(prompt)
+        self._per_tag = config.eval_images
+        self.prompts = [p[i % len(p)] for p in by_tag.values() for i in range(self._per_tag)]
+        self.tags = [tag for tag in by_tag for _ in range(self._per_tag)]
+        shape = (len(self.prompts), *generator.latent_shape)
+        # Drawn on the CPU, so that it is the same noise everywhere.
+        self.noise = torch.randn(shape, generator=torch.Generator().manual_seed(config.eval_seed))
+
+    def __call__(self, sampler: Sampler) -> Report:
+        """Generate, score, report.
+
+        Raises:
+            RewardError: as the rewards do.
+        """
+        assert self.judge is not None, "nothing to evaluate with"
+        scored: dict[str, list[Outcomes]] = {}
+        for latents, prompts in self._generate(sampler, range(len(self.prompts))):
+            for name, outcomes in self.judge(self._generator, latents, prompts).outcomes.items():
+                scored.setdefault(name, []).append(outcomes)
+        reports = {name: self._report(batches) for name, batches in scored.items()}
+        return Report(sampler.nfe, {name: r for name, r in reports.items() if r is not None})
+
+    def first_per_tag(self, count: int) -> list[int]:
+        """Indices of the first `count` prompts of every tag, or of all that it has."""
+        return [i for i in range(len(self.prompts)) if i % self._per_tag < count]
+
+    def images(self, sampler: Sampler, indices: Sequence[int]) -> Tensor:
+        """The images of some of the prompts, (len(indices), 3, H, W) in [0, 1]."""
+        batches = self._generate(sampler, indices)
+        return torch.cat([self._generator.decode(latents) for latents, _ in batches])
+
+    def _generate(
+        self, sampler: Sampler, indices: Sequence[int]
+    ) -> Iterator[tuple[Tensor, list[Prompt]]]:
+        """Latents and prompts, BATCH at a time."""
+        for start in range(0, len(indices), BATCH):
+            batch = list(indices[start : start + BATCH])
+            prompts = [self.prompts[i] for i in batch]
+            yield sampler.sample(prompts, self.noise[batch].to(self._device)), prompts
+
+    def _report(self, batches: Sequence[Outcomes]) -> RewardReport | None:
+        values = np.concatenate([outcomes.values for outcomes in batches])
+        scored = np.concatenate([outcomes.scored for outcomes in batches])
+        if not scored.any():
+            return None
+        passed = [verdict for outcomes in batches for verdict in outcomes.passed]
+        merit = np.array([v if p is None else p for v, p in zip(values, passed, strict=True)])
+        tags = np.array(self.tags)
+        by_tag = {
+            tag: float(merit[mine].mean())
+            for tag in dict.fromkeys(self.tags)
+            if (mine := (tags == tag) & scored).any()
+        }
+        return RewardReport(
+            value=float(values[scored].mean()),
+            by_tag=by_tag,
+            overall=float(np.mean(list(by_tag.values()))),
+            images=int(scored.sum()),
+        )

@@ -1,0 +1,164 @@
+"""Between images and rewards: decode, score, and lay the outcomes out for the method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tdmr1.core.advantage import Feedback
+from tdmr1.core.generator import Generator, Prompt
+from tdmr1.rewards.cache.store import open_cache
+from tdmr1.rewards.contract import Sample
+from tdmr1.rewards.discovery.installed import warn_of_unusable
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.mixing.gates import Gate
+from tdmr1.rewards.mixing.mix import RewardMix, check_coverage
+from tdmr1.rewards.mixing.pending import Pending
+from tdmr1.rewards.mixing.scoring import Outcomes
+from tdmr1.trainers.images import to_uint8
+
+DECODED = 64
+"""Latents that are decoded at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """What the rewards say of N samples.
+
+    Attributes:
+        outcomes: reward name -> outcomes, also of rewards that only a gate looks at.
+        closed: gate -> bool (N,), the samples that it holds back.
+        cache_hits: reward name -> share of the samples that its cache knew, in [0, 1].
+        seconds: that scoring took, whoever waited for it.
+    """
+
+    outcomes: Mapping[str, Outcomes]
+    closed: Mapping[str, NDArray[np.bool_]]
+    cache_hits: Mapping[str, float]
+    seconds: float
+
+
+class Judge:
+    """Scores latents with the selected rewards.
+
+    Args:
+        rewards: "NAME[=WEIGHT][@PLACE]" each.
+        timeout: seconds for one call of one reward.
+        max_error_fraction: share of samples that may fail, per reward.
+        options: name of a selected reward, or of a gate's -> its option -> value.
+        gates: "NAME[@PLACE]>NUMBER" each.
+        cache: of scores: "on", "off" or a file.
+
+    Raises:
+        RewardError: there is none, or one is unknown, broken or named twice; an option is not
+            one of a selected reward; a gate is malformed or decides nothing.
+    """
+
+    def __init__(
+        self,
+        rewards: Sequence[str],
+        timeout: float = 60.0,
+        max_error_fraction: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        gates: Sequence[str] = (),
+        cache: str = "off",
+    ) -> None:
+        specs = [RewardSpec.parse(text) for text in rewards]
+        parsed = [Gate.parse(text) for text in gates]
+        names = list(dict.fromkeys(spec.name for spec in [*specs, *(g.reward for g in parsed)]))
+        options = options or {}
+        for name in options.keys() - set(names):
+            raise RewardOptionInvalid(
+                f"`reward_options` has options for {name!r}, which is not selected; "
+                f"selected are: {', '.join(names)}"
+            )
+        warn_of_unusable(names)
+        self._cache = open_cache(cache)
+        self.mix = RewardMix.open(specs, timeout, max_error_fraction, options, parsed, self._cache)
+
+    def close(self) -> None:
+        """End every thread and process of the rewards, and let go of the cache."""
+        self.mix.close()
+        if self._cache is not None:
+            self._cache.close()
+
+    def __call__(
+        self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
+    ) -> Judgement:
+        """Score N latents made for N prompts.
+
+        Raises:
+            RewardError: a reward failed, hung, or answered nonsense.
+        """
+        return self.result(self.submit(generator, latents, prompts))
+
+    def submit(self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]) -> Pending:
+        """Decode N latents made for N prompts, and begin to score them."""
+        images = np.concatenate(
+            [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]
+        )
+        return self.mix.submit(
+            [
+                Sample(image, prompt.text, prompt.metadata)
+                for image, prompt in zip(images, prompts, strict=True)
+            ]
+        )
+
+    def result(self, pending: Pending) -> Judgement:
+        """Wait for what was submitted.
+
+        Raises:
+            RewardError: a reward failed, hung, or answered nonsense.
+        """
+        scored = pending.scored()
+        outcomes = {name: s.outcomes for name, s in scored.items()}
+        return Judgement(
+            outcomes,
+            self.mix.closed(outcomes),
+            {n: s.known / len(s.outcomes) for n, s in scored.items() if s.known is not None},
+            max(s.seconds for s in scored.values()),
+        )
+
+    def try_on(
+        self, generator: Generator, prompts: Sequence[Prompt], device: torch.device
+    ) -> None:
+        """Score an empty picture for each of some prompts, before a run has cost anything.
+
+        Whether a reward abstains depends on the prompt alone, so this shows a mixture about which
+        no reward has an opinion; and a reward that does not work at all.
+
+        Raises:
+            RewardError: as above, or every reward abstains.
+        """
+        empty = torch.zeros(1, *generator.latent_shape, device=device)
+        image = to_uint8(generator.decode(empty))[0]
+        samples = [Sample(image, prompt.text, prompt.metadata) for prompt in prompts]
+        outcomes = self.mix.score(samples)
+        check_coverage({name: outcomes[name] for name in self.mix.weights})
+
+    def feedback(self, judgement: Judgement, device: torch.device) -> list[Feedback]:
+        """The outcomes as the method takes them, on `device`; without rewards of gates alone."""
+        gated = None
+        if judgement.closed:
+            gated = torch.as_tensor(np.any([*judgement.closed.values()], axis=0), device=device)
+        feedback = []
+        for name, weight in self.mix.weights.items():
+            outcomes = judgement.outcomes[name]
+            values = np.nan_to_num(self.mix.merit(name, outcomes))
+            feedback.append(
+                Feedback(
+                    name,
+                    torch.as_tensor(values, dtype=torch.float32, device=device),
+                    torch.as_tensor(outcomes.scored, device=device),
+                    weight,
+                    gated,
+                )
+            )
+        return feedback

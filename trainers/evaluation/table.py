@@ -1,0 +1,60 @@
+"""The table at the end of a run: one row for each generator, one column for each figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from tdmr1.trainers.evaluation.evaluate import Report
+
+WHO = ("teacher", "before", "after")
+"""The rows, in their order: the many-step teacher, the student before and after."""
+
+
+def as_table(reports: Mapping[str, Report]) -> RenderableType:
+    """Reports for the terminal; under them the number of images that each reward scored."""
+    columns = list(dict.fromkeys(key for r in reports.values() for key in figures(r)))
+    table = Table("", *(_head(reward, what) for reward, what in columns), box=None)
+    for who in (who for who in WHO if who in reports):
+        mine = figures(reports[who])
+        cells = [f"{mine[key]:.2f}" if key in mine else "-" for key in columns]
+        table.add_row(f"{who} ({reports[who].nfe} NFE)", *cells)
+    note = f"held-out prompts, the same noise in every row; images: {images(reports)}"
+    return Group(table, note)
+
+
+def as_markdown(reports: Mapping[str, Report]) -> str:
+    """The same for a document."""
+    columns = list(dict.fromkeys(key for r in reports.values() for key in figures(r)))
+    lines = [["", *(" ".join(column) for column in columns)], ["---"] * (len(columns) + 1)]
+    for who in (who for who in WHO if who in reports):
+        mine = figures(reports[who])
+        cells = [f"{mine[key]:.3f}" if key in mine else "-" for key in columns]
+        lines.append([f"{who} ({reports[who].nfe} NFE)", *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def images(reports: Mapping[str, Report]) -> str:
+    """How many images each reward scored."""
+    counts = {name: r.images for report in reports.values() for name, r in report.rewards.items()}
+    return ", ".join(f"{count} for {name}" for name, count in counts.items())
+
+
+def figures(report: Report) -> dict[tuple[str, str], float]:
+    """(reward, tag or "overall" or "reward") -> figure. One tag alone says what "reward" says."""
+    found: dict[tuple[str, str], float] = {}
+    for name, reward in report.rewards.items():
+        if len(reward.by_tag) > 1:
+            found |= {(name, tag): value for tag, value in reward.by_tag.items()}
+            found[name, "overall"] = reward.overall
+        found[name, "reward"] = reward.value
+    return found
+
+
+def _head(reward: str, what: str) -> str:
+    """Narrow: `color_attr` on two lines, and the reward's name where the figure is its sum."""
+    if what in ("overall", "reward"):
+        return f"{reward}\n{what}"
+    return what.replace("_", "\n").replace(" ", "\n")

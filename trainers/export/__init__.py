@@ -1,0 +1,1 @@
+"""What others draw with: weights, scheduler, a model card with its code."""

@@ -1,0 +1,163 @@
+"""From a run to a folder that others draw with: weights, scheduler, model card."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from importlib.metadata import Distribution
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from tdmr1.core.cards import CARD, is_hub_id, licence_of
+from tdmr1.core.generator import Generator
+from tdmr1.core.hub import push
+from tdmr1.core.layouts import TRANSFORMER
+from tdmr1.core.roles import Role, Roles
+from tdmr1.errors import UserError
+from tdmr1.files import new_folder
+from tdmr1.trainers.config import AnyConfig
+from tdmr1.trainers.export.card import Card
+from tdmr1.trainers.export.drawing_code import SCHEDULER
+from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.models import load_generator, package_of
+from tdmr1.trainers.writing import writing
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What is to be exported, and what only its author knows.
+
+    Attributes:
+        run: one that has ended, or of which there is a checkpoint.
+        merge: whole weights, with the LoRA added to those of the base.
+        push: ORG/NAME of the Hub to upload it to.
+        base: ORG/NAME of the base, where the run read it from a folder.
+        licence: of the base, as the Hub names it, where the base's card does not say.
+    """
+
+    run: RunFolder
+    merge: bool = False
+    push: str | None = None
+    base: str | None = None
+    licence: str | None = None
+
+    def write(self, out: Path) -> int:
+        """Write the folder, and upload it if that was asked; the iterations of its student.
+
+        Args:
+            out: where nothing is yet.
+
+        Raises:
+            UserError: there is no such run, nothing of it is saved, or it does not fit its base;
+                `out` exists; what the card needs is not known; or the upload failed.
+        """
+        config = self.run.config()
+        if out.exists():
+            raise UserError(f"{out} exists already; choose another folder with --out")
+        package = package_of(config.model)
+        base, licence = self._base(config, package), self._licence(config, package)
+        saved = _saved(self.run, config)
+        generator = load_generator(config.model, config.generator)
+        roles = Roles.of(generator, config.method)
+        student = roles.add("student", trainable=False)
+        _read(roles, student, saved, self.run)
+        whole = self.merge or config.method.rank is None
+        guidance = config.method.guidance or generator.teacher_guidance
+        card = Card(
+            name=(self.push or self.run.path.absolute().name).rpartition("/")[2],
+            config=config,
+            base=base,
+            published=is_hub_id(base),
+            licence=licence,
+            where=self.push or str(out),
+            whole=whole,
+            call=generator.pipeline_call(),
+            package=package.name if package else None,
+            shift=generator.shift,
+            teacher=(generator.teacher_steps, guidance),
+            size=_size(generator),
+            iterations=saved.iterations,
+            reports=self.run.reports(),
+        )
+        with writing(out), new_folder(out) as beside:
+            roles.save(student, beside / TRANSFORMER if whole else beside, whole=whole)
+            scheduler = FlowMatchEulerDiscreteScheduler(shift=generator.shift)
+            scheduler.save_pretrained(beside / SCHEDULER)
+            (beside / CARD).write_text(card.text(), encoding="utf-8")
+        if self.push is not None:
+            push(out, self.push)
+        return saved.iterations
+
+    def _base(self, config: AnyConfig, package: Distribution | None) -> str:
+        """The base as the card names it."""
+        for option, name in (("--push", self.push), ("--base", self.base)):
+            if name is not None and not is_hub_id(name):
+                raise UserError(f"{option} {name}: a model of the Hub is named ORG/NAME")
+        is_folder = Path(config.model).is_dir() and package is None
+        if self.push is not None and self.base is None and is_folder:
+            raise UserError(
+                f"the run read its base from {config.model}, which is on no other machine; "
+                "say which model of the Hub that is: --base ORG/NAME"
+            )
+        return self.base or config.model
+
+    def _licence(self, config: AnyConfig, package: Distribution | None) -> Mapping[str, str]:
+        if self.licence is not None:
+            return {"license": self.licence}
+        if package is not None:
+            said = "".join(package.metadata.get_all("License-Expression", []))
+            found = {"license": said.lower()} if said else {}
+        else:
+            found = licence_of(config.model, self.base)
+            found = found or (licence_of(self.base) if self.base else {})
+        if self.push is not None and not found:
+            raise UserError(
+                f"the card of {self.base or config.model} does not say its licence, which that of "
+                "the export must; say it as the Hub names it: --licence apache-2.0, or other"
+            )
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Saved:
+    """A student on disk, after some iterations: parameters of a checkpoint, or the run's end."""
+
+    iterations: int
+    parameters: Mapping[str, Any] | None
+
+
+def _saved(run: RunFolder, config: AnyConfig) -> _Saved:
+    if run.student.is_dir():
+        return _Saved(config.iterations, None)
+    checkpoint = run.last_checkpoint()
+    if checkpoint is None:
+        raise UserError(
+            f"nothing of the run in {run.path} is saved yet; continue it with: "
+            f"tdmr1 {config.kind} --resume {run.path}"
+        )
+    return _Saved(checkpoint["iteration"], checkpoint["method"]["roles"]["student_ema"])
+
+
+def _read(roles: Roles, student: Role, saved: _Saved, run: RunFolder) -> None:
+    if saved.parameters is None:
+        roles.load(student, run.student)
+        return
+    try:
+        student.load_state_dict(saved.parameters)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(
+            f"the checkpoint in {run.path} is of another model than {run.config().model} is now, "
+            f"or of other options than its config.json says ({error})"
+        ) from error
+
+
+def _size(generator: Generator) -> tuple[int, int]:
+    """Pixels of an image, (height, width)."""
+    call = generator.pipeline_call()
+    if call is not None:
+        return int(call.arguments["height"]), int(call.arguments["width"])
+    height, width = generator.decode(torch.zeros(1, *generator.latent_shape)).shape[2:]
+    return height, width

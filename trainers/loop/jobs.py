@@ -1,0 +1,159 @@
+"""What the commands do: train, evaluate, generate."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from tdmr1.core.generator import Generator, Prompt
+from tdmr1.core.roles import Role, Roles
+from tdmr1.errors import UserError
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
+from tdmr1.trainers.evaluation.evaluate import Evaluation, Report, few_step, many_step
+from tdmr1.trainers.evaluation.table import as_table
+from tdmr1.trainers.images import grid, to_uint8, write_png
+from tdmr1.trainers.loop.loop import run_loop
+from tdmr1.trainers.loop.periodic import PeriodicEvaluation
+from tdmr1.trainers.loop.progress import Progress
+from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.loop.setup import new_judge, new_stage, read_split
+from tdmr1.trainers.memory import too_little_explained
+from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.students import find_student
+from tdmr1.trainers.writing import writing
+
+
+def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
+    """TDM or TDM-R1 from configuration to final table; a run that was stopped goes on.
+
+    The run folder is begun when everything has been loaded, so that a mistake leaves none behind.
+
+    Raises:
+        UserError, Interrupted: as `run_loop`; or something cannot be loaded.
+    """
+    with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
+        generator = stage.generator
+        heldout = read_split(config, generator, "heldout")
+        evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
+        student = few_step(generator, stage.student, stage.steps)
+        periodic = PeriodicEvaluation(evaluation, student, config, run)
+        run.start(config)
+        try:
+            run_loop(stage, config, run, Progress(console), periodic)
+        finally:
+            run.close()
+        with writing(run.student):
+            stage.method.roles.save(stage.student, run.student)
+        if stage.judge is not None:
+            teacher = many_step(generator, stage.method.teacher)
+            console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
+            run.report("teacher", evaluation(teacher))
+            console.print(as_table(run.reports()), highlight=False)
+    console.print(str(run.cost()), highlight=False)
+    run.write_provenance()
+
+
+def evaluate(
+    run: RunFolder,
+    rewards: Sequence[str] | None = None,
+    heldout: Path | None = None,
+    images: int | None = None,
+    seed: int | None = None,
+) -> dict[str, Report]:
+    """Teacher, student before and student after a run, on the same prompts and noise.
+
+    Args:
+        run: one that has ended.
+        rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
+            options, and gates go with their run's rewards.
+
+    Raises:
+        UserError: something cannot be loaded, or a reward failed.
+    """
+    config = run.config()
+    changes: dict[str, Any] = {
+        "rewards": rewards,
+        "heldout": heldout and str(heldout),
+        "eval_images": images,
+        "eval_seed": seed,
+    }
+    if rewards is not None:
+        names = {RewardSpec.parse(text).name for text in rewards}
+        changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
+        changes["gates"] = () if isinstance(config, TrainConfig) else None
+    changes = {key: value for key, value in changes.items() if value is not None}
+    config = validated(type(config), {**config.model_dump(), **changes})
+    trained = _trained(run)
+    with contextlib.closing(new_judge(config)) as judge:
+        generator, roles, student = _student(config)
+        prompts = read_split(config, generator, "heldout")
+        device = next(generator.network.parameters()).device
+        evaluation = Evaluation(config, generator, prompts, judge, device)
+        sampler = few_step(generator, student, config.method.steps)
+        reports = {"teacher": evaluation(many_step(generator, roles.teacher))}
+        if isinstance(config, TrainConfig):
+            roles.load(student, *find_student(config, generator))
+        reports["before"] = evaluation(sampler)
+        roles.load(student, trained)
+        reports["after"] = evaluation(sampler)
+    return reports
+
+
+def generate(
+    prompt: str, source: RunFolder | TrainConfig, count: int, seed: int, out: Path
+) -> None:
+    """Write `count` (>= 1) pictures of `prompt` side by side to the PNG `out`.
+
+    Args:
+        prompt: for the generator.
+        source: a run that has ended, whose student draws; or options, of which the student that a
+            run with them would begin with draws.
+        count: pictures.
+        seed: of the noise.
+        out: a PNG file.
+
+    Raises:
+        UserError: something cannot be loaded, or `out` cannot be written.
+    """
+    if isinstance(source, RunFolder):
+        config, trained = source.config(), _trained(source)
+        generator, roles, student = _student(config)
+        roles.load(student, trained)
+    else:
+        config = source
+        generator, roles, student = _student(config)
+        roles.load(student, *find_student(config, generator))
+    shape = (count, *generator.latent_shape)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    noise = noise.to(next(generator.network.parameters()).device)
+    sampler = few_step(generator, student, config.method.steps)
+    images = generator.decode(sampler.sample([Prompt(prompt)] * count, noise))
+    write_png(grid(to_uint8(images), columns=count), out)
+
+
+def _student(config: AnyConfig) -> tuple[Generator, Roles, Role]:
+    """A run's generator with one role, which still equals the teacher."""
+    accelerator = new_accelerator(config.precision, config.seed)
+    generator = prepared(load_generator(config.model, config.generator), accelerator)
+    roles = Roles.of(generator, config.method)
+    return generator, roles, roles.add("student", trainable=False)
+
+
+def _trained(run: RunFolder) -> Path:
+    """The trained student of a run.
+
+    Raises:
+        UserError: the run has not ended.
+    """
+    if not run.student.is_dir():
+        raise UserError(
+            f"the run in {run.path} has not ended; continue it with: "
+            f"tdmr1 {run.config().kind} --resume {run.path}"
+        )
+    return run.student

@@ -1,0 +1,255 @@
+"""The run folder: everything a run leaves behind.
+
+config.json          the resolved options
+environment.json     versions and machine
+metrics.jsonl        one line an iteration
+tensorboard/         the same as events
+images/              grids of the same noise
+checkpoints/         the last few, to continue from
+lora/                the trained student, for diffusers; network/ if its weights are whole
+evaluation.json      the figures of the final table
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from tdmr1.errors import UserError
+from tdmr1.files import replacing
+from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
+from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
+from tdmr1.trainers.evaluation.evaluate import Report, RewardReport
+from tdmr1.trainers.models import absolute, absolute_path, computes_in_bfloat16
+from tdmr1.trainers.writing import writing
+
+CONFIG = "config.json"
+EVALUATION = "evaluation.json"
+PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
+SECONDS = ("seconds/iteration", "seconds/observing")
+"""Metrics that add up to the time of a run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a run has taken, work that was lost left out.
+
+    Attributes:
+        minutes: of iterations, and of pictures and evaluations on the way.
+        gib: most memory, as `trainers.memory.peak_memory` tells it; NaN where it cannot be told.
+    """
+
+    minutes: float
+    gib: float
+
+    def __str__(self) -> str:
+        memory = "" if math.isnan(self.gib) else f" and {self.gib:.1f} GiB of memory at most"
+        return f"training took {self.minutes:.1f} minutes{memory}"
+
+
+class RunFolder:
+    """A folder of its own for every run. Nothing is written before `start`.
+
+    Args:
+        path: where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.images = path / "images"
+        self._metrics = path / "metrics.jsonl"
+        self._writer: SummaryWriter | None = None
+
+    @classmethod
+    def new(cls, path: Path) -> RunFolder:
+        """For a new run.
+
+        Raises:
+            UserError: something is there already.
+        """
+        run = cls(path)
+        if run.started:
+            kind = run.config().kind
+            raise UserError(
+                f"{path} exists already; continue it with: tdmr1 {kind} --resume {path}\n"
+                "or choose another folder with --out"
+            )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path} exists and is not a run; choose another folder with --out")
+        return run
+
+    @property
+    def started(self) -> bool:
+        return (self.path / CONFIG).is_file()
+
+    @property
+    def student(self) -> Path:
+        """The folder of the trained student; there when a run has ended.
+
+        Raises:
+            UserError: there is no run in this folder.
+        """
+        whole = self.config().method.rank is None
+        return self.path / ("network" if whole else "lora")
+
+    def start(self, config: AnyConfig) -> None:
+        """Write down what the run is, unless it is one that goes on.
+
+        Paths become absolute, so that the run can be continued from another folder.
+        """
+        if not self.started:
+            self._write_json("environment.json", environment())
+            values = config.model_dump(mode="json")
+            for key in ("prompts", "heldout"):
+                if values.get(key) is not None:
+                    values[key] = str(Path(values[key]).absolute())
+            if values.get("student") is not None:
+                values["student"] = absolute_path(values["student"])
+            values["model"] = absolute(values["model"])
+            own = values["generator"]
+            own |= {k: absolute(v) for k, v in own.items() if "/" in str(v)}
+            self._write_json(CONFIG, {"kind": config.kind, **values})
+
+    def config(self) -> AnyConfig:
+        """The options that the run was started with.
+
+        Raises:
+            UserError: there is no run in this folder.
+        """
+        values = self._read_json(CONFIG)
+        kind: type[AnyConfig] = (
+            DistillConfig if values.pop("kind", None) == DistillConfig.kind else TrainConfig
+        )
+        return validated(kind, values)
+
+    def log(self, iteration: int, metrics: Mapping[str, float]) -> None:
+        """Append one iteration's metrics to metrics.jsonl and to TensorBoard; NaN as null."""
+        known = {name: None if math.isnan(v) else v for name, v in metrics.items()}
+        with writing(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"iteration": iteration, **known}) + "\n")
+        if self._writer is None:
+            # What was lost with a kill disappears from the curves, too.
+            self._writer = SummaryWriter(str(self.path / "tensorboard"), purge_step=iteration)
+        for name, value in known.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, iteration)
+
+    def cost(self) -> Cost:
+        """Of the iterations in metrics.jsonl.
+
+        Raises:
+            UserError: it is gone, or not as it was written.
+        """
+        try:
+            lines = self._metrics.read_text(encoding="utf-8").splitlines()
+            metrics = [json.loads(line) for line in lines]
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"cannot tell what the run in {self.path} took: metrics.jsonl: {error}\n"
+                "put it back, or move the run away and start it again"
+            ) from error
+        seconds = sum(m.get(name, 0.0) for m in metrics for name in SECONDS)
+        memory = [m["gib/peak"] for m in metrics if m.get("gib/peak") is not None]
+        return Cost(seconds / 60, max(memory, default=math.nan))
+
+    def forget_from(self, iteration: int) -> None:
+        """Drop the metrics of `iteration` and later: they belong to work that was lost."""
+        if self._metrics.exists():
+            lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if _iteration(line) < iteration]
+            with writing(self._metrics), replacing(self._metrics) as beside:
+                beside.write_text("".join(kept), encoding="utf-8")
+
+    def save(self, state: dict[str, Any], iteration: int, keep: int) -> Path:
+        """Write a checkpoint after `iteration` iterations."""
+        if self._writer is not None:
+            self._writer.flush()
+        return write_checkpoint(
+            {"iteration": iteration, **state}, self.checkpoints, iteration, keep
+        )
+
+    def last_checkpoint(self) -> dict[str, Any] | None:
+        """The newest checkpoint, or None before the first.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        found = list_checkpoints(self.checkpoints)
+        return read_tree(found[-1]) if found else None
+
+    def report(self, who: str, report: Report) -> None:
+        """Keep a report in evaluation.json under the name `who`."""
+        kept = self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {}
+        self._write_json(EVALUATION, {**kept, who: dataclasses.asdict(report)})
+
+    def write_provenance(self) -> None:
+        """Write beside the student how it was made: options, versions and figures of this run."""
+        made = {
+            "command": f"tdmr1 {self.config().kind}",
+            "options": self._read_json(CONFIG),
+            "environment": self._read_json("environment.json"),
+            "evaluation": self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {},
+        }
+        self._write_json(f"{self.student.name}/provenance.json", made)
+
+    def reports(self) -> dict[str, Report]:
+        """What evaluation.json holds; nothing before the first report."""
+        if not (self.path / EVALUATION).exists():
+            return {}
+        return {
+            who: Report(r["nfe"], {name: RewardReport(**of) for name, of in r["rewards"].items()})
+            for who, r in self._read_json(EVALUATION).items()
+        }
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.path} is not a run folder: {name}: {error}\n"
+                "name the one that `tdmr1 train` or `tdmr1 distill` printed as its run folder"
+            ) from error
+        return content
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        path = self.path / name
+        with writing(path), replacing(path) as beside:
+            beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for whoever wants to repeat the run."""
+    plugins = [e.dist for group in PLUGINS for e in metadata.entry_points(group=group)]
+    names = [*dict.fromkeys(["tdmr1", *(d.name for d in plugins if d is not None), *PACKAGES])]
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in names},
+        "machine": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "bfloat16": computes_in_bfloat16(),
+    }
+
+
+def _iteration(line: str) -> float:
+    """Of a line of metrics.jsonl; infinity if a kill cut it short."""
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

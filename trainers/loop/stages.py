@@ -1,0 +1,238 @@
+"""The two trainings as the loop sees them: collect a rollout, then update."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from tdmr1.core.advantage import Feedback
+from tdmr1.core.draws import Draws
+from tdmr1.core.generator import Conditions, Generator, Prompt
+from tdmr1.core.roles import Role, Roles
+from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySampler
+from tdmr1.core.surrogate import Metrics
+from tdmr1.core.tdm import TDM
+from tdmr1.core.tdmr1 import TDMR1
+from tdmr1.rewards.mixing.pending import Pending
+from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
+from tdmr1.trainers.evaluation.judge import Judge, Judgement
+from tdmr1.trainers.prompts import PromptStream, kind_of
+
+
+class Stage(abc.ABC):
+    """A training that advances one iteration at a time.
+
+    Args:
+        config: of the run.
+        prompts: to train on, at least one.
+        accelerator: of the run.
+
+    Attributes:
+        method: the algorithm and its roles.
+        steps: K of the student.
+        judge: the rewards; None where there are none to measure with.
+        device: of all tensors.
+    """
+
+    method: TDM
+    judge: Judge | None
+
+    def __init__(
+        self, config: AnyConfig, prompts: Sequence[Prompt], accelerator: Accelerator
+    ) -> None:
+        self.steps = config.method.steps
+        self.device: torch.device = accelerator.device
+        self._prompts = new_stream(config, prompts)
+        self._draws = Draws(config.seed, accelerator.process_index)
+
+    @abc.abstractmethod
+    def collect(self) -> Metrics:
+        """Generate what the next update learns from, and begin to score it; no weights change."""
+
+    @abc.abstractmethod
+    def update(self) -> Metrics:
+        """Learn from what was collected, and from its scores, as soon as they are there.
+
+        Raises:
+            RewardError: a reward failed; some of the weights have changed by then.
+        """
+
+    def scale_student_rate(self, factor: float) -> None:
+        """From now on the student's learning rate is `factor` times that of the options."""
+        self.method.student_learner.scale_rate(factor)
+
+    def close(self) -> None:
+        """End every thread and process of the rewards."""
+        if self.judge is not None:
+            self.judge.close()
+
+    @property
+    def generator(self) -> Generator:
+        return self.method.generator
+
+    @property
+    def student(self) -> Role:
+        """The averaged student: what is evaluated and exported."""
+        return self.method.student_ema
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the following iterations depend on. Its tensors change as training goes on."""
+        return {
+            "model": self.generator.name,
+            "method": self.method.state_dict(),
+            "prompts": self._prompts.state_dict(),
+            "torch": torch.get_rng_state(),
+            "rewards": {} if self.judge is None else self.judge.mix.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.method.load_state_dict(state["method"])
+        self._prompts.load_state_dict(state["prompts"])
+        torch.set_rng_state(state["torch"])
+        if self.judge is not None:
+            self.judge.mix.load_state_dict(state["rewards"])
+
+    def _noise(self, count: int) -> torch.Tensor:
+        shape = (count, *self.generator.latent_shape)
+        return self._draws.noise(torch.empty(shape, device=self.device))
+
+    def _encode(self, prompts: Sequence[Prompt], group: torch.Tensor) -> Conditions:
+        """Of samples whose prompts are those at `group`, int64 (N,)."""
+        condition = self.generator.encode([prompt.text for prompt in prompts])
+        return condition.to(self.device).of(group)
+
+
+class Distillation(Stage):
+    """TDM: prompts, a rollout, an iteration."""
+
+    def __init__(
+        self,
+        config: DistillConfig,
+        generator: Generator,
+        prompts: Sequence[Prompt],
+        judge: Judge | None,
+        accelerator: Accelerator,
+    ) -> None:
+        super().__init__(config, prompts, accelerator)
+        roles = Roles.of(generator, config.method)
+        self.method = TDM(roles, config.method, self._draws, accelerator)
+        self.judge, self._batch = judge, config.method.batch
+        self._sampler = OdeSampler(self.steps, generator.shift)
+        self._rollout: Rollout | None = None
+
+    def collect(self) -> Metrics:
+        drawn = self._prompts.next(self._batch)
+        group = torch.arange(len(drawn), device=self.device)
+        self._rollout = self._sampler.rollout(
+            self.method.student, self._encode(drawn, group), group, self._noise(len(drawn))
+        )
+        return {}
+
+    def update(self) -> Metrics:
+        assert self._rollout is not None, "collect comes first"
+        return self.method.iteration(self._rollout)
+
+
+class Reinforcement(Stage):
+    """TDM-R1: groups of samples, their rewards, an iteration of Algorithm 1."""
+
+    method: TDMR1
+    judge: Judge
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        generator: Generator,
+        prompts: Sequence[Prompt],
+        judge: Judge,
+        accelerator: Accelerator,
+    ) -> None:
+        super().__init__(config, prompts, accelerator)
+        options = config.method
+        roles = Roles.of(generator, options)
+        self.method = TDMR1(roles, options, self._draws, accelerator)
+        self.judge, self._options, self._balance = judge, options, config.balance
+        self._sampler: TrajectorySampler = (
+            OdeSampler(self.steps, generator.shift)
+            if options.rollout == "ode"
+            else SdeSampler(self.steps, generator.shift, self._draws.noise)
+        )
+        self._collected: tuple[Rollout, Pending, list[Prompt]] | None = None
+
+    def start_from(self, path: Path, weight: float = 1.0) -> None:
+        """Student, its average and the fake begin as the distilled one in `path`.
+
+        Args:
+            path: a folder or a file.
+            weight: of a LoRA as an adapter.
+        """
+        method = self.method
+        method.roles.load(method.student, path, weight)
+        for role in (method.student_ema, method.fake):
+            role.copy_from(method.student)
+
+    def collect(self) -> Metrics:
+        started = time.perf_counter()
+        drawn = self._prompts.next(self._options.groups)
+        per_group = self._options.group_size
+        group = torch.arange(len(drawn), device=self.device).repeat_interleave(per_group)
+        condition, noise = self._encode(drawn, group), self._noise(len(group))
+        rollout = self._sampler.rollout(self.method.student, condition, group, noise)
+        samples = [prompt for prompt in drawn for _ in range(per_group)]
+        pending = self.judge.submit(self.generator, rollout.latents, samples)
+        self._collected = rollout, pending, samples
+        return {"seconds/collect": time.perf_counter() - started}
+
+    def wait(self) -> None:
+        """Until what was collected has been scored; `update` does so when it needs the scores."""
+        assert self._collected is not None, "collect comes first"
+        self._collected[1].result()
+
+    def update(self) -> Metrics:
+        assert self._collected is not None, "collect comes first"
+        (rollout, pending, samples), self._collected = self._collected, None
+        metrics: Metrics = {}
+        started = time.perf_counter()
+
+        def feedback() -> list[Feedback]:
+            asked = time.perf_counter()
+            metrics["seconds/tdm"] = asked - started
+            judgement = self.judge.result(pending)
+            metrics.update(_reward_metrics(judgement, samples, self._balance))
+            metrics["seconds/waiting"] = time.perf_counter() - asked
+            return self.judge.feedback(judgement, self.device)
+
+        learnt = self.method.reinforce(rollout, feedback)
+        return {**metrics, **learnt, "seconds/update": time.perf_counter() - started}
+
+
+def new_stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:
+    """The random prompts of a run, from their beginning."""
+    return PromptStream(prompts, config.balance, config.prompt_weights, config.seed)
+
+
+def _reward_metrics(
+    judgement: Judgement, samples: Sequence[Prompt], balance: str | None
+) -> Metrics:
+    """Mean reward in all and per value of the balance key; counts of abstentions and errors;
+    shares of the samples that gates hold back, and of those that a cache knew; seconds."""
+    metrics: Metrics = {f"gated/{gate}": float(c.mean()) for gate, c in judgement.closed.items()}
+    metrics |= {f"cache/{name}": share for name, share in judgement.cache_hits.items()}
+    metrics["seconds/reward"] = judgement.seconds
+    for name, outcomes in judgement.outcomes.items():
+        metrics[f"abstained/{name}"] = float(outcomes.abstained.sum())
+        metrics[f"errors/{name}"] = float(outcomes.errors.sum())
+        if outcomes.scored.any():
+            metrics[f"reward/{name}"] = float(outcomes.values[outcomes.scored].mean())
+        kinds = [kind_of(sample, balance) for sample in samples]
+        for kind in filter(None, dict.fromkeys(kinds)):
+            mine = [i for i, k in enumerate(kinds) if k == kind and outcomes.scored[i]]
+            if mine:
+                metrics[f"reward/{name}/{kind}"] = float(outcomes.values[mine].mean())
+    return metrics
