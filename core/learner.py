@@ -34,18 +34,35 @@ class Learner:
         self._parameters = list(role.parameters().values())
         self._max_grad_norm = max_grad_norm
         self._accelerator = accelerator
+        self._pending: list[Tensor] = []
         self._optimizer = torch.optim.Adam(
             self._parameters, lr=lr, betas=(beta1, 0.999), foreach=True
         )
 
-    def minimize(self, loss: Tensor) -> Tensor:
-        """One step down the gradient of `loss` (); returns the gradient's norm ().
+    def minimize(self, loss: Tensor, of: int = 1) -> Tensor | None:
+        """One step down the mean gradient of `of` losses, with the last of as many calls.
+
+        Each call goes back through its own loss at once, so memory does not grow with their
+        number.
+
+        Args:
+            loss: ().
+            of: at least 1, the same in all calls of a step.
+
+        Returns:
+            The norm of that mean (), before it is scaled down; None before the last call.
 
         Raises:
-            Diverged: the loss or a gradient is not finite; nothing was changed.
+            Diverged: a loss or a gradient is not finite; nothing was changed.
         """
-        self._optimizer.zero_grad()
-        self._accelerator.backward(loss)
+        if not self._pending:
+            self._optimizer.zero_grad()
+        self._accelerator.backward(loss / of)
+        self._pending.append(loss.detach())
+        return self._step() if len(self._pending) == of else None
+
+    def _step(self) -> Tensor:
+        loss, self._pending = torch.stack(self._pending).mean(), []
         if self._accelerator.num_processes > 1:
             for parameter in self._parameters:
                 # A whole network may have weights that this process's samples did not need.
@@ -69,4 +86,5 @@ class Learner:
         return self._optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._pending = []
         self._optimizer.load_state_dict(state)

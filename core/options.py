@@ -16,7 +16,14 @@ class TDMOptions(Options):
 
     steps: int = Field(4, ge=1, description="K, network evaluations of the student")
     boundaries: int = Field(2, ge=1, description="boundaries k trained per iteration")
-    batch: int = Field(64, ge=1, description="samples per update of fake and student")
+    batch: int = Field(64, ge=1, description="samples per boundary for fake and student")
+    parts: int = Field(
+        1, ge=1, description="parts of a rollout that draw boundaries and tau of their own"
+    )
+    accumulate: bool = Field(
+        False,
+        description="a step a network and iteration, of its draws' mean gradient; or one a draw",
+    )
     student_lr: float = Field(1e-4, gt=0)
     fake_lr: float = Field(4e-4, gt=0)
     rank: int | None = Field(
@@ -31,7 +38,13 @@ class TDMOptions(Options):
     )
     fake_regularizer: float = Field(0.02, ge=0, description="weight of |v_fake - v_teacher|^2")
     tau_margin: float = Field(0.02, gt=0, lt=1, description="kept above sigma, in unshifted time")
+    student_group_tau: bool = Field(
+        False, description="of fake and student: one tau for each group, not for the part"
+    )
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the student that is exported")
+    ema_ramp: bool = Field(
+        False, description="that decay rises as (1 + n) / (10 + n), n updates done, up to `ema`"
+    )
     max_grad_norm: float = Field(1.0, gt=0)
     gradient_checkpointing: bool = Field(
         False, description="compute activations twice instead of keeping them"
@@ -46,6 +59,11 @@ class TDMOptions(Options):
             raise ValueError(
                 f"boundaries = {self.boundaries}, but a trajectory of steps = {self.steps} has "
                 f"only {self.steps} to train; lower boundaries or raise steps"
+            )
+        if self.batch % self.parts:
+            raise ValueError(
+                f"batch = {self.batch} cannot be split into parts = {self.parts} of one size; "
+                "choose a multiple of it"
             )
         return self
 
@@ -67,6 +85,9 @@ class TDMR1Options(TDMOptions):
 
     group_size: int = Field(16, ge=2, description="G, samples of one prompt")
     groups: int = Field(6, ge=1, description="prompts per iteration")
+    fake_start: Literal["student", "teacher"] = Field(
+        "student", description="whose copy the fake is at first; the public code: the teacher's"
+    )
     warmup: int = Field(0, ge=0, description="iterations that train fake and surrogate alone")
     rollout: Literal["ode", "sde"] = Field("ode", description="deterministic or stochastic")
     advantage_std: Literal["batch", "group"] = "batch"
@@ -78,7 +99,7 @@ class TDMR1Options(TDMOptions):
     surrogate_targets: str | None = Field(
         None, description="adapt only layers in whose names this regular expression is found"
     )
-    surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration")
+    surrogate_draws: int = Field(2, ge=1, description="(j, tau, noise) per iteration and part")
     beta: float = Field(30.0, gt=0, description="scale of the implicit reward")
     reference: Literal["ema", "frozen"] = Field(
         "frozen", description="EMA of the surrogate (the paper), or the teacher (the public code)"
@@ -99,10 +120,20 @@ class TDMR1Options(TDMOptions):
     clip: float | None = Field(1e-3, gt=0, description="trust region c; none switches it off")
     guard: float | None = Field(0.05, gt=0, description="drift that wakes the runaway guard")
     surrogate_regularizer: float = Field(1e-3, ge=0, description="of |v_surrogate - v_teacher|^2")
+    surrogate_loss: Literal["paper", "public"] = Field(
+        "paper",
+        description="the public code divides the preference by beta, and weighs the regulariser, "
+        "too, with (j + 1) / K",
+    )
     group_noise: bool = Field(True, description="one noise for all samples of a group")
-    group_tau: bool = Field(False, description="one tau for each group, not for the batch")
+    group_tau: bool = Field(
+        False, description="of the surrogate: one tau for each group, not for the part"
+    )
     first_boundary: int = Field(0, ge=0, description="lowest boundary j that the surrogate draws")
-    t_min: float = Field(0.25, ge=0, lt=1, description="lowest tau of surrogate and reward")
+    t_min: float = Field(0.25, ge=0, lt=1, description="lowest tau of the student's reward")
+    surrogate_t_min: float | None = Field(
+        None, ge=0, lt=1, description="lowest tau where the surrogate learns; none: `t_min`"
+    )
 
     rl_cfg: float = Field(2.5, ge=1, description="CFG weight of the surrogate's direction")
     trunc_steps: int = Field(4, ge=0, description="boundaries k below it take the reward term")
@@ -120,6 +151,15 @@ class TDMR1Options(TDMOptions):
         if start is None or iteration < start:
             return self
         return self.model_copy(update=self.late.model_dump(exclude={"start"}, exclude_none=True))
+
+    @model_validator(mode="after")
+    def _parts_are_whole_groups(self) -> TDMR1Options:
+        if self.groups % self.parts:
+            raise ValueError(
+                f"groups = {self.groups} cannot be split into parts = {self.parts} of whole "
+                "groups; choose a multiple of it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _first_boundary_exists(self) -> TDMR1Options:

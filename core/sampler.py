@@ -27,7 +27,7 @@ class Rollout:
         x: boundary samples x_0 (noise) ... x_K (clean), (K + 1, N, *latent_shape).
         sigma: their noise levels, (K + 1,), 1 = sigma_0 > ... > sigma_K = 0.
         condition: of the N samples.
-        group: int64 (N,), which prompt each sample belongs to.
+        group: int64 (N,), which prompt each sample belongs to; ascending from 0.
     """
 
     x: Tensor
@@ -43,6 +43,13 @@ class Rollout:
     def latents(self) -> Tensor:
         """The clean end of the trajectories, (N, *latent_shape)."""
         return self.x[-1]
+
+    def part(self, samples: slice) -> Rollout:
+        """Some of the samples, whole groups, which are counted from 0 again."""
+        group = self.group[samples]
+        return Rollout(
+            self.x[:, samples], self.sigma, self.condition[samples], group - group.min()
+        )
 
 
 class TrajectorySampler(abc.ABC):

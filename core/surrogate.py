@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from typing import TypeAlias
 
 import torch
 from accelerate import Accelerator
@@ -14,19 +13,18 @@ from tdmr1.core.advantage import rank_agreement
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
+from tdmr1.core.metrics import Metrics
 from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout, guided
-
-Metrics: TypeAlias = dict[str, float]
 
 
 class SurrogateReward(abc.ABC):
     """Learns a black-box reward from groups of samples, and says where it rises."""
 
     @abc.abstractmethod
-    def learn(self, rollout: Rollout, advantage: Tensor) -> Metrics:
-        """One step of learning from N samples and their advantages (N,)."""
+    def learn(self, rollout: Rollout, advantage: Tensor, of: int = 1) -> Metrics:
+        """One of the `of` draws of a step, from N samples and their advantages (N,)."""
 
     @abc.abstractmethod
     def direction(
@@ -82,17 +80,20 @@ class DiffusionSurrogate(SurrogateReward):
         )
         return self.averages[-1]
 
-    def learn(self, rollout: Rollout, advantage: Tensor) -> Metrics:
-        """Eq. 7-9 at one boundary j, one tau of the batch or the group, one noise per group.
+    def learn(self, rollout: Rollout, advantage: Tensor, of: int = 1) -> Metrics:
+        """Eq. 7-9 at one boundary j, one tau of all samples or the group, one noise per group.
 
-        With several processes each holds as many samples of every group, in the same order.
+        The step is taken with the last of `of` calls. With several processes each holds as many
+        samples of every group, in the same order.
         """
         options, K = self.options, rollout.steps
         first = options.first_boundary
         j = self._draws.weighted([float(j + 1) if j >= first else 0.0 for j in range(K)])
         x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
         tau = self._draws.tau(
-            sigma_n.clamp_min(options.t_min),
+            sigma_n.clamp_min(
+                options.t_min if options.surrogate_t_min is None else options.surrogate_t_min
+            ),
             self._shift,
             options.tau_margin,
             rollout.group if options.group_tau else None,
@@ -125,9 +126,14 @@ class DiffusionSurrogate(SurrogateReward):
         )
         # The learner averages gradients over processes; those of a group split over them add up.
         preference_sum = preference * self._accelerator.num_processes
-        loss = preference_sum * (j + 1) / K + options.surrogate_regularizer * drift.mean()
-        norm = self.learner.minimize(loss)
-        self._move_averages()
+        regularizer = options.surrogate_regularizer * drift.mean()
+        if options.surrogate_loss == "public":
+            loss = (preference_sum / options.beta + regularizer) * (j + 1) / K
+        else:
+            loss = preference_sum * (j + 1) / K + regularizer
+        norm = self.learner.minimize(loss, of)
+        if norm is not None:
+            self._move_averages()
         return {
             "surrogate/loss": preference.item(),
             "surrogate/agreement": rank_agreement(
@@ -135,7 +141,7 @@ class DiffusionSurrogate(SurrogateReward):
             ).item(),
             "surrogate/drift": drift.mean().item(),
             "surrogate/frozen": frozen.float().mean().item(),
-            "surrogate/grad_norm": norm.item(),
+            **({} if norm is None else {"surrogate/grad_norm": norm.item()}),
         }
 
     def _frozen(

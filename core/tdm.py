@@ -13,10 +13,10 @@ from tdmr1.core import flow, losses
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
+from tdmr1.core.metrics import Metrics, averaged
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
-from tdmr1.core.surrogate import Metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Query:
         k: the boundary.
         x0: the student's clean prediction (B, ...), the only tensor with gradient.
         x_next: x_{k+1} (B, ...) at `sigma_next` (), by Euler.
-        x_tau: x_next bridged to `tau` ().
+        x_tau: x_next bridged to `tau`, () or (B,).
         v_teacher: the teacher's velocity at x_tau.
         condition, unconditional: of the B samples.
         group: int64 (B,).
@@ -55,6 +55,9 @@ class TDM:
     predictions from the fake's towards the teacher's (reverse KL).
 
     Network evaluations per boundary and sample: student 1, teacher 2, fake 2.
+
+    Attributes:
+        student_updates: steps of the student so far.
     """
 
     def __init__(
@@ -75,15 +78,30 @@ class TDM:
             self.student, options.student_lr, 0.0, options.max_grad_norm, accelerator
         )
         self._empty = self.generator.encode([""])
+        self.student_updates = 0
 
     def iteration(self, rollout: Rollout) -> Metrics:
-        """One iteration on a fresh rollout: fake, then student, at some boundaries."""
-        metrics: Metrics = {}
-        for k in self._draws.distinct(self.options.boundaries, rollout.steps):
-            query = self.query(rollout, k)
-            metrics |= self.update_fake(query)
-            metrics |= self.update_student(query)
-        return metrics
+        """One iteration on a fresh rollout: fake, then student, at some boundaries of each part.
+
+        With `accumulate` both step once, with the last draw: until then the student is held
+        against the fake of the iteration before.
+        """
+        draws = [
+            (rollout.part(samples), k)
+            for samples in self.parts(rollout)
+            for k in self._draws.distinct(self.options.boundaries, rollout.steps)
+        ]
+        of = len(draws) if self.options.accumulate else 1
+        return averaged([self._learn(part, k, of) for part, k in draws])
+
+    def parts(self, rollout: Rollout) -> list[slice]:
+        """The samples of each part, as many in each."""
+        size = len(rollout.group) // self.options.parts
+        return [slice(part * size, (part + 1) * size) for part in range(self.options.parts)]
+
+    def _learn(self, part: Rollout, k: int, of: int) -> Metrics:
+        query = self.query(part, k)
+        return self.update_fake(query, of) | self.update_student(query, of)
 
     def query(self, rollout: Rollout, k: int) -> Query:
         """The student at boundary k of some samples, and the teacher at tau >= sigma_{k+1}."""
@@ -93,7 +111,8 @@ class TDM:
         v = self.student.velocity(x, sigma, condition)
         with torch.no_grad():
             x_next = flow.euler(x, v, sigma, sigma_next)
-            tau = self._draws.tau(sigma_next, self.generator.shift, self.options.tau_margin)
+            group = rollout.group[index]
+            tau = self._tau(sigma_next, group)
             x_tau = flow.bridge(x_next, self._draws.noise(x_next), sigma_next, tau)
             v_teacher = self.teacher.velocity(x_tau, tau, condition)
         return Query(
@@ -106,27 +125,46 @@ class TDM:
             v_teacher=v_teacher,
             condition=condition,
             unconditional=self._empty.of(torch.zeros_like(index)),
-            group=rollout.group[index],
+            group=group,
         )
 
     def _subset(self, group: Tensor) -> Tensor:
-        index = self._draws.distinct(self.options.batch, len(group))
+        index = self._draws.distinct(self.options.batch // self.options.parts, len(group))
         return torch.tensor(index, device=group.device)
 
-    def update_fake(self, query: Query) -> Metrics:
-        """target v = (x_tau - x0_hat) / tau; |v_fake - target|^2 + 0.02 |v_fake - v_teacher|^2."""
+    def _tau(self, lowest: Tensor, group: Tensor) -> Tensor:
+        """A level above `lowest` () for fake or student: one for all, (), or a group, (B,)."""
+        options = self.options
+        groups = group if options.student_group_tau else None
+        return self._draws.tau(lowest, self.generator.shift, options.tau_margin, groups)
+
+    def update_fake(self, query: Query, of: int = 1) -> Metrics:
+        """target v = (x_tau - x0_hat) / tau; |v_fake - target|^2 + 0.02 |v_fake - v_teacher|^2.
+
+        The step is taken with the last of `of` calls.
+        """
         v_fake = self.fake.velocity(query.x_tau, query.tau, query.condition)
-        target = (query.x_tau - query.x0.detach()) / query.tau
+        target = (query.x_tau - query.x0.detach()) / flow.expand(query.tau, query.x_tau)
         loss = losses.fake_loss(v_fake, target, query.v_teacher, self.options.fake_regularizer)
-        self._fake_learner.minimize(loss)
+        self._fake_learner.minimize(loss, of)
         return {"fake/loss": loss.item()}
 
-    def update_student(self, query: Query) -> Metrics:
-        """One step of the student; then its average follows."""
+    def update_student(self, query: Query, of: int = 1) -> Metrics:
+        """One step of the student, with the last of `of` calls; then its average follows."""
         loss, metrics = self.student_loss(query)
-        norm = self.student_learner.minimize(loss)
-        self.student_ema.copy_from(self.student, 1 - self.options.ema)
-        return {"student/loss": loss.item(), "student/grad_norm": norm.item(), **metrics}
+        metrics["student/loss"] = loss.item()
+        norm = self.student_learner.minimize(loss, of)
+        if norm is not None:
+            metrics["student/grad_norm"] = norm.item()
+            self._move_average()
+        return metrics
+
+    def _move_average(self) -> None:
+        n, decay = self.student_updates, self.options.ema
+        if self.options.ema_ramp:
+            decay = min((1 + n) / (10 + n), decay)
+        self.student_ema.copy_from(self.student, 1 - decay)
+        self.student_updates += 1
 
     def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
         """|x0_hat - sg(x0_hat + x0_teacher,cfg - x0_fake)|^2 / mean |x0_hat - x0_teacher,cfg|."""
@@ -156,6 +194,7 @@ class TDM:
             "roles": {role.name: role.state_dict() for role in self.all_roles()},
             "optimizers": {x.role.name: x.state_dict() for x in self.learners()},
             "draws": self._draws.state_dict(),
+            "student_updates": self.student_updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -164,3 +203,4 @@ class TDM:
         for learner in self.learners():
             learner.load_state_dict(state["optimizers"][learner.role.name])
         self._draws.load_state_dict(state["draws"])
+        self.student_updates = state["student_updates"]

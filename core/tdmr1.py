@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -17,10 +18,11 @@ from tdmr1.core import flow, losses
 from tdmr1.core.advantage import Feedback, combined_advantage, groups_without_signal
 from tdmr1.core.draws import Draws
 from tdmr1.core.learner import Learner
+from tdmr1.core.metrics import Metrics, averaged
 from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
-from tdmr1.core.surrogate import DiffusionSurrogate, Metrics
+from tdmr1.core.surrogate import DiffusionSurrogate
 from tdmr1.core.tdm import TDM, Query
 
 
@@ -61,15 +63,26 @@ class TDMR1(TDM):
         metrics = self.iteration(rollout)
         advantage, without_signal = self._advantage(feedback(), rollout.group)
         metrics["groups_without_signal"] = without_signal.item()
-        for _ in range(self.options.surrogate_draws):
-            # The first draw's metrics stay: its samples were new to the surrogate.
-            metrics = self.surrogate.learn(rollout, advantage) | metrics
+        metrics |= self._teach(rollout, advantage)
         self.iterations += 1
         return metrics
 
-    def update_student(self, query: Query) -> Metrics:
+    def _teach(self, rollout: Rollout, advantage: Tensor) -> Metrics:
+        """The surrogate's steps; the metrics are those of draws whose samples were new to it."""
+        options, parts = self.options, self.parts(rollout)
+        draws = parts * options.surrogate_draws
+        of = len(draws) if options.accumulate else 1
+        learnt = [
+            self.surrogate.learn(rollout.part(samples), advantage[samples], of)
+            for samples in draws
+        ]
+        return averaged(learnt if options.accumulate else learnt[: len(parts)])
+
+    def update_student(self, query: Query, of: int = 1) -> Metrics:
         """TDM's, once fake and surrogate know what they are asked about."""
-        return super().update_student(query) if self.iterations >= self.options.warmup else {}
+        if self.iterations < self.options.warmup:
+            return {}
+        return super().update_student(query, of)
 
     def _advantage(self, feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
         """A (N,) of this process's samples, from the groups of all processes; and the share of
@@ -109,8 +122,7 @@ class TDMR1(TDM):
         if query.k >= options.trunc_steps:
             return options.cfg_weight * (cfg + kl), metrics
 
-        lowest = query.sigma_next.clamp_min(options.t_min)
-        tau = self._draws.tau(lowest, self.generator.shift, options.tau_margin)
+        tau = self._tau(query.sigma_next.clamp_min(options.t_min), query.group)
         eps = self._draws.noise(query.x_next, query.group if options.group_noise else None)
         x_tau = flow.bridge(query.x_next, eps, query.sigma_next, tau)
         x0_surrogate, to_reward = self.surrogate.direction(
@@ -119,6 +131,22 @@ class TDMR1(TDM):
         reward = losses.direction_loss(query.x0, to_reward, query.x0 - x0_surrogate)
         metrics["student/reward"] = reward.item()
         return options.cfg_weight * cfg + options.reward_weight * reward + kl, metrics
+
+    def start_from(self, path: Path, weight: float = 1.0) -> None:
+        """Student, its average and, unless `fake_start` says otherwise, the fake begin as the
+        distilled student in `path`.
+
+        Args:
+            path: a folder or a file.
+            weight: of a LoRA as an adapter.
+
+        Raises:
+            UserError: as `Roles.load`.
+        """
+        self.roles.load(self.student, path, weight)
+        self.student_ema.copy_from(self.student)
+        if self.options.fake_start == "student":
+            self.fake.copy_from(self.student)
 
     def learners(self) -> list[Learner]:
         return [*super().learners(), self.surrogate.learner]

@@ -44,7 +44,11 @@ class RunOptions(Options):
     prompts: str | None = Field(None, description="prompt file; by default the generator's own")
     heldout: str | None = Field(None, description="prompts of the evaluation; likewise")
     balance: str | None = Field(
-        "tag", description="metadata key whose values are drawn, and evaluated, equally"
+        "tag", description="metadata key whose values are evaluated, and drawn (`draw`), equally"
+    )
+    draw: Literal["balanced", "uniform"] = Field(
+        "balanced",
+        description="in training: the values of `balance` equally often, or the prompts",
     )
     prompt_weights: dict[str, float] = Field({}, description="value of that key -> its weight, 1")
     precision: Literal["auto", "no", "bf16"] = Field(

@@ -35,6 +35,7 @@ class PromptStream:
         balance: the metadata key, e.g. "tag"; None draws every prompt equally.
         weights: value of that key -> its weight, 1 by default; 0 leaves it out.
         seed: of the draws.
+        uniform: draw prompts equally, so that a value weighs as much as it has prompts.
 
     Raises:
         UserError: a weight names a value that no prompt has, or leaves nothing to draw.
@@ -46,6 +47,7 @@ class PromptStream:
         balance: str | None,
         weights: Mapping[str, float],
         seed: int,
+        uniform: bool = False,
     ) -> None:
         self._kinds: dict[str, list[Prompt]] = {}
         for prompt in prompts:
@@ -55,7 +57,8 @@ class PromptStream:
                 f"prompt_weights names {', '.join(sorted(unknown))}, which no prompt has as its "
                 f"{balance!r}; there are: {', '.join(self._kinds)}"
             )
-        shares = np.array([weights.get(kind, 1.0) for kind in self._kinds])
+        sizes = {kind: len(of) if uniform else 1 for kind, of in self._kinds.items()}
+        shares = np.array([weights.get(kind, 1.0) * size for kind, size in sizes.items()])
         if shares.min() < 0 or shares.sum() == 0:
             raise UserError("prompt_weights must be 0 or more, and not all of them 0")
         self._shares = shares / shares.sum()

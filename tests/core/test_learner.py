@@ -1,4 +1,5 @@
 import copy
+import weakref
 
 import pytest
 import torch
@@ -24,6 +25,44 @@ def test_minimize_lowers_the_loss_and_returns_the_norm_before_clipping(student, 
     clipped = torch.cat([p.grad.flatten() for p in student.parameters().values()]).norm()
     assert clipped.item() == pytest.approx(1e-3, rel=1e-3)
     assert loss_of(student) < before
+
+
+def test_several_losses_are_one_step_of_their_mean_gradient(new_roles, accelerator):
+    together, once = (new_roles().add("student", trainable=True) for _ in range(2))
+    learner = Learner(together, 0.1, 0.0, 1.0, accelerator)
+    for _ in range(2):
+        before = copy.deepcopy(together.state_dict())
+        norms = [learner.minimize(loss_of(together, target), 3) for target in (1.0, 2.0)]
+        assert norms == [None, None]
+        torch.testing.assert_close(together.state_dict(), before, rtol=0, atol=0)
+        norms.append(learner.minimize(loss_of(together, 6.0), 3))
+        assert norms[2] > 0
+    learner = Learner(once, 0.1, 0.0, 1.0, accelerator)
+    for _ in range(2):
+        norm = learner.minimize(sum(loss_of(once, target) for target in (1.0, 2.0, 6.0)) / 3)
+    torch.testing.assert_close(norms[2], norm)
+    torch.testing.assert_close(together.state_dict(), once.state_dict())
+
+
+def test_of_several_losses_no_graph_is_kept(student, accelerator):
+    learner = Learner(student, 0.1, 0.0, 1.0, accelerator)
+    graphs = []
+    for _ in range(3):
+        hidden = sum((p - 1).square().sum() for p in student.parameters().values())
+        graphs.append(weakref.ref(hidden))
+        learner.minimize(2 * hidden, 3)
+        del hidden
+        assert graphs[-1]() is None
+
+
+def test_one_of_several_losses_that_is_no_number_raises_and_changes_nothing(student, accelerator):
+    learner = Learner(student, 0.1, 0.0, 1.0, accelerator)
+    before = copy.deepcopy(student.state_dict())
+    learner.minimize(loss_of(student) * float("inf"), 2)
+    with pytest.raises(Diverged, match="student's loss is"):
+        learner.minimize(loss_of(student), 2)
+    torch.testing.assert_close(student.state_dict(), before, rtol=0, atol=0)
+    assert learner.minimize(loss_of(student)).isfinite()
 
 
 def test_a_rate_is_scaled_from_the_first_one(student, accelerator):

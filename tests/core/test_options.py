@@ -26,6 +26,19 @@ def test_the_first_boundary_is_one_of_the_trajectory():
     assert TDMR1Options(steps=2, first_boundary=1).first_boundary == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"batch": 9, "parts": 2}, "batch = 9 cannot be split into parts = 2"),
+        ({"groups": 6, "batch": 8, "parts": 4}, "groups = 6 cannot be split into parts = 4"),
+    ],
+)
+def test_parts_are_of_one_size_and_of_whole_groups(options, error):
+    with pytest.raises(pydantic.ValidationError, match=error):
+        TDMR1Options(**options)
+    assert TDMR1Options(groups=6, batch=8, parts=2).parts == 2
+
+
 def test_what_is_late_holds_from_its_start_and_what_is_none_stays():
     options = TDMR1Options(
         trunc_steps=4, surrogate_draws=2, late={"start": 5, "trunc_steps": 0, "surrogate_ema": 0.9}

@@ -107,7 +107,9 @@ def test_a_step_is_the_loss_of_the_paper(
     new_tdmr1, new_rollout, advantage, perturb, monkeypatch, j
 ):
     """Everything computed again from what the surrogate was asked and the noise it was shown."""
-    algorithm = new_tdmr1(reference="ema", beta=2.0, t_min=0.4, clip=1e-9, guard=None)
+    algorithm = new_tdmr1(
+        reference="ema", beta=2.0, t_min=0.1, surrogate_t_min=0.4, clip=1e-9, guard=None
+    )
     surrogate, options = algorithm.surrogate, algorithm.options
     for seed, role in enumerate([surrogate.surrogate, surrogate.reference, surrogate.anchor]):
         perturb(role, seed)
@@ -119,13 +121,13 @@ def test_a_step_is_the_loss_of_the_paper(
         asked.append((x, tau))
         return velocity(x, tau, condition)
 
-    monkeypatch.setattr(surrogate.learner, "minimize", lambda loss: loss.detach())
+    monkeypatch.setattr(surrogate.learner, "minimize", lambda loss, of: loss.detach())
     monkeypatch.setattr(surrogate.surrogate, "velocity", spied)
     total = surrogate.learn(rollout, advantage)["surrogate/grad_norm"]
     monkeypatch.undo()
     ((x_tau, tau),) = asked
     x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
-    assert tau > max(sigma_n.item(), options.t_min)
+    assert tau > max(sigma_n.item(), options.surrogate_t_min)
     a, b = flow.bridge_scales(sigma_n, tau)
     eps = (x_tau - a * x_n) / b
     torch.testing.assert_close(eps, eps[rollout.group * 4], atol=1e-4, rtol=1e-4)
@@ -142,6 +144,88 @@ def test_a_step_is_the_loss_of_the_paper(
     s = 2.0 / 4 * (advantage * (d - d_reference)).view(2, 4).sum(1)
     expected = F.softplus(s).mean() * (j + 1) / 4 + 1e-3 * (v - v_teacher).square().mean()
     assert total == pytest.approx(expected.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("options", "lowest"), [({}, 0.9), ({"surrogate_t_min": 0.3}, 0.3)])
+def test_the_surrogate_learns_above_a_level_of_its_own(
+    new_tdmr1, new_rollout, advantage, monkeypatch, options, lowest
+):
+    """By default that of the student's reward."""
+    algorithm = new_tdmr1(t_min=0.9, **options)
+    bounds, tau = [], algorithm.surrogate._draws.tau
+    monkeypatch.setattr(
+        algorithm.surrogate._draws, "tau", lambda low, *more: bounds.append(low) or tau(low, *more)
+    )
+    monkeypatch.setattr(algorithm.surrogate._draws, "weighted", lambda weights: 3)
+    algorithm.surrogate.learn(new_rollout(algorithm.student, algorithm.generator), advantage)
+    assert bounds == [pytest.approx(lowest)]
+
+
+def test_the_public_loss_has_no_beta_before_it_and_weighs_its_regularizer(
+    new_tdmr1, new_rollout, advantage, perturb, monkeypatch
+):
+    """Its gradient is (j + 1) / K (mean_i sigmoid(S_i) A_i grad d_i + 1e-3 grad drift), with S_i
+    the sum over i's group of beta / G A (d - d_ref)."""
+    options = {"beta": 10.0, "clip": None, "guard": None, "max_grad_norm": 1e9}
+    algorithm = new_tdmr1(surrogate_loss="public", surrogate_regularizer=1e-3, **options)
+    surrogate, rollout = (
+        algorithm.surrogate,
+        new_rollout(algorithm.student, algorithm.generator),
+    )
+    perturb(surrogate.surrogate)
+    monkeypatch.setattr(surrogate._draws, "weighted", lambda weights: 1)
+    seen, bridge = [], flow.bridge_velocity
+    monkeypatch.setattr(
+        flow, "bridge_velocity", lambda *of: seen.append((*of, bridge(*of))) or seen[-1][-1]
+    )
+    before = {k: p.clone() for k, p in surrogate.surrogate.state_dict().items()}
+    surrogate.learn(rollout, advantage)
+    gradient = {k: p.grad.clone() for k, p in surrogate.surrogate.parameters().items()}
+    surrogate.surrogate.load_state_dict(before)
+
+    ((x_n, eps, sigma_n, tau, target),) = seen
+    x_tau = flow.bridge(x_n, eps, sigma_n, tau)
+    v = surrogate.surrogate.velocity(x_tau, tau, rollout.condition)
+    with torch.no_grad():
+        v_teacher = surrogate.teacher.velocity(x_tau, tau, rollout.condition)
+    d, d_teacher = ((target - u).square().mean((1, 2, 3)) for u in (v, v_teacher))
+    sums = (10.0 / 4 * advantage * (d - d_teacher)).view(2, 4).sum(1).detach()
+    preference = (sums.sigmoid()[rollout.group] * advantage * d).mean()
+    expected = (preference + 1e-3 * (v - v_teacher).square().mean()) * 2 / 4
+    parameters = surrogate.surrogate.parameters()
+    expected = torch.autograd.grad(expected, list(parameters.values()))
+    torch.testing.assert_close(
+        gradient, dict(zip(parameters, expected, strict=True)), rtol=1e-4, atol=1e-8
+    )
+
+
+def test_accumulated_draws_are_one_step_of_their_mean_gradient(
+    new_tdmr1, new_rollout, advantage, changes
+):
+    options = {"parts": 2, "surrogate_draws": 2, "max_grad_norm": 1e9, "reference": "ema"}
+    one, single = new_tdmr1(accumulate=True, **options), new_tdmr1(**options)
+    rollout = new_rollout(one.student, one.generator)
+    metrics = one._teach(rollout, advantage)
+    assert one.surrogate.updates == 1
+    assert metrics["surrogate/loss"] > 0 and metrics["surrogate/grad_norm"] > 0
+
+    gradients = []
+    for samples in single.parts(rollout) * 2:
+        before = {k: p.clone() for k, p in single.surrogate.surrogate.state_dict().items()}
+        single.surrogate.learn(rollout.part(samples), advantage[samples])
+        parameters = single.surrogate.surrogate.parameters()
+        gradients.append([p.grad.clone() for p in parameters.values()])
+        for role in (single.surrogate.surrogate, *single.surrogate.averages):
+            role.load_state_dict(before)
+    mean = [torch.stack(g).mean(0) for g in zip(*gradients, strict=True)]
+    for p, expected in zip(one.surrogate.surrogate.parameters().values(), mean, strict=True):
+        torch.testing.assert_close(p.grad, expected, rtol=1e-4, atol=1e-9)
+
+
+def test_without_accumulation_every_draw_is_a_step(new_tdmr1, new_rollout, advantage):
+    algorithm = new_tdmr1(parts=2, surrogate_draws=3)
+    algorithm._teach(new_rollout(algorithm.student, algorithm.generator), advantage)
+    assert algorithm.surrogate.updates == 6
 
 
 def test_without_a_trust_region_there_is_no_anchor(new_tdmr1):

@@ -94,6 +94,90 @@ def test_the_average_follows_the_student_slowly(new_tdm, new_rollout):
         torch.testing.assert_close(tdm.student_ema.state_dict()[name], expected)
 
 
+def test_a_ramp_lets_the_average_follow_at_first_and_goes_on_where_it_was(new_tdm, new_rollout):
+    """The n-th update, from 0, has the decay min((1 + n) / (10 + n), ema)."""
+    tdm = new_tdm(ema=0.2, ema_ramp=True)
+    rollout = new_rollout(tdm.student, tdm.generator)
+    for n, decay in enumerate((1 / 10, 2 / 11, 0.2, 0.2)):
+        if n == 1:
+            state, tdm = copy.deepcopy(tdm.state_dict()), new_tdm(ema=0.2, ema_ramp=True)
+            tdm.load_state_dict(state)
+        old = copy.deepcopy(tdm.student_ema.state_dict())
+        tdm.update_student(tdm.query(rollout, 1))
+        for name, p in tdm.student.state_dict().items():
+            expected = decay * old[name] + (1 - decay) * p
+            torch.testing.assert_close(tdm.student_ema.state_dict()[name], expected)
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(False, 4), (True, 1)])
+def test_parts_draw_boundaries_and_tau_of_their_own(
+    new_tdm, new_rollout, monkeypatch, accumulate, steps
+):
+    tdm = new_tdm(batch=8, parts=2, boundaries=2, accumulate=accumulate)
+    rollout = new_rollout(tdm.student, tdm.generator)
+    queries, query = [], tdm.query
+    monkeypatch.setattr(tdm, "query", lambda *of: queries.append(query(*of)) or queries[-1])
+    metrics = tdm.iteration(rollout)
+    assert len(queries) == 4 and tdm.student_updates == steps
+    assert len({q.tau.item() for q in queries}) == 4
+    for first, second in (queries[:2], queries[2:]):
+        assert first.k != second.k
+        asked = [q.condition.index.sort().values for q in (first, second)]
+        assert torch.equal(*asked) and len(asked[0]) == 4
+        assert set(first.group.tolist()) == {0}
+    assert {i for q in queries for i in q.condition.index.tolist()} == {0, 1}
+    assert metrics["student/loss"] > 0
+
+
+def test_accumulation_is_one_step_of_the_mean_gradient(new_tdm, new_rollout, perturb):
+    """Also where a part's batch is smaller than the part."""
+    together, single = (
+        new_tdm(accumulate=accumulate, parts=2, max_grad_norm=1e9) for accumulate in (True, False)
+    )
+    for tdm in (together, single):
+        perturb(tdm.student, seed=1), perturb(tdm.fake, seed=2)
+    rollout = new_rollout(together.student, together.generator)
+    metrics = together.iteration(rollout)
+
+    learners = single.learners()
+    start = copy.deepcopy([learner.role.state_dict() for learner in learners])
+    gradients, reported = [], []
+    ks = [single._draws.distinct(2, 4) for _ in range(2)]
+    for samples, boundaries in zip(single.parts(rollout), ks, strict=True):
+        for k in boundaries:
+            query = single.query(rollout.part(samples), k)
+            fake = single.update_fake(query)
+            last = len(gradients) == 3  # the fake has learnt from all of them by then
+            single.fake.load_state_dict(together.fake.state_dict() if last else start[1])
+            reported.append(fake | single.update_student(query))
+            learners[0].role.load_state_dict(start[0])
+            gradients.append(
+                [[p.grad.clone() for p in x.role.parameters().values()] for x in learners]
+            )
+    for i, learner in enumerate(together.learners()):
+        mean = [torch.stack(g).mean(0) for g in zip(*(g[i] for g in gradients), strict=True)]
+        own = [p.grad for p in learner.role.parameters().values()]
+        torch.testing.assert_close(own, mean, rtol=1e-4, atol=1e-8)
+    for name in ("fake/loss", "student/loss"):
+        expected = sum(report[name] for report in reported) / 4
+        assert metrics[name] == pytest.approx(expected, rel=1e-4)
+
+
+def test_groups_may_have_taus_of_their_own(new_tdm, new_rollout):
+    tdm = new_tdm(batch=8, student_group_tau=True, guidance=2.0)
+    query = tdm.query(new_rollout(tdm.student, tdm.generator), 1)
+    taus = [set(query.tau[query.group == group].tolist()) for group in (0, 1)]
+    assert [len(t) for t in taus] == [1, 1] and taus[0] != taus[1]
+    assert (query.tau > query.sigma_next).all()
+    fake = tdm.update_fake(query)["fake/loss"]
+    with torch.no_grad():
+        v = tdm.teacher.velocity(query.x_tau, query.tau, query.condition)
+    target = (query.x_tau - query.x0.detach()) / query.tau.view(-1, 1, 1, 1)
+    # The fake is the teacher as yet.
+    assert fake == pytest.approx((v - target).square().mean().item(), rel=1e-4)
+    assert tdm.update_student(query)["student/loss"] > 0
+
+
 def test_the_fake_learns_the_velocity_of_the_students_samples(new_tdm, new_rollout, perturb):
     tdm = new_tdm(fake_lr=1e-2, fake_regularizer=0.0)
     perturb(tdm.student)

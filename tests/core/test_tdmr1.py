@@ -256,6 +256,62 @@ def test_a_restored_state_continues_bit_identically(new_tdmr1, rewarded):
     torch.testing.assert_close(other.state_dict(), first.state_dict(), rtol=0, atol=0)
 
 
+def test_an_accumulated_iteration_is_one_step_a_network(new_tdmr1, rewarded, changes):
+    options = {"accumulate": True, "parts": 2, "batch": 8, "ema_ramp": True, "warmup": 1}
+    first, other = new_tdmr1(**options), new_tdmr1(**options)
+    with changes(first.all_roles()) as changed:
+        first.reinforce(*rewarded(first))
+    assert changed == {"fake", "surrogate", "anchor"}
+    assert (first.student_updates, first.surrogate.updates) == (0, 1)
+    state, following = copy.deepcopy(first.state_dict()), rewarded(first, seed=1)
+    metrics = first.reinforce(*following)
+    assert (first.student_updates, first.surrogate.updates) == (1, 2)
+    other.reinforce(*rewarded(other, seed=5))
+    other.load_state_dict(state)
+    assert other.reinforce(*following) == metrics
+    torch.testing.assert_close(other.state_dict(), first.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("start", ["student", "teacher"])
+def test_the_fake_begins_as_its_option_says(new_tdmr1, perturb, tmp_path, start):
+    algorithm = new_tdmr1(fake_start=start)
+    perturb(algorithm.student)
+    algorithm.roles.save(algorithm.student, tmp_path)
+    x, tau = torch.randn(2, 4, 4, 4), torch.tensor(0.6)
+    condition = algorithm.generator.encode(["a", "b"])
+    algorithm = new_tdmr1(fake_start=start)
+    algorithm.start_from(tmp_path)
+    with torch.no_grad():
+        teacher, student, average, fake = (
+            role.velocity(x, tau, condition)
+            for role in (
+                algorithm.teacher,
+                algorithm.student,
+                algorithm.student_ema,
+                algorithm.fake,
+            )
+        )
+    assert not torch.allclose(student, teacher)
+    torch.testing.assert_close(average, student)
+    torch.testing.assert_close(fake, {"student": student, "teacher": teacher}[start])
+
+
+def test_the_rewards_taus_are_those_of_the_groups_where_fake_and_student_have_such(
+    new_tdmr1, rewarded, monkeypatch
+):
+    algorithm = new_tdmr1(student_group_tau=True, batch=8, t_min=0.5)
+    query = algorithm.query(rewarded(algorithm)[0], 3)
+    asked, direction = [], algorithm.surrogate.direction
+    monkeypatch.setattr(
+        algorithm.surrogate, "direction", lambda *of: asked.append(of) or direction(*of)
+    )
+    _, metrics = algorithm.student_loss(query)
+    ((_, tau, *_),) = asked
+    assert (tau > 0.5).all() and len(set(tau.tolist())) == 2
+    assert all(len(set(tau[query.group == group].tolist())) == 1 for group in (0, 1))
+    assert metrics["student/reward"] > 0
+
+
 def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
     """Twenty iterations on a tiny network."""
     algorithm = new_tdmr1(

@@ -32,6 +32,13 @@ def test_without_balance_prompts_are_drawn_alike():
     assert drawn(PromptStream(PROMPTS, None, {}, 0))["a"] == pytest.approx(400, abs=80)
 
 
+def test_uniform_draws_take_no_heed_of_tags_but_of_weights():
+    stream = PromptStream(PROMPTS, "tag", {}, 0, uniform=True)
+    assert drawn(stream)["a"] == pytest.approx(400, abs=80)
+    stream = PromptStream(PROMPTS, "tag", {"a": 3}, 0, uniform=True)
+    assert drawn(stream)["a"] == pytest.approx(1000, abs=110)
+
+
 def test_the_state_continues_the_stream():
     stream = PromptStream(PROMPTS, "tag", {}, 0)
     stream.next(5)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tdmr1.core.surrogate import Metrics
+from tdmr1.core.metrics import Metrics
 
 HUES = 36
 """Parts of the colour wheel that are told apart; with 12 it matters where they begin."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from tdmr1.core.surrogate import Metrics
+from tdmr1.core.metrics import Metrics
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.loop.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from tdmr1.core.surrogate import Metrics
+from tdmr1.core.metrics import Metrics
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluation.compare import compare_pictures
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Sampler

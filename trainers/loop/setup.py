@@ -58,7 +58,7 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
         tried = new_stream(config, prompts).next(TRIED)
         judge.try_on(generator, tried, accelerator.device)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
-        stage.start_from(student, weight)
+        stage.method.start_from(student, weight)
         opened.pop_all()
     return stage
 

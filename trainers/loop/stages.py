@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +13,9 @@ from accelerate import Accelerator
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Conditions, Generator, Prompt
+from tdmr1.core.metrics import Metrics
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySampler
-from tdmr1.core.surrogate import Metrics
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.rewards.mixing.pending import Pending
@@ -165,18 +164,6 @@ class Reinforcement(Stage):
         )
         self._collected: tuple[Rollout, Pending, list[Prompt]] | None = None
 
-    def start_from(self, path: Path, weight: float = 1.0) -> None:
-        """Student, its average and the fake begin as the distilled one in `path`.
-
-        Args:
-            path: a folder or a file.
-            weight: of a LoRA as an adapter.
-        """
-        method = self.method
-        method.roles.load(method.student, path, weight)
-        for role in (method.student_ema, method.fake):
-            role.copy_from(method.student)
-
     def collect(self) -> Metrics:
         started = time.perf_counter()
         drawn = self._prompts.next(self._options.groups)
@@ -214,7 +201,9 @@ class Reinforcement(Stage):
 
 def new_stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:
     """The random prompts of a run, from their beginning."""
-    return PromptStream(prompts, config.balance, config.prompt_weights, config.seed)
+    return PromptStream(
+        prompts, config.balance, config.prompt_weights, config.seed, config.draw == "uniform"
+    )
 
 
 def _reward_metrics(

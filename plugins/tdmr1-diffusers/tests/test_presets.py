@@ -9,11 +9,13 @@ from tdmr1_diffusers.options import PipelineOptions
 
 PUBLISHED = [name for name in preset_files() if "-published-" in name]
 TABLE = {
-    "geneval": (1, 0.25, 2.5, 4, 1e-3),
-    "ocr": (10, 0.30, 4.5, 4, 1e-3),
-    "imagereward": (1, 0.40, 3.5, 2, 2e-3),
-    "hpsv2": (10, 0.40, 3.5, 2, 2e-3),
+    "geneval": (1, 0.25, 0.55, 2.5, 4, 1e-3),
+    "ocr": (10, 0.30, 0.30, 4.5, 4, 1e-3),
+    "imagereward": (1, 0.40, 0.55, 3.5, 2, 2e-3),
+    "hpsv2": (10, 0.40, 0.55, 3.5, 2, 2e-3),
 }
+EPOCH = {"geneval": (48, 48), "ocr": (48, 24), "imagereward": (24, 12), "hpsv2": (24, 12)}
+"""Groups, and draws of boundary and tau whose mean gradient is one step of a network."""
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -29,7 +31,22 @@ def test_each_is_valid_and_says_that_nobody_measured_it(name):
 def test_those_of_sd3_are_the_papers_table(task):
     config = build_config(TrainConfig, f"sd3.5-medium-published-{task}-train")
     m = config.method
-    assert (m.beta, m.t_min, m.rl_cfg, m.trunc_steps, m.clip) == TABLE[task]
+    row = (m.beta, m.t_min, m.surrogate_t_min, m.rl_cfg, m.trunc_steps, m.clip)
+    assert row == TABLE[task]
     assert (m.group_size, m.steps, m.boundaries, config.generator["resolution"]) == (24, 4, 2, 512)
     assert PUBLISHED_STUDENTS[config.student].base == config.model
     assert m.student_lr == pytest.approx(m.fake_lr / 4)
+    assert (m.fake_start, m.warmup, m.reference) == ("teacher", 0, "frozen")
+    assert (m.ema, m.ema_ramp, m.anchor_decay, m.anchor_decay_step) == (0.9, True, 0.3, 0.001)
+    assert (m.surrogate_loss, m.surrogate_regularizer) == ("public", 1e-3)
+    assert (config.draw, config.generator["prompt_tokens"]) == ("uniform", 128)
+
+
+@pytest.mark.parametrize("task", EPOCH)
+def test_an_iteration_is_a_published_epoch(task):
+    name = f"sd3.5-medium-published-{task}-train"
+    m = build_config(TrainConfig, name).method
+    groups, draws = EPOCH[task]
+    assert m.accumulate and m.groups == groups and m.batch == groups * m.group_size
+    assert m.parts * m.boundaries == m.parts * m.surrogate_draws == draws
+    assert f"\n# {draws} draws of boundary and tau" in preset_files()[name].read_text()

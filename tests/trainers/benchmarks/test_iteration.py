@@ -65,6 +65,21 @@ def test_an_iteration_is_the_documented_schedule(new_stage):
     }
 
 
+def test_parts_split_the_evaluations_and_add_none(new_stage):
+    options = {"surrogate_draws": 2, "clip": None, "rl_cfg": 1.0, "trunc_steps": 4}
+    stage = new_stage(parts=GROUPS, batch=6, accumulate=True, **options)
+    assert calls_of(stage) == {
+        ("student", GROUPS * SIZE, False): STEPS,
+        ("surrogate", SIZE, True): 2 * GROUPS,
+        ("teacher", SIZE, False): 2 * GROUPS,
+        ("student", 2, True): 2 * GROUPS,
+        ("fake", 2, True): 2 * GROUPS,
+        ("fake", 2, False): 2 * GROUPS,
+        ("teacher", 2, False): 2 * GROUPS * 3,
+        ("surrogate", 2, False): 2 * GROUPS,
+    }
+
+
 def test_what_is_switched_off_is_not_evaluated(new_stage):
     calls = calls_of(
         new_stage(surrogate_draws=1, reference="frozen", clip=None, rl_cfg=1.0, trunc_steps=4)

@@ -103,6 +103,7 @@ def really(config):
     [
         (TrainConfig, {}),
         (TrainConfig, {"gradient_checkpointing": True, "micro_batch": 5}),
+        (TrainConfig, {"parts": 3, "accumulate": True}),
         (TrainConfig, {"rank": None}),
         (DistillConfig, {"micro_batch": 4}),
         (DistillConfig, {"gradient_checkpointing": True}),
@@ -117,3 +118,19 @@ def test_the_most_bytes_are_those_of_real_tensors(kind, memory):
     assert rehearsed.optimizers == optimizers
     assert rehearsed.copy == pytest.approx(roles + optimizers, rel=0.01)
     assert rehearsed.peak == pytest.approx(peak, rel=0.03)
+
+
+def test_memory_does_not_grow_with_the_draws_of_a_step():
+    few, many = (
+        rehearse(
+            TrainConfig(
+                model="small",
+                method={**METHOD, **GROUPS, "accumulate": True, "surrogate_draws": draws},
+            ),
+            SmallGenerator(),
+        )
+        for draws in (1, 8)
+    )
+    learning = "update of the surrogate"
+    assert many.phases[learning].flops == pytest.approx(8 * few.phases[learning].flops, rel=0.01)
+    assert many.peak == pytest.approx(few.peak, rel=1e-3)
