@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
+import numpy as np
+
 from tdmr1_reward_geneval.detector import Box, Detection
 from tdmr1_reward_geneval.task import Clause, Task
 
@@ -29,7 +31,7 @@ DIRECTION = 0.5
 """Share of the distance that has to lie along an axis; up to two relations can hold at once."""
 
 Objects: TypeAlias = dict[str, list[Detection]]
-"""The objects that count, by class, the most confident first."""
+"""The objects that count, by class, the most confident first, of equal ones the later."""
 
 ColorOf: TypeAlias = Callable[[Detection], str]
 """Classifies an object's colour; called only where a clause asks for one."""
@@ -44,12 +46,16 @@ class Verdict:
 
 
 def countable(detections: Iterable[Detection], tag: str) -> Objects:
-    """The detections that count for a prompt of this tag."""
-    threshold = COUNTING_THRESHOLD if tag == "counting" else THRESHOLD
+    """The detections that count for a prompt of this tag.
+
+    As the official evaluator has them: confidences are float32, so that exactly float32(0.3) is
+    not above 0.3; and of equal ones the later detection comes first.
+    """
+    threshold = np.float32(COUNTING_THRESHOLD if tag == "counting" else THRESHOLD)
     objects: Objects = defaultdict(list)
-    for detection in sorted(detections, key=lambda d: d.confidence, reverse=True):
+    for detection in sorted([*detections][::-1], key=_confidence, reverse=True):
         same = objects[detection.label]
-        if detection.confidence > threshold and len(same) < MAX_OBJECTS:
+        if _confidence(detection) > threshold and len(same) < MAX_OBJECTS:
             same.append(detection)
     return objects
 
@@ -138,6 +144,10 @@ def overall(tags: Sequence[str], passed: Sequence[bool]) -> float:
     for tag, correct in zip(tags, passed, strict=True):
         by_tag[tag].append(correct)
     return sum(sum(verdicts) / len(verdicts) for verdicts in by_tag.values()) / len(by_tag)
+
+
+def _confidence(detection: Detection) -> np.float32:
+    return np.float32(detection.confidence)
 
 
 def _failure(

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from tdmr1_reward_geneval.detector import Detection
@@ -74,6 +75,27 @@ def test_an_object_counts_strictly_above_the_threshold_of_its_tag(task, threshol
     assert countable([at, above], task.tag) == {"circle": [above]}
 
 
+@pytest.mark.parametrize(("task", "threshold"), [(ONE_CIRCLE, 0.3), (THREE_CIRCLES, 0.9)])
+def test_confidences_are_compared_in_float32(task, threshold):
+    """As the official evaluator compares its arrays: float32(0.3) is 0.3, and not above it."""
+    at = thing("circle", confidence=float(np.float32(threshold)))
+    above = thing("circle", confidence=float(np.nextafter(np.float32(threshold), np.float32(1))))
+    assert at.confidence != threshold
+    assert countable([at], task.tag).get("circle", []) == []
+    assert countable([above], task.tag) == {"circle": [above]}
+
+
+@pytest.mark.parametrize("difference", [0.0, 1e-12])
+def test_of_equal_confidences_the_later_comes_first(difference):
+    """As in the official evaluator, which turns an ascending order of float32 round."""
+    same = [thing("circle", x, confidence=0.5 - x * difference) for x in range(4)]
+    best, least = thing("circle", 4, confidence=0.6), thing("circle", 5, confidence=0.4)
+    found = countable([*same[:2], best, *same[2:], least], "single_object")
+    assert found == {"circle": [best, *same[::-1], least]}
+    assert judge(RED_CIRCLE, *same, colors=["red", "red", "red", "blue"])[0] is False
+    assert judge(RED_CIRCLE, *same, colors=["blue", "blue", "blue", "red"])[0] is True
+
+
 def test_color():
     circle = thing("circle")
     assert judge(RED_CIRCLE, circle, colors=["red"]) == (True, "as asked", 1)
@@ -101,7 +123,7 @@ def test_color_of_several():
     circles = thing("circle"), thing("circle", 20)
     assert judge(task, *circles, colors=["red", "blue"]) == (
         False,
-        "expected red circle >= 2, found red, blue",
+        "expected red circle >= 2, found blue, red",
         0.75,
     )
 
