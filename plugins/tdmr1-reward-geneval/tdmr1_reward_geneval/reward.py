@@ -38,7 +38,7 @@ class GenEval(Reward):
             MetadataInvalid: the metadata has an `include`, but is not GenEval's, or asks for
                 something that the detector does not know.
         """
-        return [self._score(s) if "include" in s.metadata else None for s in samples]
+        return [None if s.metadata.get("include") is None else self._score(s) for s in samples]
 
     def _score(self, sample: Sample) -> Score:
         detector = self.detector

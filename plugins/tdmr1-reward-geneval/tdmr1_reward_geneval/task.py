@@ -47,7 +47,7 @@ class Task:
 def parse(
     metadata: Mapping[str, Any], prompt: str, labels: Collection[str], colors: Collection[str]
 ) -> Task:
-    """Read `tag`, `include` and `exclude`; other keys are left to others.
+    """Read `tag`, `include` and `exclude`; other keys are left to others. A null is as no key.
 
     Args:
         metadata: {tag, include: [{class, count, color?, position?: [relation, index]}],
@@ -64,7 +64,7 @@ def parse(
         _expect(tag in TAGS, "tag", tag, f"one of {', '.join(TAGS)}")
         clauses: dict[str, tuple[Clause, ...]] = {}
         for group, keys in CLAUSE_KEYS.items():
-            items = metadata.get(group, [])
+            items = [] if metadata.get(group) is None else metadata[group]
             _expect(_is_list(items), group, items, "a list of clauses")
             for index, item in enumerate(items):
                 _expect_keys(item, f"{group}[{index}]", keys)
@@ -72,7 +72,8 @@ def parse(
                 _clause(item, f"{group}[{index}]", index, labels, colors)
                 for index, item in enumerate(items)
             )
-        _expect(bool(clauses["include"]), "include", [], "at least one clause")
+        include = metadata.get("include")
+        _expect(bool(clauses["include"]), "include", include, "at least one clause")
     except MetadataInvalid as error:
         raise MetadataInvalid(f'GenEval metadata of the prompt "{prompt}": {error}') from None
     return Task(str(tag), **clauses)
@@ -106,7 +107,8 @@ def _clause(
 
 def _expect_keys(item: object, where: str, keys: Collection[str]) -> None:
     expected = f"an object with the keys {', '.join(keys)}"
-    _expect(isinstance(item, Mapping) and set(item) <= set(keys), where, item, expected)
+    given = [k for k, v in item.items() if v is not None] if isinstance(item, Mapping) else None
+    _expect(given is not None and set(given) <= set(keys), where, item, expected)
 
 
 def _expect(holds: bool, key: str, value: object, expected: str) -> None:

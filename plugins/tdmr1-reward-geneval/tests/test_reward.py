@@ -38,6 +38,7 @@ def test_abstains_without_include():
     reward = GenEval()
     assert reward.score([Sample(circle(), "a sign", {"tag": "sign", "word": "A"})]) == [None]
     assert reward.score([Sample(circle(), "a sign")]) == [None]
+    assert reward.score([Sample(circle(), "a sign", {"tag": None, "include": None})]) == [None]
     assert reward.score([]) == []
 
 

@@ -19,12 +19,21 @@ def test_everything_is_read():
     )
 
 
+def test_a_null_is_as_no_key():
+    nulls = {"color": None, "position": None}
+    without = read(tag="counting", include=[CIRCLE], exclude=[CIRCLE])
+    both = [{**CIRCLE, **nulls}]
+    assert read(tag="counting", include=both, exclude=both, word=None) == without
+    without = read(tag="counting", include=[CIRCLE])
+    assert read(tag="counting", include=[CIRCLE], exclude=None) == without
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
         ({"include": [CIRCLE]}, "tag is missing; expected one of single_object,"),
         ({"tag": "couting", "include": [CIRCLE]}, "tag is 'couting'; expected one of"),
-        ({"tag": "colors", "include": None}, "include is missing; expected a list of clauses"),
+        ({"tag": "colors", "include": None}, "include is missing; expected at least one clause"),
         ({"tag": "colors", "include": []}, "include is []; expected at least one clause"),
         ({"tag": "colors", "include": "circle"}, "include is 'circle'; expected a list"),
         ({"tag": "colors", "include": ["circle"]}, "include[0] is 'circle'; expected an object"),

@@ -12,15 +12,22 @@ if TYPE_CHECKING:
 SHORT_SIDE = 160
 """In pixels; more takes longer and reads small letters no better."""
 
+LOWEST_CONFIDENCE = 0.5
+"""RapidOCR's own."""
+
 
 @hookimpl
 def register_rewards(register: Register) -> None:
     register("ocr", _ocr)
 
 
-def _ocr(short_side: int = SHORT_SIDE, threads: int = 1) -> Reward:
+def _ocr(
+    short_side: int = SHORT_SIDE,
+    threads: int = 1,
+    lowest_confidence: float = LOWEST_CONFIDENCE,
+) -> Reward:
     # Here, so that the engine loads on use.
     from tdmr1_reward_ocr.engine import RapidOcrEngine
     from tdmr1_reward_ocr.reward import Ocr
 
-    return Ocr(RapidOcrEngine(short_side, threads))
+    return Ocr(RapidOcrEngine(short_side, threads, lowest_confidence))

@@ -13,22 +13,49 @@ import unicodedata
 
 from rapidfuzz.distance import Levenshtein
 
-_QUOTED = re.compile(r'"([^"]*)"')
+_PAIRS = {
+    '"': '"',
+    "“": "”“",
+    "”": "”",
+    "„": "“”",
+    "‟": "”",
+    "«": "»",
+    "»": "«»",
+    "‹": "›",
+    "›": "‹›",
+    "「": "」",
+    "『": "』",
+    "〝": "〞〟",
+}
+"""A mark that opens a quotation -> those that may close it, in whatever language."""
+
+_QUOTED = re.compile(
+    # Marks right after a digit are inches: 5" x 7".
+    r"(?<!\d)(?:" + "|".join(f"{o}[^{c}]*[{c}]" for o, c in _PAIRS.items()) + ")"
+)
+_TYPOGRAPHY = str.maketrans("⁄∕‘’‛“”„‟‐‒–—―−", "//'''" + '""""' + "------")
+"""Slashes, quotation marks and dashes that stand for those of a keyboard."""
 
 
 def quoted(prompt: str) -> str | None:
-    """What stands between the prompt's first pair of double quotes, or None without a pair."""
-    match = _QUOTED.search(prompt)
-    return match.group(1) if match else None
+    """What stands between the prompt's first pair of quotation marks, or None without a pair.
+
+    Single marks are none, as they are apostrophes, too.
+    """
+    match = _QUOTED.search(unicodedata.normalize("NFKC", prompt))
+    return match[0][1:-1] if match else None
 
 
 def normalise(text: str) -> str:
-    """Lower case, no white space, compatibility characters as their plain forms.
+    """Lower case, no white space, compatibility characters and typography as their plain forms.
 
-    The last (Unicode NFKC) goes beyond the published definition, and changes nothing in plain
-    text: engines trained on Chinese read some capitals as full-width ones, "ＡＢ" for "AB".
+    The last two go beyond the published definition, and change nothing in plain text. Engines
+    trained on Chinese read some capitals as full-width ones, "ＡＢ" for "AB" (Unicode NFKC); and
+    what a keyboard types is drawn, and read, in several ways: "1/2" as "½" or "1⁄2", "don't" as
+    "don’t", "9-5" as "9–5".
     """
-    return "".join(unicodedata.normalize("NFKC", text).lower().split())
+    plain = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY)
+    return "".join(plain.lower().split())
 
 
 def legibility(read: str, target: str) -> float:

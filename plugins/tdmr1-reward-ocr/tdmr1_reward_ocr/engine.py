@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tdmr1.rewards import Image
-from tdmr1_reward_ocr import SHORT_SIDE
+from tdmr1_reward_ocr import LOWEST_CONFIDENCE, SHORT_SIDE
 
 LONG_SIDE = 2000
 """Enlarging stops here, in pixels; RapidOCR itself shrinks images that are longer."""
@@ -35,25 +35,34 @@ class RapidOcrEngine:
     """PP-OCR detection and recognition on ONNX Runtime (https://github.com/RapidAI/RapidOCR).
 
     The models travel inside RapidOCR's wheel. Text is expected upright: the classifier that
-    looks for lines turned by 180 degrees is off. Lines below RapidOCR's own confidence of 0.5
-    are not read.
+    looks for lines turned by 180 degrees is off.
 
     Args:
         short_side: smaller images are enlarged until their short side has so many pixels; at
             least 32. The time for detection grows with its square.
         threads: of ONNX Runtime, for one image.
+        lowest_confidence: in [0, 1]; a line counts as not there where the mean confidence of its
+            characters is below it. 0 reads whatever is taken for text.
 
     Raises:
         EngineError: RapidOCR is not installed as it should be.
+        ValueError: `lowest_confidence` is out of range.
     """
 
-    def __init__(self, short_side: int = SHORT_SIDE, threads: int = 1) -> None:
+    def __init__(
+        self,
+        short_side: int = SHORT_SIDE,
+        threads: int = 1,
+        lowest_confidence: float = LOWEST_CONFIDENCE,
+    ) -> None:
+        if not 0 <= lowest_confidence <= 1:
+            raise ValueError(f"lowest_confidence is {lowest_confidence}; expected 0 to 1")
         self.short_side = short_side
         try:
             # Here, so that a missing or broken package is reported like any other failure.
             from rapidocr import RapidOCR
 
-            self._ocr: Any = RapidOCR(params=_params(short_side, threads))
+            self._ocr: Any = RapidOCR(params=_params(short_side, threads, lowest_confidence))
             # RapidOCR loads each model on first use: make it use both, recognition alone first.
             blank = np.zeros((short_side, short_side, 3), np.uint8)
             for use_det in (False, True):
@@ -71,11 +80,12 @@ class RapidOcrEngine:
         return " ".join(lines or ())
 
 
-def _params(short_side: int, threads: int) -> dict[str, Any]:
+def _params(short_side: int, threads: int, lowest_confidence: float) -> dict[str, Any]:
     return {
         # The level of the logger "RapidOCR" alone; without it, every empty image is a warning.
         "Global.log_level": "error",
         "Global.use_cls": False,
+        "Global.text_score": lowest_confidence,
         "Det.limit_type": "min",
         "Det.limit_side_len": short_side,
         # Lines are padded to this shape, and beyond it where they are longer. RapidOCR's own 320

@@ -25,7 +25,7 @@ class Ocr(Reward):
 
     name = "ocr"
     summary = "Can the text that the prompt quotes be read in the image?"
-    needs = ("text in double quotes in the prompt",)
+    needs = ("text in quotation marks in the prompt",)
     engines = ("PP-OCRv6 on ONNX Runtime, by RapidOCR",)
     weights = (
         Weights("PP-OCRv6_det_small", "Apache-2.0", 0, "the wheel of rapidocr"),

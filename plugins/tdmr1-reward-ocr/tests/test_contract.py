@@ -13,5 +13,6 @@ class TestContract(RewardContract):
 def test_options_reach_the_engine():
     assert load(RewardSpec("ocr")).engine.short_side == 160
     assert load(RewardSpec("ocr"), {"short_side": 96}).engine.short_side == 96
-    with pytest.raises(RewardOptionInvalid, match="short_side = 160, threads = 1"):
+    there_are = r"short_side = 160, threads = 1, lowest_confidence = 0\.5"
+    with pytest.raises(RewardOptionInvalid, match=there_are):
         load(RewardSpec("ocr"), {"side": 96})

@@ -21,10 +21,46 @@ def test_the_target_is_between_the_first_pair_of_quotes(prompt, target):
 
 
 @pytest.mark.parametrize(
+    "pair", ["“”", "””", "„“", "„”", "«»", "»«", "»»", "‹›", "「」", "『』", "｢｣", "＂＂", "〝〟"]
+)
+def test_pairs_of_other_keyboards_and_languages_name_it_as_straight_ones_do(pair):
+    opens, closes = pair
+    assert quoted(f"a sign {opens}DON’T{closes} and {opens}NO{closes}") == "DON’T"
+    assert quoted(f"a sign {opens}DON’T") is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target"),
+    [
+        ('a 5" x 7" print', None),
+        ("a 5” x 7” print", None),
+        ('a 5½" x 7¾" print', None),
+        ('a 12" record that says "HITS"', "HITS"),
+        ('a sign that says "ROUTE 66"', "ROUTE 66"),
+        ('a "5" nail', "5"),
+    ],
+)
+def test_marks_after_a_digit_are_inches_unless_they_close(prompt, target):
+    assert quoted(prompt) == target
+
+
+def test_single_quotes_are_apostrophes():
+    assert quoted("the dogs’ ‘OPEN’ sign") is None
+
+
+@pytest.mark.parametrize(
     "text", ["Grand Opening", "grandopening", " GRAND\nopen ing ", "Ｇｒａｎｄ　ＯＰＥＮＩＮＧ"]
 )
 def test_case_space_and_width_do_not_count(text):
     assert normalise(text) == "grandopening"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "typed"),
+    [("½", "1/2"), ("1⁄2", "1/2"), ("1∕2", "1/2"), ("DON’T", "don't"), ("9–5", "9-5")],
+)
+def test_nor_does_typography(drawn, typed):
+    assert normalise(drawn) == normalise(typed) == typed
 
 
 def test_look_alikes_are_not_folded():

@@ -64,6 +64,20 @@ def test_red_on_grey_is_read_and_the_image_is_left_alone(engine):
     assert np.array_equal(image, before)
 
 
+def test_what_is_read_with_less_confidence_than_the_lowest_counts_as_not_there():
+    image = written("ABC")
+    (confidence,) = RapidOcrEngine()._ocr(image).scores
+    assert confidence < 1
+    assert RapidOcrEngine(lowest_confidence=confidence).read(image) == "ABC"
+    assert RapidOcrEngine(lowest_confidence=1.0).read(image) == ""
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_a_confidence_out_of_range_is_refused(value):
+    with pytest.raises(ValueError, match=r"lowest_confidence is .*; expected 0 to 1"):
+        RapidOcrEngine(lowest_confidence=value)
+
+
 def test_a_failed_reading_says_what_to_type_next(engine):
     with pytest.raises(EngineError, match="pip install --force-reinstall rapidocr"):
         engine.read(np.zeros((0, 8, 3), np.uint8))

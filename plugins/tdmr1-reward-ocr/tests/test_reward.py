@@ -48,7 +48,7 @@ def test_an_image_without_text_is_a_zero():
 
 
 @pytest.mark.parametrize(
-    "prompt", ["a photo of a cat", "", 'a sign ""', 'a sign " "', 'a 3" nail']
+    "prompt", ["a photo of a cat", "", 'a sign ""', 'a sign " "', 'a 3" nail', 'a 5" x 7" print']
 )
 def test_abstains_without_quoted_text_and_does_not_read(prompt):
     engine = Reads("a photo of a cat")
