@@ -38,7 +38,7 @@ class Sample:
         image: RGB, uint8 (height, width, 3) in [0, 255]; read-only for the reward.
         prompt: the text that the generator saw.
         metadata: the other keys of the prompt's line in the prompt file, e.g. GenEval's `tag`,
-            `include` and `exclude`; empty when the prompt came without any.
+            `include` and `exclude`, without those that are null; empty when there are none.
     """
 
     image: Image

@@ -1,12 +1,20 @@
-"""Prompt files."""
+"""Prompt files: lines of text, a table of comma-separated values, or JSON."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tdmr1.errors import UserError
+from tdmr1.rewards.strict_json import read_json
+
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+_BYTE_ORDER_MARK = re.compile("^\ufeff+", re.MULTILINE)
 
 
 class PromptLine(NamedTuple):
@@ -14,7 +22,8 @@ class PromptLine(NamedTuple):
 
     Attributes:
         text: what the generator sees.
-        metadata: the other keys of its JSON object; empty in a .txt file.
+        metadata: the other keys of its JSON object, or columns of its row, but for those that are
+            null or empty; JSON's own types.
     """
 
     text: str
@@ -22,31 +31,122 @@ class PromptLine(NamedTuple):
 
 
 def read_prompt_file(path: Path) -> list[PromptLine]:
-    """Read prompts from JSON lines (GenEval's format) or, for `.txt`, one prompt a line.
+    """Read prompts, in UTF-8. What stands on a line after a first `#` is a comment.
 
-    A JSON line is an object with "prompt"; its other keys become the metadata.
+    `.txt`: one prompt a line; one that begins with a # is written with a \\ before it.
+    `.csv`: the first row names the columns, one of them "prompt". Cells are texts; one that begins
+        with [ or { is JSON.
+    Anything else: JSON lines (GenEval's format) or one JSON array, of objects with "prompt", whose
+        other keys become the metadata, or of texts.
 
     Raises:
         UserError: the file is missing, empty, or malformed at some line.
     """
     try:
-        # Not `splitlines`: JSON texts may contain the other characters at which it splits.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"cannot read the prompt file {path}: {error}\nsave it in the encoding UTF-8"
+        ) from error
+    except OSError as error:
         raise UserError(f"cannot read the prompt file {path}: {error}") from error
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not numbered:
+    # Of each line, as files may have been put together.
+    prompts = list(_prompts(_BYTE_ORDER_MARK.sub("", text), path))
+    if not prompts:
         raise UserError(f"the prompt file {path} is empty; it needs one prompt a line")
-    if path.suffix == ".txt":
-        return [PromptLine(line.strip(), {}) for _, line in numbered]
-    return [_parse(line, f"{path}, line {number}") for number, line in numbered]
+    return prompts
 
 
-def _parse(line: str, where: str) -> PromptLine:
+def _prompts(text: str, path: Path) -> Iterator[PromptLine]:
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        yield from _of_table(text, path)
+        return
+    text = _COMMENT.sub("", text)
+    # Not `splitlines`: JSON texts may contain the other characters at which it splits.
+    lines = enumerate(text.split("\n"), start=1)
+    numbered = [(number, line) for number, line in lines if line.strip()]
+    if kind == ".txt":
+        for _, line in numbered:
+            yield PromptLine(re.sub(r"^\\#", "#", line.strip()), {})
+    elif text.lstrip().startswith("["):
+        for number, entry in enumerate(_json(text, str(path)), start=1):
+            yield _prompt(entry, f"{path}, prompt {number}")
+    else:
+        for number, line in numbered:
+            where = f"{path}, line {number}"
+            yield _prompt(_json(line, where), where)
+
+
+def _of_table(text: str, path: Path) -> Iterator[PromptLine]:
+    number, between_rows = 0, True
+
+    def lines() -> Iterator[str]:
+        """The lines but for comments; within a row, in quotes, a # is one."""
+        nonlocal number, between_rows
+        for line in io.StringIO(text):
+            number += 1
+            if not (between_rows and _COMMENT.match(line)):
+                between_rows = False
+                yield line
+
+    columns: list[str] = []
     try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from error
+        for row in csv.reader(lines(), strict=True, skipinitialspace=True):
+            between_rows = True
+            where = f"{path}, line {number}"
+            if not any(cell.strip() for cell in row):
+                continue
+            if not columns:
+                columns = _columns(row, where)
+                continue
+            if len(row) != len(columns):
+                raise UserError(
+                    f"{where}: {len(row)} cells under {len(columns)} columns; "
+                    "a text with a comma in it stands in double quotes"
+                )
+            yield _prompt(_cells(dict(zip(columns, row, strict=True)), where), where)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {number}: not a valid row of a table: {error}") from error
+
+
+def _columns(row: list[str], where: str) -> list[str]:
+    names = [name.strip() for name in row]
+    if names.count("prompt") != 1 or len(set(names)) < len(names):
+        raise UserError(
+            f'{where}: the first row names the columns, each once, and one of them "prompt"; '
+            f"it has: {', '.join(names)}"
+        )
+    return names
+
+
+def _cells(row: dict[str, str], where: str) -> dict[str, Any]:
+    """The cells that hold something, of columns that have a name."""
+    cells: dict[str, Any] = {name: cell for name, cell in row.items() if name and cell.strip()}
+    for name, cell in cells.items():
+        if name != "prompt" and cell.lstrip().startswith(("[", "{")):
+            cells[name] = _json(cell, f"{where}, column {name!r}")
+    return cells
+
+
+def _prompt(entry: object, where: str) -> PromptLine:
+    if isinstance(entry, str):
+        return PromptLine(entry, {})
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
-        raise UserError(f'{where}: expected an object with a text "prompt", got {line[:60]}')
-    return PromptLine(entry.pop("prompt"), entry)
+        shown = json.dumps(entry, ensure_ascii=False)[:60]
+        raise UserError(f'{where}: expected an object with a text "prompt", got {shown}')
+    metadata = {k: v for k, v in entry.items() if k != "prompt" and v is not None}
+    return PromptLine(entry["prompt"], metadata)
+
+
+def _json(text: str, where: str) -> Any:  # noqa: ANN401
+    try:
+        return read_json(text)
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in text else ""
+        at = f"{line}column {error.colno}"
+        raise UserError(f"{where}: not valid JSON: {error.msg} at {at}") from error
+    except ValueError as error:
+        raise UserError(
+            f"{where}: not valid JSON: {error}; leave the key out, or write null"
+        ) from error

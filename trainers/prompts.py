@@ -23,8 +23,9 @@ def read_prompts(path: Path) -> list[Prompt]:
 
 
 def kind_of(prompt: Prompt, key: str | None) -> str:
-    """The value of a prompt's metadata `key`, or "" where there is none."""
-    return "" if key is None else str(prompt.metadata.get(key, ""))
+    """The value of a prompt's metadata `key`, or "" where there is none, or a null."""
+    value = None if key is None else prompt.metadata.get(key)
+    return "" if value is None else str(value)
 
 
 class PromptStream:

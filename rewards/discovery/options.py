@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.strict_json import read_json
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"),
@@ -98,7 +98,7 @@ def parse_options(settings: Sequence[str]) -> dict[str, Any]:
                 f"--option {setting!r}: write it as key=value, e.g. --option short_side=200"
             )
         try:
-            options[name.strip()] = json.loads(text)
+            options[name.strip()] = read_json(text)
         except ValueError:
             options[name.strip()] = text
     return options

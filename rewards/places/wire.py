@@ -24,11 +24,12 @@ import math
 import reprlib
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tdmr1.rewards.contract import Image, Sample, Score
+from tdmr1.rewards.strict_json import read_json
 
 MAGIC = b"TDMR"
 WIRE_VERSION = 1
@@ -109,8 +110,8 @@ def read_frame(data: bytes) -> tuple[Header, memoryview]:
 def parse_header(text: bytes) -> Header:
     """The JSON object in `text`; raises FrameInvalid where there is none."""
     try:
-        header = json.loads(text.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        header = read_json(text.decode())
+    except ValueError as error:
         raise FrameInvalid(f"the header is not JSON: {error}") from None
     if not isinstance(header, dict):
         raise FrameInvalid(f"the header is a JSON {type(header).__name__}, not an object")
@@ -222,7 +223,3 @@ def _score(entry: object, index: int) -> Score:
         return Score(float(value), reason, passed)
     except OverflowError:
         raise FrameInvalid(f"score {index} is too large") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

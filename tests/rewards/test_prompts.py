@@ -40,7 +40,7 @@ def test_an_empty_file_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ('{"prompt": ', "not valid JSON"),
+        ('{"prompt": ', "not valid JSON: Expecting value at column 12"),
         ('{"text": "a cat"}', 'expected an object with a text "prompt"'),
         ('{"prompt": 3}', 'expected an object with a text "prompt"'),
         ("[1]", 'expected an object with a text "prompt"'),
@@ -50,3 +50,134 @@ def test_a_malformed_line_is_named_by_its_number(tmp_path, line, what):
     (tmp_path / "p.jsonl").write_text(f'{{"prompt": "a cat"}}\n\n{line}\n')
     with pytest.raises(UserError, match=rf"p\.jsonl, line 3: {what}"):
         read_prompt_file(tmp_path / "p.jsonl")
+
+
+def write(path, content, encoding="utf-8"):
+    path.write_bytes(content.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "P.JSONL", "p.json", "p"])
+def test_json_may_be_lines_or_one_array_whatever_its_name(tmp_path, name):
+    lines = '{"prompt": "a cat", "tag": "x"}\n{"prompt": "a dog"}\n"a bird"\n'
+    array = f" [{', '.join(lines.splitlines())}]"
+    expected = [
+        PromptLine("a cat", {"tag": "x"}),
+        *(PromptLine(p, {}) for p in ("a dog", "a bird")),
+    ]
+    for content in (lines, array, array.replace(",", ",\n")):
+        assert read_prompt_file(write(tmp_path / name, content)) == expected
+
+
+@pytest.mark.parametrize("name", ["plain.txt", "PLAIN.TXT", "plain.Txt"])
+def test_the_case_of_a_suffix_does_not_count(tmp_path, name):
+    assert read_prompt_file(write(tmp_path / name, "[a cat]\n")) == [PromptLine("[a cat]", {})]
+
+
+CSV = """# made by hand, "as it is
+prompt, tag,include,,word
+a cat,x,"[{""class"": ""cat""}]",0,12
+
+# between rows
+"a dog, ""Rex""\r
+# of the garden",,,1,\r
+,,,,
+"""
+
+
+@pytest.mark.parametrize("name", ["p.csv", "P.CSV"])
+def test_a_table_s_columns_are_the_keys_and_its_empty_cells_are_absent(tmp_path, name):
+    assert read_prompt_file(write(tmp_path / name, CSV)) == [
+        PromptLine("a cat", {"tag": "x", "include": [{"class": "cat"}], "word": "12"}),
+        PromptLine('a dog, "Rex"\n# of the garden', {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("text,tag\na,b\n", 'line 1: the first row names the columns, .* "prompt"; it has: text'),
+        ("prompt,a,a\nx,y,z\n", "the first row names the columns, each once"),
+        ("prompt,tag\na cat, a dog,x\n", "line 2: 3 cells under 2 columns; a text with a comma"),
+        ("prompt,tag\n\na cat\n", "line 3: 1 cells under 2 columns"),
+        ('prompt\n"a cat\n', "line 2: not a valid row of a table: unexpected end of data"),
+        ("prompt,x\na,[1\n", "line 2, column 'x': not valid JSON"),
+        ("prompt,x\n,1\n", 'line 2: expected an object with a text "prompt"'),
+        ("prompt,x\n", "is empty; it needs one prompt a line"),
+    ],
+)
+def test_a_malformed_table_is_told_with_its_line(tmp_path, content, says):
+    with pytest.raises(UserError, match=rf"p\.csv.*{says}"):
+        read_prompt_file(write(tmp_path / "p.csv", content))
+
+
+def test_a_malformed_array_is_told_with_its_place(tmp_path):
+    with pytest.raises(UserError, match=r"not valid JSON: .* at line 2, column 12"):
+        read_prompt_file(write(tmp_path / "p.json", '[{"prompt": "a"},\n{"prompt": }]'))
+    with pytest.raises(UserError, match=r"p\.json, prompt 2: expected an object"):
+        read_prompt_file(write(tmp_path / "p.json", '["a", 3]'))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.txt", "{}a cat\n{}a dog\n"),
+        ("p.jsonl", '{}"a cat"\n{}{{"prompt": "a dog"}}\n'),
+        ("p.json", '{}["a cat", "a dog"]{}'),
+        ("p.csv", "{}prompt\na cat\n{}a dog\n"),
+    ],
+)
+def test_marks_of_the_byte_order_are_no_part_of_a_prompt(tmp_path, name, content):
+    """Also in the middle, where two files were put together."""
+    both = content.format("\ufeff", "" if name == "p.json" else "\ufeff")
+    assert [line.text for line in read_prompt_file(write(tmp_path / name, both))] == [
+        "a cat",
+        "a dog",
+    ]
+
+
+def test_another_encoding_is_told(tmp_path):
+    with pytest.raises(UserError, match="save it in the encoding UTF-8"):
+        read_prompt_file(write(tmp_path / "p.txt", "a cat", "utf-16"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.txt", "# mine\na cat # one\n  # yours\n\\#1 dad\n"),
+        ("p.jsonl", '# mine\n"a cat # one"\n  # yours\n{"prompt": "#1 dad"}\n'),
+        ("p.json", '# mine\n["a cat # one",\n  # yours\n"#1 dad"]\n'),
+        ("p.csv", '# mine\nprompt\na cat # one\n  # yours\n"#1 dad"\n'),
+    ],
+)
+def test_what_begins_with_a_hash_is_a_comment(tmp_path, name, content):
+    lines = read_prompt_file(write(tmp_path / name, content))
+    assert [line.text for line in lines] == ["a cat # one", "#1 dad"]
+
+
+def test_a_null_is_as_no_key(tmp_path):
+    content = '{"prompt": "a cat", "exclude": null, "tag": null, "word": ""}\n'
+    assert read_prompt_file(write(tmp_path / "p.jsonl", content)) == [
+        PromptLine("a cat", {"word": ""})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("NaN", "NaN is not a JSON number; leave the key out, or write null"),
+        ("Infinity", "Infinity is not a JSON number"),
+        ('{"deep": [-Infinity]}', "-Infinity is not a JSON number"),
+        ("1e999", "1e999 is too large a number"),
+        ("9" * 5000, "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_what_only_python_takes_for_json_is_refused(tmp_path, value, says):
+    for name, content in {
+        "p.jsonl": f'{{"prompt": "a cat"}}\n{{"prompt": "a cat", "x": {value}}}\n',
+        "p.json": f'[{{"prompt": "a cat", "x": {value}}}]',
+        "p.csv": f'prompt,x\na cat,"[{value.replace(chr(34), chr(34) * 2)}]"\n',
+    }.items():
+        with pytest.raises(UserError, match=says):
+            read_prompt_file(write(tmp_path / name, content))

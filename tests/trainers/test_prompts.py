@@ -4,7 +4,7 @@ import pytest
 
 from tdmr1.core.generator import Prompt
 from tdmr1.errors import UserError
-from tdmr1.trainers.prompts import PromptStream, read_prompts
+from tdmr1.trainers.prompts import PromptStream, kind_of, read_prompts
 
 PROMPTS = [Prompt(f"{tag} {i}", {"tag": tag}) for tag, n in [("a", 1), ("b", 9)] for i in range(n)]
 
@@ -13,6 +13,12 @@ def test_a_prompt_file_is_read_with_its_metadata(tmp_path):
     file = tmp_path / "p.jsonl"
     file.write_text('{"prompt": "a cat", "tag": "x", "include": [1]}\n')
     assert read_prompts(file) == [Prompt("a cat", {"tag": "x", "include": [1]})]
+
+
+def test_a_null_is_as_no_kind():
+    prompts = [Prompt("a", {"tag": None}), Prompt("b", {"tag": 0}), Prompt("c")]
+    assert [kind_of(prompt, "tag") for prompt in prompts] == ["", "0", ""]
+    assert [kind_of(prompt, None) for prompt in prompts] == ["", "", ""]
 
 
 def drawn(stream, count=4000):

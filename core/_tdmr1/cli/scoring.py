@@ -27,7 +27,7 @@ def score(
     ],
     prompts: Annotated[
         Path,
-        typer.Option(help='JSON lines with "prompt" and "file", or one prompt an image in order.'),
+        typer.Option(help='Prompt file, with a "file" each, or one prompt an image in order.'),
     ],
     reward: Annotated[
         list[str] | None, typer.Option("--reward", "-r", help="One more reward; repeatable.")

@@ -33,7 +33,7 @@ Model = Annotated[
     str | None,
     typer.Option(help="Generator: a registered one, or a Hub id or folder of a pipeline."),
 ]
-Prompts = Annotated[str | None, typer.Option(help="Prompt file: JSON lines, or .txt.")]
+Prompts = Annotated[str | None, typer.Option(help="Prompt file: .txt, .csv or JSON.")]
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; repeatable.")]

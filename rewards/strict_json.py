@@ -1,0 +1,32 @@
+"""JSON as its standard has it: what one side reads, every other side reads alike."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+
+def read_json(text: str) -> Any:  # noqa: ANN401
+    """What a JSON text says.
+
+    Raises:
+        ValueError: it is not JSON (a `json.JSONDecodeError`), or holds what only Python takes for
+            JSON, NaN and Infinity, or what cannot be kept: a number that is too large for a float
+            or has thousands of digits, thousands of nested lists.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large a number")
+    return value
