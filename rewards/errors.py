@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from tdmr1.errors import UserError
+from tdmr1.missing import remedy
+from tdmr1.rewards.texts import told
 
 
 class RewardError(UserError):
@@ -61,8 +63,12 @@ class RewardsAllAbstain(RewardError):
 
 
 @contextlib.contextmanager
-def blaming(what: str, remedy: str = "") -> Iterator[None]:
+def blaming(what: str, distribution: str = "") -> Iterator[None]:
     """Turn whatever a reward's own code raises into "`what`: ValueError: ...", and a remedy.
+
+    Args:
+        what: went wrong.
+        distribution: that brings the code; "" of a file or module.
 
     Raises:
         RewardBroken: chained from the original exception, also from SystemExit, as code that
@@ -73,5 +79,10 @@ def blaming(what: str, remedy: str = "") -> Iterator[None]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        text = f"{what}: {type(error).__name__}: {error}"
-        raise RewardBroken(f"{text}\ntry: {remedy}" if remedy else text) from error
+        raise RewardBroken(advised(f"{what}: {told(error)}", error, distribution)) from error
+
+
+def advised(text: str, error: BaseException, distribution: str = "") -> str:
+    """A text about what a reward's code raised, and beneath it what may help, if that is known."""
+    advice = remedy(error, distribution)
+    return f"{text}\ntry: {advice}" if advice else text

@@ -185,3 +185,10 @@ def test_new_says_what_to_type_next(tdmr1, tmp_path, monkeypatch):
     )
     assert (tmp_path / "fine" / "tdmr1_reward_fine_art.py").is_file()
     assert tdmr1("rewards", "new", "fine-art", "--out", "fine")[0] == 1
+
+
+def test_new_warns_of_a_name_that_is_installed(tdmr1, red, tmp_path):
+    status, _, err = tdmr1("rewards", "new", "red", "--out", str(tmp_path / "another"))
+    assert status == 0
+    assert "warning: reward 'red' is installed already, by tdmr1-reward-red" in err
+    assert tdmr1("rewards", "new", "no-such", "--out", str(tmp_path / "other"))[2] == ""

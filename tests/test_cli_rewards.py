@@ -73,7 +73,8 @@ def test_rewards_list_verifies_in_processes_of_their_own(tdmr1, install, tmp_pat
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("TDMR1_REWARDS", "one")
     install("tdmr1-reward-one", ["one"], code="raise RuntimeError('no weights')")
-    _, out, _ = tdmr1("rewards", "list", "--verify", "--json")
+    status, out, _ = tdmr1("rewards", "list", "--verify", "--json")
+    assert status == 1
     (found,) = json.loads(out)
     assert found["status"].startswith("broken: ")
     assert "RuntimeError: no weights; try: pip install" in found["status"]
@@ -124,7 +125,7 @@ def test_a_missing_module_says_what_to_install(tdmr1, install):
     assert status == 1
     assert err == (
         "error: `tdmr1 gap` cannot start: No module named 'no_such_module'\n"
-        "try: pip install --force-reinstall tdmr1-gap\n"
+        'try: pip install "no_such_module"\n'
     )
 
 

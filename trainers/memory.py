@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from tdmr1.errors import UserError
+from tdmr1.resident import most_resident, resident
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CLEAR = Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
 """What to write into `CLEAR`, see proc_pid_clear_refs(5)."""
 
@@ -28,7 +28,7 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
-        self._before = torch.cuda.memory_allocated() if self._cuda else _resident("VmRSS")
+        self._before = torch.cuda.memory_allocated() if self._cuda else resident()
 
     def reset(self) -> None:
         """Forget what was before."""
@@ -69,11 +69,4 @@ def too_little_explained() -> Iterator[None]:
 
 
 def _most(cuda: bool) -> int | None:
-    return torch.cuda.max_memory_allocated() if cuda else _resident("VmHWM")
-
-
-def _resident(key: str) -> int | None:
-    if not STATUS.exists():
-        return None
-    found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    return torch.cuda.max_memory_allocated() if cuda else most_resident()

@@ -18,6 +18,7 @@ from tdmr1.core.generator import ENTRY_POINT_GROUP, Generator
 from tdmr1.core.hub import outline_folder, pipeline_folder, pipeline_layout
 from tdmr1.core.options import Options
 from tdmr1.errors import UserError
+from tdmr1.missing import remedy
 from tdmr1.trainers.config import validated
 
 
@@ -112,10 +113,9 @@ def _imported(entry: EntryPoint) -> type[Generator]:
     try:
         kind: type[Generator] = entry.load()
     except ImportError as error:
-        package = entry.dist.name if entry.dist else entry.module
+        advice = remedy(error, entry.dist.name if entry.dist else "")
         raise UserError(
-            f"the generator {entry.name!r} cannot be imported: {error}\n"
-            f"try: pip install --force-reinstall {package}"
+            f"the generator {entry.name!r} cannot be imported: {error}\ntry: {advice}"
         ) from error
     return kind
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import resource
 import sys
 import time
 from collections.abc import Sequence
 
-from tdmr1.rewards.checks.finding import Finding, passed
+from tdmr1.resident import most_resident
+from tdmr1.rewards.checks.finding import Finding, not_checked, passed
 from tdmr1.rewards.checks.samples import probes, score
 from tdmr1.rewards.contract import Golden, Reward
 
@@ -37,8 +37,9 @@ def latency(reward: Reward, goldens: Sequence[Golden]) -> Finding:
 
 def peak_memory(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     """MiB that this process held at most so far, and on the GPU where torch was used on one."""
-    unit = 1 if sys.platform == "darwin" else 1024  # of what getrusage counts, in bytes
-    figures = {"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+    if (most := most_resident()) is None:
+        return not_checked("this system does not tell the memory of a process")
+    figures = {"mib": most / 2**20}
     text = f"{figures['mib']:.0f} MiB of this process"
     torch = sys.modules.get("torch")  # never imported here: only the reward knows whether it is
     if torch is not None and torch.cuda.is_available():

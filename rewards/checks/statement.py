@@ -9,6 +9,7 @@ import numpy as np
 from tdmr1.rewards.checks.finding import Finding, failed, passed
 from tdmr1.rewards.contract import Golden, Reward, Weights
 from tdmr1.rewards.discovery.function import FunctionReward
+from tdmr1.rewards.texts import shown
 
 STATED = ("range", "higher_is_better", "repeatable", "needs", "engines", "weights")
 
@@ -32,7 +33,7 @@ def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     for name, kind in (("needs", str), ("engines", str), ("weights", Weights)):
         value = getattr(reward, name)
         if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
-            return failed(f"`{name}` is {value!r}; write a tuple of {kind.__name__}")
+            return failed(f"`{name}` is {shown(value)}; write a tuple of {kind.__name__}")
     for index, golden in enumerate(goldens):
         for image in (golden.good, golden.bad):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

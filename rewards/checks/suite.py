@@ -24,6 +24,7 @@ from tdmr1.rewards.contract import Golden, Reward
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, RewardError, RewardTimeout, blaming
+from tdmr1.rewards.texts import told
 
 LOADS = "loads"
 """What comes before all checks: the reward is made, with its golden images."""
@@ -114,5 +115,5 @@ def run_checks(reward: Reward, goldens: Sequence[Golden]) -> Iterator[tuple[str,
             finding = failed(str(error))
             hangs = isinstance(error, RewardTimeout)
         except Exception as error:  # attributes that are not of the contract's types
-            finding = failed(f"{type(error).__name__}: {error}")
+            finding = failed(told(error))
         yield name_of(check), finding

@@ -15,6 +15,7 @@ import os
 import re
 from pathlib import Path
 
+from tdmr1.missing import ENVIRONMENT
 from tdmr1.rewards.contract import CONTRACT_VERSION
 from tdmr1.rewards.discovery.home import home
 from tdmr1.rewards.errors import EnvironmentFailed
@@ -77,7 +78,7 @@ class Environment:
         """The environment variables of a process in it: none that leads to packages elsewhere."""
         kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         path = os.pathsep.join([str(self.folder / "bin"), kept.get("PATH", os.defpath)])
-        return {**kept, "VIRTUAL_ENV": str(self.folder), "PATH": path}
+        return {**kept, "VIRTUAL_ENV": str(self.folder), "PATH": path, ENVIRONMENT: self.name}
 
     def write(self) -> None:
         """Make it the one of its reward, in one step."""

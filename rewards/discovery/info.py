@@ -15,6 +15,7 @@ from tdmr1.rewards.discovery.load import import_reward
 from tdmr1.rewards.discovery.options import Option, options_of
 from tdmr1.rewards.discovery.packages import find
 from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.texts import plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,15 +82,15 @@ def info(spec: RewardSpec) -> RewardDescription:
     claim = None if spec.function else find(spec.name)
     return RewardDescription(
         name=spec.name,
-        summary=getattr(reward, "summary", ""),
+        summary=plain(getattr(reward, "summary", "")),
         distribution=claim.distribution if claim else "",
         version=claim.version if claim else "",
         contract=claim.contract if claim else CONTRACT_VERSION,
         range=reward.range,
         higher_is_better=reward.higher_is_better,
         repeatable=reward.repeatable,
-        needs=reward.needs,
-        engines=reward.engines,
+        needs=tuple(map(plain, reward.needs)),
+        engines=tuple(map(plain, reward.engines)),
         weights=reward.weights,
         options=tuple(options_of(recipe.factory)),
         environment=f"{HERE} (python {platform.python_version()})",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 from tdmr1.rewards.discovery.environments import Environment, installed_environments
 from tdmr1.rewards.discovery.packages import Announcement, announced, conflict, visible
+from tdmr1.rewards.texts import plain
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _describe(claim: Announcement, claims: list[Announcement]) -> InstalledRewar
         distribution=claim.distribution,
         version=claim.version,
         contract=claim.contract,
-        summary=claim.summary,
+        summary=plain(claim.summary),
         place=HERE,
         python=sys.executable,
         status=_status(claim, claims),

@@ -24,12 +24,12 @@ class Recipe:
     Attributes:
         factory: makes it; its parameters with a default are the reward's options.
         what: the reward, for an error's text.
-        remedy: what to type where it cannot be made.
+        distribution: that brings it; "" of a function's.
     """
 
     factory: Callable[..., object]
     what: str
-    remedy: str = ""
+    distribution: str = ""
 
     def make(self, options: Mapping[str, Any]) -> Reward:
         """The reward, with its options; the others have their defaults.
@@ -39,7 +39,7 @@ class Recipe:
             RewardBroken: its code raised, or what it made is not a `Reward`.
         """
         check_options(self.factory, options, self.what)
-        with blaming(f"{self.what} cannot be constructed", self.remedy):
+        with blaming(f"{self.what} cannot be constructed", self.distribution):
             reward = self.factory(**options)
         if not isinstance(reward, Reward):
             raise RewardBroken(
@@ -77,13 +77,12 @@ def import_reward(spec: RewardSpec) -> Recipe:
     if spec.function:
         return Recipe(import_factory(*spec.function), f"reward {spec.name!r}")
     claim = find(spec.name)
-    remedy = f"pip install --force-reinstall {claim.distribution}"
-    return Recipe(_registered(claim, remedy), claim.what, remedy)
+    return Recipe(_registered(claim), claim.what, claim.distribution)
 
 
-def _registered(claim: Announcement, remedy: str) -> Callable[..., object]:
+def _registered(claim: Announcement) -> Callable[..., object]:
     """The factory that a package registers under the name that it announces."""
-    with blaming(f"{claim.what} cannot be imported", remedy):
+    with blaming(f"{claim.what} cannot be imported", claim.distribution):
         plugin = claim.entry.load()
 
     factories: dict[str, Callable[..., object]] = {}
@@ -94,7 +93,7 @@ def _registered(claim: Announcement, remedy: str) -> Callable[..., object]:
     # A manager of its own for every call: nothing that one package registers can reach another.
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(RewardHooks)
-    with blaming(f"{claim.what} cannot be registered", remedy):
+    with blaming(f"{claim.what} cannot be registered", claim.distribution):
         manager.register(plugin)
         manager.check_pending()
         manager.hook.register_rewards(register=register)

@@ -104,6 +104,12 @@ def is_installed(name: str) -> bool:
     return name in _all()
 
 
+def announcers(name: str) -> list[str]:
+    """The distributions that announce a reward, here or in an environment of its own."""
+    there = [e.distribution for e in installed_environments() if e.name == name]
+    return list(dict.fromkeys([c.distribution for c in _all().get(name, [])] + there))
+
+
 def hidden() -> list[str]:
     """Names of the installed rewards that `TDMR1_REWARDS` hides."""
     if not os.environ.get(LIMIT):

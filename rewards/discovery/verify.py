@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from tdmr1.rewards.discovery.installed import HERE, InstalledReward
+from tdmr1.rewards.texts import plain
 
 TIME_LIMIT = 120.0
 """Seconds for one reward; its weights may have to be read, or downloaded."""
@@ -66,7 +67,7 @@ def _status(code: int, out: str, err: str, remedy: str) -> str:
         problem = json.loads(out.partition("\n")[0])
     except ValueError:
         how = f"died with signal {-code}" if code < 0 else f"ended with exit status {code}"
-        last = (err.strip().splitlines() or ["it printed nothing"])[-1]
+        last = plain((err.strip().splitlines() or ["it printed nothing"])[-1])
         return f"broken: its process {how}: {last}; {remedy}"
     return "ok" if problem is None else f"broken: {'; '.join(problem.splitlines())}"
 

@@ -19,6 +19,7 @@ from tdmr1.rewards.places.messages import (
     scores_message,
 )
 from tdmr1.rewards.places.wire import FrameInvalid, Header, encode, read_frame, unpack_samples
+from tdmr1.rewards.texts import told
 
 
 class RewardActor:
@@ -96,7 +97,7 @@ class Actor:
         except self._ray.exceptions.GetTimeoutError:
             raise self._lost(f"did not {what} in time{hint}") from None
         except self._ray.exceptions.RayError as error:
-            raise self._lost(f"could not {what}: {error}") from None
+            raise self._lost(f"could not {what}: {told(error)}") from None
         except FrameInvalid as error:
             raise self._lost(f"answered nonsense: {error}") from None
 

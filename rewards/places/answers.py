@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from numbers import Real
@@ -12,6 +11,10 @@ import numpy as np
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid
+from tdmr1.rewards.texts import plain, shown
+
+LARGEST = 1e100
+"""Of a score: the squares of such numbers, and sums of many of them, are finite in float64."""
 
 
 def checked(
@@ -56,10 +59,10 @@ def checked(
 def described(samples: Sequence[Sample], index: int | None = None) -> str:
     """Samples in the words of an error: one of them, or all."""
     if len(samples) == 1:
-        return f'"{samples[0].prompt}"'
+        return f'"{plain(samples[0].prompt)}"'
     if index is None:
         return f"{len(samples)} samples"
-    return f'sample {index} ("{samples[index].prompt}")'
+    return f'sample {index} ("{plain(samples[index].prompt)}")'
 
 
 def _score(answer: object, range: tuple[float, float]) -> Score | None:
@@ -68,18 +71,20 @@ def _score(answer: object, range: tuple[float, float]) -> Score | None:
         return None
     score = answer if isinstance(answer, Score) else Score(cast(float, answer))
     if not isinstance(score.value, Real | np.bool_):
-        raise ValueError(repr(answer), "; expected a number")
+        raise ValueError(shown(answer), "; expected a number")
     if not isinstance(score.reason, str):
-        raise ValueError(repr(answer), "; expected a text as its reason")
+        raise ValueError(shown(answer), "; expected a text as its reason")
     if not isinstance(score.passed, bool | np.bool_ | None):
-        raise ValueError(repr(answer), "; expected a bool or None as its verdict")
+        raise ValueError(shown(answer), "; expected a bool or None as its verdict")
     try:
         value, (low, high) = float(score.value), range
     except OverflowError:  # of a whole number or a fraction
         raise ValueError("a number that is too large", "") from None
     if not math.isfinite(value):
         raise ValueError(f"{value}", "; to abstain, return None")
+    if abs(value) > LARGEST:
+        raise ValueError(f"{value:g}", f"; a score lies within {LARGEST:g} of 0")
     if not low <= value <= high:
         raise ValueError(f"{value:g}", f", outside [{low:g}, {high:g}]")
     passed = None if score.passed is None else bool(score.passed)
-    return dataclasses.replace(score, value=value, passed=passed)
+    return Score(value, plain(score.reason), passed)

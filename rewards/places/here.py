@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from tdmr1.rewards.contract import Reward, Sample, Score
-from tdmr1.rewards.errors import RewardFailed, RewardTimeout
+from tdmr1.rewards.errors import (
+    RewardAnswerInvalid,
+    RewardError,
+    RewardFailed,
+    RewardTimeout,
+    advised,
+)
 from tdmr1.rewards.places.answers import checked, described
 from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
+from tdmr1.rewards.texts import told
 
 
 class Here(Place):
@@ -63,10 +70,15 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
     try:
         answer = reward.score([_read_only(sample) for sample in samples])
     except BaseException as error:  # also SystemExit: it is the reward's opinion, not the run's
-        raise RewardFailed(
-            f"reward {info.name!r} failed on {described(samples)}: {type(error).__name__}: {error}"
-        ) from error
-    return checked(answer, samples, info.name, info.range)
+        text = f"reward {info.name!r} failed on {described(samples)}: {told(error)}"
+        raise RewardFailed(advised(text, error)) from error
+    try:
+        return checked(answer, samples, info.name, info.range)
+    except RewardError:
+        raise
+    except Exception as error:  # its own classes have their own code
+        text = f"reward {info.name!r} returned what cannot be read: {told(error)}"
+        raise RewardAnswerInvalid(text) from error
 
 
 def _read_only(sample: Sample) -> Sample:

@@ -46,9 +46,12 @@ from tdmr1.rewards.places.wire import (
     pack_scores,
     unpack_scores,
 )
+from tdmr1.rewards.texts import plain
 
 CONTENT_TYPE = "application/x-tdmr1-frame"
 """Of a frame over HTTP."""
+MAX_MESSAGE = 32_000
+"""Characters of an error: the text of an exception, and the last lines of a process's output."""
 
 _KINDS = {
     name: kind
@@ -103,7 +106,12 @@ def scores_message(scores: Sequence[Score | None]) -> Header:
 def error_message(error: Exception) -> Header:
     """An error; one that is not a `RewardError` goes as that."""
     kind = type(error).__name__
-    return {"error": {"kind": kind if kind in _KINDS else "RewardError", "text": str(error)}}
+    return {
+        "error": {
+            "kind": kind if kind in _KINDS else "RewardError",
+            "text": plain(str(error), MAX_MESSAGE),
+        }
+    }
 
 
 @contextlib.contextmanager
@@ -185,7 +193,7 @@ def raise_error(header: Header) -> None:
         case None:
             return
         case {"kind": str(kind), "text": str(text)} if kind in _KINDS:
-            raise _KINDS[kind](text)
+            raise _KINDS[kind](plain(text, MAX_MESSAGE))
         case _:
             raise FrameInvalid("it reports an error of an unknown kind")
 

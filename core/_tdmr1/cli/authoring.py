@@ -81,8 +81,15 @@ def new(
 ) -> None:
     """Write a reward package that installs, and passes its own tests."""
     from tdmr1.rewards.authoring.new import write_package
+    from tdmr1.rewards.discovery.packages import announcers
 
     folder = write_package(name, out)
+    if taken := announcers(name):
+        typer.echo(
+            f"warning: reward {name!r} is installed already, by {' and '.join(taken)}; with two "
+            f"of one name neither can be used. Uninstall that, or begin again with another name",
+            err=True,
+        )
     typer.echo(f"wrote {folder}")
     typer.echo(f"next: pip install -e '{folder}[test]' && tdmr1 rewards check {name}")
 

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from tdmr1.errors import UserError
+from tdmr1.missing import remedy
 
 ENTRY_POINT_GROUP = "tdmr1.commands"
 
@@ -22,16 +23,20 @@ class LazyCommand(TyperCommand):
         target: "module:attribute" of a `typer.Typer` (a command with sub-commands) or of a
             function (a single command).
         help: one line.
-        remedy: what to type when the module, or one that it needs, is missing.
+        remedy: what to type when the module, or one that it needs, is missing; by default as
+            `tdmr1.missing.remedy` says.
+        distribution: that brings the module.
 
     Raises:
         UserError: on invocation, when the module cannot be imported; says the remedy.
     """
 
-    def __init__(self, name: str, target: str, help: str, remedy: str) -> None:
+    def __init__(
+        self, name: str, target: str, help: str, remedy: str = "", distribution: str = ""
+    ) -> None:
         super().__init__(name, help=help)
         self.target = target
-        self.remedy = remedy
+        self.remedy, self.distribution = remedy, distribution
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         # The first thing that a group asks of a command it is going to run. The context belongs
@@ -50,9 +55,8 @@ class LazyCommand(TyperCommand):
         try:
             return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
-            raise UserError(
-                f"`tdmr1 {self.name}` cannot start: {error}\ntry: {self.remedy}"
-            ) from error
+            advice = self.remedy or remedy(error, self.distribution)
+            raise UserError(f"`tdmr1 {self.name}` cannot start: {error}\ntry: {advice}") from error
 
 
 def installed_commands() -> list[LazyCommand]:
@@ -66,7 +70,7 @@ def installed_commands() -> list[LazyCommand]:
                 name=entry.name,
                 target=entry.value,
                 help="".join(metadata.get_all("Summary", [])),
-                remedy=f"pip install --force-reinstall {entry.dist.name}",
+                distribution=entry.dist.name,
             )
         )
     return commands

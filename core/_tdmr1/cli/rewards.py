@@ -23,7 +23,9 @@ def rewards() -> None:
 def list_rewards(
     as_json: bool = typer.Option(False, "--json", help="For programs: a JSON list of objects."),
     verify: bool = typer.Option(
-        False, "--verify", help="Import and make each, in a process of its own."
+        False,
+        "--verify",
+        help="Import and make each, in a process of its own; exit status 1 if one is broken.",
     ),
 ) -> None:
     """List the installed rewards without importing them."""
@@ -40,6 +42,8 @@ def list_rewards(
         _print_table(found)
     else:
         typer.echo("no reward is installed; try: pip install tdmr1-reward-geneval", err=True)
+    if verify and not all(reward.usable for reward in found):
+        raise typer.Exit(1)
 
 
 def _print_table(found: list[InstalledReward]) -> None:

@@ -107,6 +107,5 @@ def _enlarged(image: Image, short_side: int) -> cv2.typing.MatLike:
 
 
 def _blame(error: Exception) -> str:
-    return (
-        f"{type(error).__name__}: {error}\ntry: pip install --force-reinstall rapidocr onnxruntime"
-    )
+    again = "" if isinstance(error, ModuleNotFoundError) else "--force-reinstall "
+    return f"{type(error).__name__}: {error}\ntry: pip install {again}rapidocr onnxruntime"

@@ -78,7 +78,7 @@ def test_a_failing_import_names_the_distribution_the_cause_and_the_remedy(instal
     for part in (
         "tdmr1-reward-bad 1.2 cannot be imported",
         "No module named 'no_such_module'",
-        "pip install --force-reinstall tdmr1-reward-bad",
+        'try: pip install "no_such_module"',
     ):
         assert part in str(caught.value)
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)

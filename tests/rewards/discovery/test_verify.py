@@ -50,7 +50,7 @@ def test_a_reward_that_loads_is_ok_whatever_it_prints(status):
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("import no_such_module", "No module named 'no_such_module'; try: pip install"),
+        ("import no_such_module", "'no_such_module'; try: pip install \"no_such_module\""),
         (GOOD.replace('print("loading")', "1 / 0"), "cannot be constructed: ZeroDivisionError"),
         ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3; try: pip install"),
         ("import os; os._exit(3)", "ended with exit status 3: it printed nothing; try: pip"),

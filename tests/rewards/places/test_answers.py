@@ -29,7 +29,18 @@ def test_an_array_or_a_tuple_is_an_answer():
 
 
 def test_a_range_may_be_without_limits():
-    assert check([-1e300], range=(-math.inf, math.inf)) == [Score(-1e300)]
+    assert check([-1e99], range=(-math.inf, math.inf)) == [Score(-1e99)]
+
+
+@pytest.mark.parametrize("value", [1e308, -1.1e100])
+def test_a_score_whose_square_is_no_number_is_none(value):
+    with pytest.raises(RewardAnswerInvalid, match=r'for "prompt 0"; .* within 1e\+100 of 0'):
+        check([value], range=(-math.inf, math.inf))
+
+
+def test_a_reason_of_megabytes_is_cut():
+    (score,) = check([Score(0.5, "x" * 5_000_000)])
+    assert 500 < len(score.reason) < 2000
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,38 @@ def test_a_range_that_is_none_says_what_is_expected(limits):
 
     with pytest.raises(RewardBroken, match=r"'stub' does not say its range as \(smallest"):
         RewardInfo.of(Odd(None))
+
+
+class TextRaises(ValueError):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Unreadable(list):
+    def __len__(self):
+        raise TextRaises
+
+
+def test_what_the_code_of_its_own_classes_raises_is_an_error_like_any_other():
+    def fail(samples):
+        raise TextRaises
+
+    with pytest.raises(RewardFailed, match="'stub' failed on 2 samples: TextRaises: "):
+        Here(Stub(fail)).score(batch(2))
+    with pytest.raises(RewardAnswerInvalid, match="returned what cannot be read: TextRaises: "):
+        Here(Stub(lambda samples: Unreadable())).score(batch(2))
+
+
+def test_an_exception_of_megabytes_and_a_missing_module():
+    def fail(samples):
+        raise ValueError("x" * 5_000_000)
+
+    with pytest.raises(RewardFailed) as caught:
+        Here(Stub(fail)).score(batch(2))
+    assert len(str(caught.value)) < 10_000
+
+    def late(samples):
+        import no_such_module  # noqa: F401
+
+    with pytest.raises(RewardFailed, match='\ntry: pip install "no_such_module"'):
+        Here(Stub(late)).score(batch(2))
