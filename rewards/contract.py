@@ -39,6 +39,7 @@ class Sample:
         prompt: the text that the generator saw.
         metadata: the other keys of the prompt's line in the prompt file, e.g. GenEval's `tag`,
             `include` and `exclude`, without those that are null; empty when there are none.
+            Read-only at any depth, as other rewards see it, too; a deep copy is not.
     """
 
     image: Image

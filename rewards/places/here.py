@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from tdmr1.rewards.errors import (
 )
 from tdmr1.rewards.places.answers import checked, described
 from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
+from tdmr1.rewards.places.read_only import read_only
 from tdmr1.rewards.texts import told
 
 
@@ -68,7 +68,7 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
         RewardAnswerInvalid: as `checked`.
     """
     try:
-        answer = reward.score([_read_only(sample) for sample in samples])
+        answer = reward.score([read_only(sample) for sample in samples])
     except BaseException as error:  # also SystemExit: it is the reward's opinion, not the run's
         text = f"reward {info.name!r} failed on {described(samples)}: {told(error)}"
         raise RewardFailed(advised(text, error)) from error
@@ -79,10 +79,3 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
     except Exception as error:  # its own classes have their own code
         text = f"reward {info.name!r} returned what cannot be read: {told(error)}"
         raise RewardAnswerInvalid(text) from error
-
-
-def _read_only(sample: Sample) -> Sample:
-    """The same sample; its image cannot be written to. The caller's own array stays as it is."""
-    image = sample.image.view()
-    image.flags.writeable = False
-    return dataclasses.replace(sample, image=image)

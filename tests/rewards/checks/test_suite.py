@@ -27,7 +27,7 @@ def plain(value, size=(8, 8)):
 GOLDENS = [
     Golden("a cellar", good=plain(20), bad=plain(200), metadata={"wanted": 0.0}),
     Golden("snow", good=plain(250), bad=plain(100), metadata={"wanted": 1.0}),
-    Golden("dusk", good=plain(60), bad=plain(240), metadata={"wanted": 0.25}),
+    Golden("dusk", good=plain(60), bad=plain(240), metadata={"wanted": 0.25, "parts": [{}]}),
 ]
 
 
@@ -162,6 +162,14 @@ class Popper(Brightness):
         return score
 
 
+class DeepWriter(Brightness):
+    def one(self, sample):
+        score = super().one(sample)
+        for part in sample.metadata.get("parts", ()):
+            part["seen"] = True
+        return score
+
+
 class Emptier(Brightness):
     def score(self, samples):
         return [self.one(samples.pop(0)) for _ in range(len(samples))]
@@ -212,6 +220,7 @@ def test_what_is_declared_is_allowed(check, reward):
         (images.empty_batch, NeverEmpty, "IndexError"),
         (answers.input_unchanged, Scribbler, "changes the image of sample 0"),
         (answers.input_unchanged, Popper, "changes the metadata of sample 0"),
+        (answers.input_unchanged, DeepWriter, "changes the metadata of sample 4"),
         (answers.input_unchanged, Emptier, "changes the list of samples"),
         (cost.latency, Raises, "the engine is off"),
     ],
