@@ -3,6 +3,9 @@
 Several rewards are mixed in one of two ways: each is normalised and then they are added up (GDPO,
 "Group reward-Decoupled Normalization Policy Optimization", 2026, arXiv 2601.05242), or they are
 added up and the sum is normalised (GRPO, "DeepSeekMath", 2024, arXiv 2402.03300).
+
+Either way a constant added to a reward changes nothing: differences are taken first, in float64,
+as float32 would lose those of scores near 1e8.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ class Feedback:
 
     Attributes:
         name: of the reward.
-        values: (N,), higher is better; anything where `scored` is false.
+        values: float64 (N,), higher is better; anything where `scored` is false.
         scored: bool (N,); false where the reward abstained or failed.
         weight: of this reward in the sum.
         gated: bool (N,); the samples that count as the worst of their group. None: there are none.
@@ -49,20 +52,19 @@ def group_advantage(
         std: the deviation over the whole batch, or within the sample's own group.
 
     Returns:
-        (N,). A group whose samples all score alike gets zeros: it carries no signal.
+        float32 (N,). A group whose samples all score alike gets zeros: it carries no signal.
     """
-    mask = scored.to(values.dtype)
+    values, mask = _above_lowest(values, scored), scored.double()
     count = _per_group(mask, group).clamp_min(1)
     # From the group's lowest up, so that equal rewards give exact zeros in spite of rounding.
-    above = (values - _lowest(values, scored, group)).masked_fill(~scored, 0)
+    above = _above_lowest(values, scored, group)
     centered = (above - _per_group(above, group) / count) * mask
     if std == "batch":
         total = mask.sum().clamp_min(1)
-        values = values.masked_fill(~scored, 0)
         deviation = ((values - values.sum() / total).square() * mask).sum().div(total).sqrt()
     else:
         deviation = (_per_group(centered.square(), group) / count).sqrt()
-    return (centered / (deviation + EPSILON)).clamp(-CLIP, CLIP)
+    return (centered / (deviation + EPSILON)).clamp(-CLIP, CLIP).float()
 
 
 def combined_advantage(
@@ -97,18 +99,21 @@ def gated_values(feedback: Feedback, group: Tensor) -> Tensor:
 
 
 def _sum(feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the rewards (N,), and bool (N,): where at least one has scored.
+    """Weighted sum of the rewards (N,), each counted from its lowest value, and bool (N,): where
+    at least one has scored.
 
     A reward that is missing on one sample counts there as the mean of its group, so that it moves
-    the sample neither up nor down; one that is missing in a whole group counts as 0 there.
+    the sample neither up nor down; one that is missing in a whole group, as its mean over all.
     """
-    total = torch.zeros_like(feedback[0].values)
+    total = torch.zeros_like(feedback[0].values, dtype=torch.float64)
     for f in feedback:
-        lowest = _lowest(f.values, f.scored, group)
-        count = _per_group(f.scored.to(total.dtype), group)
-        above = (f.values - lowest).masked_fill(~f.scored, 0)
-        mean = (lowest + _per_group(above, group) / count).masked_fill(count == 0, 0)
-        total = total + f.weight * torch.where(f.scored, f.values, mean)
+        values, mask = _above_lowest(f.values, f.scored), f.scored.double()
+        count = _per_group(mask, group)
+        # Again from the group's lowest up, so that the mean of equal values is exactly theirs.
+        above = _above_lowest(values, f.scored, group)
+        mean = _lowest(values, f.scored, group) + _per_group(above, group) / count
+        mean = torch.where(count == 0, values.sum() / mask.sum().clamp_min(1), mean)
+        total = total + f.weight * torch.where(f.scored, values, mean)
     return total, torch.stack([f.scored for f in feedback]).any(0)
 
 
@@ -140,6 +145,14 @@ def _centered_ranks(values: Tensor, group: Tensor) -> Tensor:
 def _per_group(values: Tensor, group: Tensor) -> Tensor:
     """For each sample the sum of `values` over its group, (N,)."""
     return values.new_zeros(int(group.max()) + 1).index_add(0, group, values)[group]
+
+
+def _above_lowest(values: Tensor, scored: Tensor, group: Tensor | None = None) -> Tensor:
+    """float64 (N,), how far a sample's value is above the lowest of its group, or of all; 0
+    where not scored."""
+    group = torch.zeros_like(scored, dtype=torch.int64) if group is None else group
+    values = values.double()
+    return (values - _lowest(values, scored, group)).masked_fill(~scored, 0)
 
 
 def _lowest(values: Tensor, scored: Tensor, group: Tensor) -> Tensor:

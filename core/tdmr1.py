@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -88,14 +89,17 @@ class TDMR1(TDM):
         """A (N,) of this process's samples, from the groups of all processes; and the share of
         groups without signal, ()."""
 
+        # The GPUs of Apple have no float64.
+        device = torch.device("cpu") if group.device.type == "mps" else group.device
+
         def gathered(values: Tensor) -> Tensor:
-            everywhere: Tensor = self._accelerator.gather(values.to(group.device))
+            everywhere: Tensor = self._accelerator.gather(values.to(device))
             return everywhere
 
         feedback = [
             dataclasses.replace(
                 f,
-                values=gathered(f.values.float()),
+                values=gathered(f.values),
                 scored=gathered(f.scored),
                 gated=None if f.gated is None else gathered(f.gated),
             )
@@ -108,7 +112,7 @@ class TDMR1(TDM):
         )
         first = self._accelerator.process_index * len(group)
         own = advantage[first : first + len(group)]
-        return own, groups_without_signal(advantage, groups)
+        return own.to(group.device), groups_without_signal(advantage, groups)
 
     def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
         """Eq. 10-11: reverse KL, guidance as a reward, and the surrogate's direction."""

@@ -133,7 +133,7 @@ class Reward(abc.ABC):
 
         Returns:
             One outcome per sample, in the same order: a `Score`, a plain number, or None to
-            abstain.
+            abstain; or an array or a tensor of N numbers.
 
         Raises:
             Exception: anything that keeps the reward from judging; never return a number instead.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import cast
-
-import numpy as np
+from typing import Any, cast
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid
@@ -34,8 +32,7 @@ def checked(
     Raises:
         RewardAnswerInvalid: it is anything else; names the reward, the sample and the value.
     """
-    if isinstance(answer, np.ndarray):
-        answer = answer.tolist()
+    answer = _numbers(answer)
     if not isinstance(answer, Sequence) or isinstance(answer, str):
         raise RewardAnswerInvalid(
             f"reward {name!r} returned a {type(answer).__name__} instead of a list"
@@ -67,17 +64,18 @@ def described(samples: Sequence[Sample], index: int | None = None) -> str:
 
 def _score(answer: object, range: tuple[float, float]) -> Score | None:
     """One outcome; a ValueError has two arguments: what was returned, and what to do about it."""
-    if answer is None:
+    if (answer := _numbers(answer)) is None:
         return None
     score = answer if isinstance(answer, Score) else Score(cast(float, answer))
-    if not isinstance(score.value, Real | np.bool_):
+    value, passed = _numbers(score.value), _numbers(score.passed)
+    if not isinstance(value, Real):
         raise ValueError(shown(answer), "; expected a number")
     if not isinstance(score.reason, str):
         raise ValueError(shown(answer), "; expected a text as its reason")
-    if not isinstance(score.passed, bool | np.bool_ | None):
+    if not isinstance(passed, bool | None):
         raise ValueError(shown(answer), "; expected a bool or None as its verdict")
     try:
-        value, (low, high) = float(score.value), range
+        value, (low, high) = float(value), range
     except OverflowError:  # of a whole number or a fraction
         raise ValueError("a number that is too large", "") from None
     if not math.isfinite(value):
@@ -86,5 +84,13 @@ def _score(answer: object, range: tuple[float, float]) -> Score | None:
         raise ValueError(f"{value:g}", f"; a score lies within {LARGEST:g} of 0")
     if not low <= value <= high:
         raise ValueError(f"{value:g}", f", outside [{low:g}, {high:g}]")
-    passed = None if score.passed is None else bool(score.passed)
     return Score(value, plain(score.reason), passed)
+
+
+def _numbers(value: Any) -> Any:  # noqa: ANN401
+    """Python's own numbers, and lists of them, from arrays and tensors, on whatever device; all
+    else as it is. Their types are not named, as importing torch takes seconds."""
+    try:
+        return value.tolist()
+    except Exception:  # it is none, or has no numbers to give
+        return value

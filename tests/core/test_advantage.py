@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -117,9 +119,48 @@ def test_in_a_sum_a_missing_reward_moves_its_sample_neither_up_nor_down(values):
     rewards = [Feedback("a", values, ALL), Feedback("b", other, scored)]
     filled = other.clone()
     filled[2] = other[[0, 1, 3, 4]].mean()
-    filled[10:] = 0
+    filled[10:] = other[scored].mean()
     expected = group_advantage(values + filled, ALL, GROUP)
     torch.testing.assert_close(combined_advantage(rewards, GROUP, mix="grpo"), expected)
+
+
+@pytest.mark.parametrize("mix", ["gdpo", "grpo"])
+@pytest.mark.parametrize("std", ["batch", "group"])
+@pytest.mark.parametrize("offset", [2.0**27, -(2.0**27), 2.0**40])
+def test_a_constant_added_to_a_reward_changes_no_bit(std, mix, offset):
+    scored = ALL.clone()
+    scored[[2, 10, 11, 12, 13, 14]] = False
+    values, other = torch.randint(0, 1024, (2, 15)).double() / 1024
+    gated = torch.rand(15) < 0.2
+
+    def advantage(added):
+        rewards = [
+            Feedback("a", values + added, ALL, 0.3, gated),
+            Feedback("b", (other + added).masked_fill(~scored, 0), scored, 0.7, gated),
+        ]
+        return combined_advantage(rewards, GROUP, std, mix)
+
+    assert advantage(0.0).abs().max() > 0.1
+    assert torch.equal(advantage(offset), advantage(0.0))
+
+
+@pytest.mark.parametrize("mix", ["gdpo", "grpo"])
+@pytest.mark.parametrize("std", ["batch", "group"])
+def test_so_it_does_where_the_sum_is_rounded_but_for_the_rounding(values, std, mix):
+    values = values.double()
+    near = combined_advantage(feedback(values + 1e8), GROUP, std, mix)
+    advantage = combined_advantage(feedback(values), GROUP, std, mix)
+    torch.testing.assert_close(near, advantage, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("mix", ["gdpo", "grpo"])
+@pytest.mark.parametrize("std", ["batch", "group"])
+@pytest.mark.parametrize("size", [1e30, -1e30, 1e100])
+def test_scores_of_any_size_are_told_apart(values, std, mix, size):
+    values = values.double()
+    large = combined_advantage(feedback(size * (1e3 + values)), GROUP, std, mix)
+    expected = combined_advantage(feedback(math.copysign(1e6, size) * values), GROUP, std, mix)
+    torch.testing.assert_close(large, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("mix", ["gdpo", "grpo"])

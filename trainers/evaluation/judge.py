@@ -143,11 +143,11 @@ class Judge:
         outcomes = self.mix.score(samples)
         check_coverage({name: outcomes[name] for name in self.mix.weights})
 
-    def feedback(self, judgement: Judgement, device: torch.device) -> list[Feedback]:
-        """The outcomes as the method takes them, on `device`; without rewards of gates alone."""
+    def feedback(self, judgement: Judgement) -> list[Feedback]:
+        """The outcomes as the method takes them, on the CPU; without rewards of gates alone."""
         gated = None
         if judgement.closed:
-            gated = torch.as_tensor(np.any([*judgement.closed.values()], axis=0), device=device)
+            gated = torch.as_tensor(np.any([*judgement.closed.values()], axis=0))
         feedback = []
         for name, weight in self.mix.weights.items():
             outcomes = judgement.outcomes[name]
@@ -155,8 +155,8 @@ class Judge:
             feedback.append(
                 Feedback(
                     name,
-                    torch.as_tensor(values, dtype=torch.float32, device=device),
-                    torch.as_tensor(outcomes.scored, device=device),
+                    torch.as_tensor(values),
+                    torch.as_tensor(outcomes.scored),
                     weight,
                     gated,
                 )

@@ -193,7 +193,7 @@ class Reinforcement(Stage):
             judgement = self.judge.result(pending)
             metrics.update(_reward_metrics(judgement, samples, self._balance))
             metrics["seconds/waiting"] = time.perf_counter() - asked
-            return self.judge.feedback(judgement, self.device)
+            return self.judge.feedback(judgement)
 
         learnt = self.method.reinforce(rollout, feedback)
         return {**metrics, **learnt, "seconds/update": time.perf_counter() - started}

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid
@@ -26,6 +27,14 @@ def test_any_real_number_is_a_score(value):
 def test_an_array_or_a_tuple_is_an_answer():
     assert check(np.linspace(0, 1, 3), 3) == [Score(0.0), Score(0.5), Score(1.0)]
     assert check((0.5, None), 2) == [Score(0.5), None]
+
+
+def test_so_are_tensors_and_what_has_no_dimension():
+    half = torch.tensor([0.0, 0.5, 1.0], dtype=torch.bfloat16, requires_grad=True)
+    assert check(half, 3) == check(list(half), 3) == [Score(0.0), Score(0.5), Score(1.0)]
+    assert check([np.array(1), torch.tensor(True), None], 3) == [Score(1.0), Score(1.0), None]
+    (score,) = check([Score(torch.tensor(0.5), passed=torch.tensor(True))])
+    assert (score, type(score.value), score.passed) == (Score(0.5, "", True), float, True)
 
 
 def test_a_range_may_be_without_limits():
@@ -65,6 +74,11 @@ def test_a_reason_of_megabytes_is_cut():
         ([0.1, 10**400], 'too large for sample 1 ("prompt 1")'),
         (np.array([[0.1], [0.2]]), "[0.1] for sample 0"),
         (np.array(["0.1", "0.2"]), "'0.1' for sample 0"),
+        (torch.tensor([0.1]), "returned 1 scores for 2 samples"),
+        (torch.tensor(0.1), "instead of a list"),
+        (torch.empty(2, device="meta"), "a Tensor instead of a list"),
+        ([0.1, torch.tensor([0.5])], "[0.5] for sample 1"),
+        ([0.1, torch.tensor(math.nan)], 'nan for sample 1 ("prompt 1")'),
         ([0.1, 1.5], '1.5 for sample 1 ("prompt 1"), outside [0, 1]'),
     ],
 )

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def test_outcomes_become_feedback_with_weights_and_masks(generator, reward):
     judge = Judge([reward("red"), f"{reward('blue')}=0.5"])
     latents = torch.full((2, 3, 4, 4), 100.0)  # white
-    red, blue = judge.feedback(judge(generator, latents, PROMPTS), CPU)
+    red, blue = judge.feedback(judge(generator, latents, PROMPTS))
     assert (red.weight, blue.weight) == (1.0, 0.5)
     assert red.values.tolist() == [1, 1]
     assert red.scored.tolist() == [True, True]
@@ -33,14 +33,14 @@ def test_gates_hold_samples_back_for_every_reward_and_give_no_feedback(generator
         gates[0]: [False, True, True],
         gates[1]: [False, False, True],
     }
-    (feedback,) = judge.feedback(judgement, CPU)
+    (feedback,) = judge.feedback(judgement)
     assert feedback.name == reward("red")
     assert feedback.gated.tolist() == [False, True, True]
 
 
 def test_without_gates_nothing_is_held_back(generator, reward):
     judge = Judge([reward("red")])
-    (feedback,) = judge.feedback(judge(generator, torch.zeros(2, 3, 4, 4), PROMPTS), CPU)
+    (feedback,) = judge.feedback(judge(generator, torch.zeros(2, 3, 4, 4), PROMPTS))
     assert feedback.gated is None
 
 
@@ -51,7 +51,7 @@ def test_where_lower_is_better_training_climbs_down(generator, reward):
     latents = torch.stack([torch.full((3, 4, 4), x) for x in (100.0, -100.0)])
     judgement = judge(generator, latents, PROMPTS)
     assert judgement.outcomes[reward("red")].values.tolist() == [1, 0]
-    assert judge.feedback(judgement, CPU)[0].values.tolist() == [-1, 0]
+    assert judge.feedback(judgement)[0].values.tolist() == [-1, 0]
 
 
 def test_the_share_that_a_cache_knew_is_of_this_batch(generator, reward, tmp_path):

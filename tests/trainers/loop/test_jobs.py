@@ -93,6 +93,26 @@ def test_training_moves_the_student_and_the_seed_moves_the_training(new_config, 
     assert not same(lora(run), lora(train(new_config(seed=1), tmp_path / "c")))
 
 
+STEPS = """
+def score(samples, *, added=0.0):
+    return [added + round(float(s.image[..., 0].mean()) * 4) / 1024 for s in samples]
+"""
+
+
+def test_a_constant_added_to_a_reward_changes_no_bit_of_the_training(new_config, train, tmp_path):
+    name = f"{tmp_path / 'steps.py'}:score"
+    (tmp_path / "steps.py").write_text(STEPS)
+    runs = [
+        train(
+            new_config(rewards=(name,), reward_options={name: {"added": added}}),
+            tmp_path / f"{added}",
+        )
+        for added in (0.0, 1e8, -1e12)
+    ]
+    assert all(m["groups_without_signal"] < 1 for m in metrics(runs[0])[:-1])
+    assert all(same(lora(run), lora(runs[0])) for run in runs[1:])
+
+
 @pytest.mark.parametrize("iteration", [0, 3, 4, 5])
 @pytest.mark.parametrize(
     "method",
