@@ -17,7 +17,6 @@ from tdmr1.files import replacing
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 PREFIX = "transformer."
-METADATA = "lora_adapter_metadata"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +38,24 @@ class Lora:
         scales = {layer: weight * scale for layer, scale in self.scales.items()}
         return dataclasses.replace(self, scales=scales)
 
+    def folded(self) -> dict[str, Tensor]:
+        """The tensors of the same function at scale 1, so that alpha = r, which every loader
+        assumes of a file that says nothing else.
+
+        B takes the scale, and A stays as it is: exact where alpha / r is a power of two, as
+        64 / 32 is, and one rounding elsewhere.
+        """
+        return {
+            name: tensor if ".lora_A." in name else tensor * self.scales[layer_of(name)]
+            for name, tensor in self.tensors.items()
+        }
+
     def fitted(self, parameters: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
         """The values of `parameters` with which an adapter is this LoRA.
 
         A smaller rank keeps its function: the columns that its B lacks are zero, and the rows
         that its A lacks keep their values, so that the ranks above the file's can learn. So does
-        a kind of layer that it does not adapt at all.
+        a layer that it does not adapt at all.
 
         Args:
             parameters: of the adapter, by name.
@@ -53,11 +64,12 @@ class Lora:
         Raises:
             UserError: a LoRA of another network, of more layers, or of a larger rank.
         """
-        kinds = {_kind(name) for name in self.tensors}
         if more := sorted(self.tensors.keys() - parameters.keys()):
-            raise self._of_another("has", more[0])
-        if torn := sorted(n for n in parameters.keys() - self.tensors if _kind(n) in kinds):
-            raise self._of_another("lacks", torn[0])
+            kinds = sorted({_kind(name) for name in self.tensors})
+            raise UserError(
+                f"{self.path} adapts {layer_of(more[0])}, which this run does not; name all "
+                f"layers that it adapts: --set 'method.lora_targets={json.dumps(kinds)}'"
+            )
         return {name: self._fitted(name, p, scale) for name, p in parameters.items()}
 
     def merged(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,10 +85,10 @@ class Lora:
             layer, is_a, _ = name.partition(".lora_A.")
             if not is_a:
                 continue
-            key, b = f"{layer}.weight", self.tensors.get(f"{layer}.lora_B.weight")
-            if b is None or key not in weights or weights[key].shape != (len(b), a.shape[1]):
-                raise self._of_another("has", name)
+            b, key = self.tensors[f"{layer}.lora_B.weight"], f"{layer}.weight"
             w = weights[key]
+            if w.shape != (len(b), a.shape[1]):
+                raise self._of_another(name, (len(b), a.shape[1]), w.shape)
             delta = self.scales[layer] * (b.to(w.device).float() @ a.to(w.device).float())
             merged[key] = (w.float() + delta).to(w.dtype)
         return merged
@@ -88,25 +100,23 @@ class Lora:
             return fitted
         tensor = self.tensors[name]
         rank = 0 if is_a else 1
-        missing = [want - have for want, have in zip(parameter.shape, tensor.shape, strict=False)]
-        if tensor.ndim != parameter.ndim or any(missing[:rank] + missing[rank + 1 :]):
-            shapes = f"of shape {tuple(tensor.shape)}, not {tuple(parameter.shape)}"
-            raise self._of_another("has", f"{name} {shapes}")
-        if missing[rank] < 0:
+        if tensor.shape[1 - rank] != parameter.shape[1 - rank]:
+            raise self._of_another(name, tensor.shape, parameter.shape)
+        if tensor.shape[rank] > parameter.shape[rank]:
+            largest = max(len(t) for n, t in self.tensors.items() if ".lora_A." in n)
             raise UserError(
-                f"{self.path} has rank {tensor.shape[rank]}, more than the "
-                f"{parameter.shape[rank]} of this run; "
-                f"try: --set method.rank={tensor.shape[rank]}"
+                f"{self.path} has rank {largest}, more than the {parameter.shape[rank]} of this "
+                f"run; try: --set method.rank={largest}"
             )
-        values = tensor if is_a else tensor * (self.scales[layer_of(name)] / scale)
+        # Divided last: what `folded` multiplied comes out as it was.
+        values = tensor if is_a else tensor * self.scales[layer_of(name)] / scale
         fitted.narrow(rank, 0, tensor.shape[rank]).copy_(values)
         return fitted
 
-    def _of_another(self, verb: str, what: str) -> UserError:
+    def _of_another(self, name: str, shape: Sequence[int], expected: Sequence[int]) -> UserError:
         return UserError(
-            f"{self.path} is a LoRA of another network: it {verb} {what}\n"
-            "choose the --model that it was trained on; if it is that one, and the LoRA adapts "
-            "other layers than this run, name them: --set 'method.lora_targets=[\"to_q\", ...]'"
+            f"{self.path} is a LoRA of another network: {name} has shape {tuple(shape)}, where "
+            f"this network takes {tuple(expected)}\nchoose the --model that it was trained on"
         )
 
 
@@ -116,23 +126,20 @@ def layer_of(name: str) -> str:
 
 
 def _kind(name: str) -> str:
-    """The layer without its numbers: what it is called in every block."""
-    return re.sub(r"\d+", "*", layer_of(name))
+    """What the layer is called in every block: attn.to_q of transformer_blocks.0.attn.to_q."""
+    return re.sub(r"^.*?\.\d+\.", "", layer_of(name))
 
 
-def write_lora(
-    tensors: Mapping[str, Tensor], folder: Path, rank: int, alpha: float, targets: Sequence[str]
-) -> None:
+def write_lora(lora: Lora, folder: Path) -> None:
     """Write a LoRA folder, atomically.
 
+    The file has no metadata that a loader could miss, misread or want more of: its scale is in
+    the tensors, and its rank is their shape.
+
     Args:
-        tensors: LAYER.lora_A.weight (r, in) and LAYER.lora_B.weight (out, r).
+        lora: any.
         folder: where to.
-        rank, alpha: of every layer.
-        targets: names of the layers, or their ends.
     """
-    described = {"r": rank, "lora_alpha": alpha, "target_modules": sorted(targets)}
-    metadata = json.dumps({f"{PREFIX}{key}": value for key, value in described.items()})
-    contiguous = {f"{PREFIX}{name}": tensor.contiguous() for name, tensor in tensors.items()}
+    contiguous = {f"{PREFIX}{name}": t.contiguous() for name, t in lora.folded().items()}
     with replacing(folder / LORA_FILE) as beside:
-        save_file(contiguous, beside, {"format": "pt", METADATA: metadata})
+        save_file(contiguous, beside, {"format": "pt"})

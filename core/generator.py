@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tdmr1.core.naming import Alias
 from tdmr1.core.options import Options
 
 ENTRY_POINT_GROUP = "tdmr1.generators"
@@ -225,6 +226,11 @@ class Generator(abc.ABC):
     @abc.abstractmethod
     def prompts(self, split: Split) -> list[Prompt]:
         """The prompts that ship with the generator; the two splits share none."""
+
+    def lora_aliases(self) -> Mapping[str, Alias]:
+        """LAYER of other code for the same model -> what it is in `network`: the names in LoRA
+        files that are not the network's own."""
+        return {}
 
     def pipeline_call(self) -> PipelineCall | None:
         """How diffusers alone draws with the student; None where it has no such pipeline."""

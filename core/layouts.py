@@ -1,6 +1,6 @@
 """What a student may lie on disk as: each layout is recognised, and read as plain data.
 
-pytorch_lora_weights.safetensors    a LoRA as diffusers writes it
+*.safetensors                       a LoRA, its tensors by any of the names in `naming`
 adapter_config.json, adapter_model  a LoRA as peft writes it
 *.ckpt, *.pt, *.pth                 averages in order, as the public code of TDM and TDM-R1 writes
                                     them: {"ema_parameters": [tensor, ...]}, without names
@@ -15,7 +15,7 @@ import math
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +24,8 @@ from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tdmr1.core.adapters import LORA_FILE, METADATA, PREFIX, Lora, layer_of
+from tdmr1.core.adapters import LORA_FILE, PREFIX, Lora, layer_of
+from tdmr1.core.naming import OTHERS, Alias, LayerNames, is_of_text_encoder, parse
 from tdmr1.errors import UserError
 
 NETWORK_FILE = "diffusion_pytorch_model.safetensors"
@@ -35,7 +36,9 @@ EMA = "ema_parameters"
 EMA_SCALE = 2.0
 """alpha / r of the public code of TDM-R1 (64 / 32), which its checkpoints do not hold."""
 
-_PREFIXES = (PREFIX, "base_model.model.")
+METADATA = "lora_adapter_metadata"
+"""Where diffusers >= 0.35 keeps what its tensors do not say."""
+
 _PICKLED = (".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -101,15 +104,16 @@ class Whole:
 Student: TypeAlias = Lora | Ordered | Whole
 
 
-def read_student(path: Path) -> Student:
+def read_student(path: Path, names: LayerNames) -> Student:
     """Read a student, on the CPU.
 
     Args:
         path: a folder, or one of the files above.
+        names: of the layers of the network that it is for.
 
     Raises:
         UserError: no student is there, or one that is damaged, cut short, of an unknown layout,
-            or that cannot be read without running code of its own.
+            of another network, or that cannot be read without running code of its own.
     """
     file = _student_file(path)
     described: dict[str, Any] = {}
@@ -123,7 +127,7 @@ def read_student(path: Path) -> Student:
         return Whole(file, tensors)
     if file.name in ADAPTER_FILES:
         described = _read_adapter_config(file.parent / ADAPTER_CONFIG)
-    return _lora(file, tensors, described)
+    return _LoraReader(file, tensors, described, names).read()
 
 
 def _student_file(path: Path) -> Path:
@@ -145,15 +149,17 @@ def _student_file(path: Path) -> Path:
 
 
 def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by name, and what the metadata says of the LoRA of the transformer."""
+    """Tensors by name, and what the metadata says of the LoRA of the transformer: of a pipeline's
+    `save_lora_weights` with its name before each key, of a network's `save_lora_adapter` without.
+    """
     try:
         with safe_open(file, "pt") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
             described = json.loads((opened.metadata() or {}).get(METADATA, "{}"))
-        ours = {k.removeprefix(PREFIX): v for k, v in described.items() if k.startswith(PREFIX)}
+        named = {key.removeprefix(PREFIX): value for key, value in described.items()}
     except (SafetensorError, ValueError, AttributeError) as error:
         raise _damaged(file, error) from error
-    return tensors, ours
+    return tensors, {key: value for key, value in named.items() if "." not in key}
 
 
 def _read_pickled(file: Path) -> dict[str, Any]:
@@ -200,51 +206,136 @@ def _tensors(file: Path, values: object) -> list[Tensor]:
     return list(values)
 
 
-def _lora(file: Path, tensors: Mapping[str, Any], described: Mapping[str, Any]) -> Lora:
-    alphas = {k.removesuffix(".alpha"): v for k, v in tensors.items() if str(k).endswith(".alpha")}
-    named: dict[str, Tensor] = {}
-    for key, tensor in tensors.items():
-        if str(key).endswith(".alpha"):
-            continue
-        is_lora = str(key).endswith((".lora_A.weight", ".lora_B.weight"))
-        if not (is_lora and isinstance(tensor, Tensor)):
-            raise UserError(
-                f"{file} is no LoRA of a layout that is read here: it has {key}, where there may "
-                "be LAYER.lora_A.weight, LAYER.lora_B.weight and LAYER.alpha; `save_lora_weights` "
-                f"of diffusers' pipelines writes these, and whole weights are named {NETWORK_FILE}"
-            )
-        named[_without_prefix(key)] = tensor
-    if not named:
-        raise UserError(f"{file} is no LoRA: it holds no tensors")
-    alpha_of = {_without_prefix(layer): float(alpha) for layer, alpha in alphas.items()}
-    ranks = {layer_of(name): len(t) for name, t in named.items() if ".lora_A." in name}
-    try:
-        scales = {layer: _scale(layer, r, alpha_of, described) for layer, r in ranks.items()}
-    except (TypeError, ValueError, AttributeError, re.error) as error:
-        raise _damaged(file, error) from error
-    return Lora(file, named, scales)
+@dataclasses.dataclass(frozen=True)
+class _LoraReader:
+    """A file of tensors by name, which becomes a LoRA of a network.
 
-
-def _scale(
-    layer: str, rank: int, alphas: Mapping[str, float], described: Mapping[str, Any]
-) -> float:
-    """alpha / r of a layer, or alpha / sqrt(r) for rank-stabilised LoRA (arXiv 2312.03732).
-
-    Where nothing says alpha, it equals the rank, as in diffusers.
+    Attributes:
+        file: for messages.
+        tensors: by the names that the file has for them.
+        described: what its metadata, or the file beside it, says of rank and alpha.
+        names: of the network's layers.
     """
-    alpha = alphas.get(layer)
-    if alpha is None:
-        patterns = described.get("alpha_pattern") or {}
-        pattern = get_pattern_key(list(patterns), layer)
-        alpha = float(patterns.get(pattern, described.get("lora_alpha", rank)))
-    return alpha / (math.sqrt(rank) if described.get("use_rslora") else rank)
+
+    file: Path
+    tensors: Mapping[str, Any]
+    described: Mapping[str, Any]
+    names: LayerNames
+
+    def read(self) -> Lora:
+        """The LoRA, in float32, its tensors by the network's names.
+
+        Raises:
+            UserError: it is none, or not one of this network.
+        """
+        own: dict[str, dict[str, Tensor]] = {}
+        others: dict[str, dict[str, Tensor]] = {}
+        for layer, parts in self._layers().items():
+            self._check_whole(layer, parts)
+            alias = self._find(layer)
+            found = own if self.names.is_own(alias) else others
+            for name, its in zip(alias.layers, _cut(parts, alias), strict=True):
+                if name in found:
+                    raise self._refused(f"it names {name} twice, the second time as {layer}")
+                found[name] = its
+        # Beside q, k and v some trainers also write the fused layer that they are parts of.
+        layers = others | own
+        try:
+            scales = {name: self._scale(name, parts) for name, parts in layers.items()}
+        except (TypeError, ValueError, AttributeError, re.error) as error:
+            raise _damaged(self.file, error) from error
+        tensors = {f"{n}.lora_{x}.weight": its[x] for n, its in layers.items() for x in "AB"}
+        return Lora(self.file, tensors, scales)
+
+    def _layers(self) -> dict[str, dict[str, Tensor]]:
+        """LAYER as the file names it -> its A, B, and alpha if there is one."""
+        layers: dict[str, dict[str, Tensor]] = {}
+        adapters = set()
+        for name, tensor in self.tensors.items():
+            entry = parse(str(name))
+            if entry is None or not isinstance(tensor, Tensor):
+                raise self._no_lora(str(name))
+            if is_of_text_encoder(entry.layer):
+                raise self._refused(
+                    f"it adapts a text encoder too ({name}), which a run here leaves as it is; "
+                    "take a LoRA of the transformer alone"
+                )
+            if not tensor.is_floating_point():
+                raise self._refused(f"{name} is of {tensor.dtype}, where floats are expected")
+            if entry.part != "alpha":
+                adapters.add(entry.adapter)
+            layers.setdefault(entry.layer, {})[entry.part] = tensor.float()
+        if not layers:
+            raise self._refused("it holds no tensors")
+        if len(adapters) > 1:
+            raise self._refused(
+                f"it holds several adapters: {', '.join(sorted(map(str, adapters)))}; save the "
+                "one that is meant alone, with peft's `save_pretrained(FOLDER, "
+                "selected_adapters=[NAME])`"
+            )
+        return layers
+
+    def _check_whole(self, layer: str, parts: Mapping[str, Tensor]) -> None:
+        if missing := [x for x in "AB" if x not in parts]:
+            has = ", ".join(sorted(parts))
+            raise self._refused(f"it lacks lora_{missing[0]} of {layer}, of which it has: {has}")
+        a, b = parts["A"], parts["B"]
+        if a.ndim != 2 or b.ndim != 2 or len(a) != b.shape[1]:
+            raise self._refused(
+                f"A and B of {layer} have the shapes {tuple(a.shape)} and {tuple(b.shape)}, where "
+                "(r, in) and (out, r) of a linear layer are expected"
+            )
+        if "alpha" in parts and parts["alpha"].numel() != 1:
+            raise self._refused(f"{layer}.alpha is not one number")
+
+    def _find(self, layer: str) -> Alias:
+        alias = self.names.find(layer)
+        if alias is None:
+            raise UserError(
+                f"{self.file} is a LoRA of another network: it has {layer}, and this network has "
+                "no linear layer of that name\nchoose the --model that it was trained on"
+            )
+        return alias
+
+    def _scale(self, layer: str, parts: Mapping[str, Tensor]) -> float:
+        """alpha / r of a layer, or alpha / sqrt(r) for rank-stabilised LoRA (arXiv 2312.03732).
+
+        Where nothing says alpha, it equals the rank, as in diffusers and ComfyUI.
+        """
+        rank = len(parts["A"])
+        if "alpha" in parts:
+            alpha = parts["alpha"].item()
+        else:
+            patterns = self.described.get("alpha_pattern") or {}
+            pattern = get_pattern_key(list(patterns), layer)
+            alpha = float(patterns.get(pattern, self.described.get("lora_alpha", rank)))
+        return alpha / (math.sqrt(rank) if self.described.get("use_rslora") else rank)
+
+    def _no_lora(self, name: str) -> UserError:
+        """A name that no LoRA has."""
+        for mark, kind in OTHERS.items():
+            if mark in name:
+                return self._refused(f"it holds {kind} ({name}), and only LoRA is read here")
+        if any(parse(str(other)) is not None for other in self.tensors):
+            return self._refused(f"beside a LoRA it holds {name}, which would be lost")
+        return self._refused(
+            f"it has {name}, where there may be LAYER.lora_A.weight, LAYER.lora_B.weight and "
+            "LAYER.alpha, or another of the names in docs/export.md; whole weights are named "
+            f"{NETWORK_FILE}"
+        )
+
+    def _refused(self, why: str) -> UserError:
+        return UserError(f"{self.file} cannot be read as a LoRA: {why}")
 
 
-def _without_prefix(key: str) -> str:
-    for prefix in _PREFIXES:
-        if key.startswith(prefix):
-            return key.removeprefix(prefix)
-    return key
+def _cut(parts: Mapping[str, Tensor], alias: Alias) -> Iterator[dict[str, Tensor]]:
+    """The parts of each layer of an alias: all share its A and alpha, and each has rows of B."""
+    rows = parts["B"]
+    if alias.swapped:
+        rows = torch.cat(rows.chunk(2)[::-1])
+    size = -(-len(rows) // len(alias.layers))
+    for index in range(len(alias.layers)):
+        yield {**parts, "B": rows[index * size : (index + 1) * size]}
 
 
 def _damaged(file: Path, error: Exception) -> UserError:

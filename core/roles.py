@@ -90,11 +90,12 @@ class Roles:
         self._active: str | None = None
         if gradient_checkpointing:
             checkpoint_blocks(generator, self._recomputed)
+        network, aliases = generator.network, generator.lora_aliases()
         targets = targets or generator.lora_targets
         self._weights: Weights = (
-            WholeWeights(generator.network, targets)
+            WholeWeights(network, aliases, targets)
             if rank is None
-            else LoraWeights(generator.network, targets, rank, alpha)
+            else LoraWeights(network, aliases, targets, rank, alpha)
         )
         self.teacher = Role(self, "teacher", None)
 

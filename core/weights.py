@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from tdmr1.core.adapters import Lora, layer_of, write_lora
 from tdmr1.core.layouts import NETWORK_FILE, Ordered, Whole, read_student
+from tdmr1.core.naming import Alias, LayerNames
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
 
@@ -33,10 +34,12 @@ class Weights(abc.ABC):
 
     Args:
         network: whose own weights are the teacher's; they are frozen.
+        aliases: what files name its layers, where that is not as the network does.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, aliases: Mapping[str, Alias]) -> None:
         self._network = network.requires_grad_(False)
+        self._names = LayerNames(_linear_layers(network), aliases)
 
     @abc.abstractmethod
     def add(
@@ -81,7 +84,7 @@ class LoraWeights(Weights):
     """A LoRA adapter for each role.
 
     Args:
-        network: as above.
+        network, aliases: as above.
         targets: names of the layers that are adapted, or their ends.
         rank, alpha: of every adapter; A starts as Gaussian noise, B as zero.
 
@@ -90,9 +93,14 @@ class LoraWeights(Weights):
     """
 
     def __init__(
-        self, network: nn.Module, targets: Sequence[str], rank: int, alpha: float
+        self,
+        network: nn.Module,
+        aliases: Mapping[str, Alias],
+        targets: Sequence[str],
+        rank: int,
+        alpha: float,
     ) -> None:
-        super().__init__(network)
+        super().__init__(network, aliases)
         adapted_layers(network, targets)
         self._targets, self._rank, self._alpha = list(targets), rank, alpha
         self._config = LoraConfig(
@@ -141,21 +149,22 @@ class LoraWeights(Weights):
                 layer._active_adapter = [name]
 
     def write(self, name: str, folder: Path) -> None:
-        tensors = {n: p.detach() for n, p in self._own[name].items()}
-        write_lora(tensors, folder, self._rank, self._alpha, self._targets)
+        write_lora(self._lora(name, folder), folder)
 
     def write_whole(self, name: str, folder: Path) -> None:
-        own = {n: p.detach() for n, p in self._own[name].items()}
-        scales = {layer_of(n): self._alpha / self._rank for n in own}
         bare = {
             n.replace(".base_layer.", "."): tensor
             for n, tensor in self._network.state_dict().items()
             if ".lora_" not in n
         }
-        _write_network(self._network, Lora(folder, own, scales).merged(bare), folder)
+        _write_network(self._network, self._lora(name, folder).merged(bare), folder)
+
+    def _lora(self, name: str, folder: Path) -> Lora:
+        own = {n: p.detach() for n, p in self._own[name].items()}
+        return Lora(folder, own, {layer_of(n): self._alpha / self._rank for n in own})
 
     def read(self, name: str, path: Path, weight: float) -> dict[str, Tensor]:
-        student = read_student(path)
+        student = read_student(path, self._names)
         if isinstance(student, Whole):
             raise UserError(
                 f"{student.path} has whole weights, and this run trains LoRA; "
@@ -172,15 +181,17 @@ class WholeWeights(Weights):
     """A copy of all weights for each role, for small models: full fine-tuning.
 
     Args:
-        network: as above.
+        network, aliases: as above.
         targets: names of the layers, or their ends, that a LoRA without names adapts.
 
     Raises:
         UserError: the network is not in float32, in which weights can be trained; or as above.
     """
 
-    def __init__(self, network: nn.Module, targets: Sequence[str]) -> None:
-        super().__init__(network)
+    def __init__(
+        self, network: nn.Module, aliases: Mapping[str, Alias], targets: Sequence[str]
+    ) -> None:
+        super().__init__(network, aliases)
         self._layers = adapted_layers(network, targets)
         self._own: dict[str | None, dict[str, nn.Parameter]] = {
             None: dict(network.named_parameters())
@@ -220,7 +231,7 @@ class WholeWeights(Weights):
     def read(self, name: str, path: Path, weight: float) -> dict[str, Tensor]:
         """A LoRA is merged into the teacher's weights."""
         teacher = {n: p.detach() for n, p in self._own[None].items()}
-        student = read_student(path)
+        student = read_student(path, self._names)
         if isinstance(student, Ordered) and student.fits(teacher):
             return student.named(list(teacher))
         if isinstance(student, Ordered):
@@ -235,6 +246,12 @@ class WholeWeights(Weights):
                     f"{student.path} has the weights of another network: no {n} of "
                     f"{tuple(p.shape)}; choose the --model that it was trained on"
                 )
+        if more := sorted(tensors.keys() - self._network.state_dict().keys()):
+            raise UserError(
+                f"{student.path} has the weights of another network, or quantised ones: it has "
+                f"{more[0]}, which this network lacks; choose the --model that it was trained on, "
+                "or whole weights in float32 or bfloat16"
+            )
         return {n: tensors[n] for n in teacher}
 
 
@@ -244,8 +261,7 @@ def adapted_layers(network: nn.Module, targets: Sequence[str]) -> list[str]:
     Raises:
         UserError: one of the targets names none.
     """
-    kinds = (nn.Linear, LoraLayer)  # the latter where a layer is adapted already
-    linear = [name for name, module in network.named_modules() if isinstance(module, kinds)]
+    linear = _linear_layers(network)
     for target in targets:
         if not any(f".{name}".endswith(f".{target}") for name in linear):
             raise UserError(
@@ -253,6 +269,12 @@ def adapted_layers(network: nn.Module, targets: Sequence[str]) -> list[str]:
                 f"among others: {', '.join(linear[-8:])}"
             )
     return [n for n in linear if any(f".{n}".endswith(f".{target}") for target in targets)]
+
+
+def _linear_layers(network: nn.Module) -> list[str]:
+    """Names of all layers that a LoRA could adapt, in the network's order."""
+    kinds = (nn.Linear, LoraLayer)  # the latter where a layer is adapted already
+    return [name for name, module in network.named_modules() if isinstance(module, kinds)]
 
 
 def _write_network(network: Any, state: Mapping[str, Tensor], folder: Path) -> None:  # noqa: ANN401

@@ -12,7 +12,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from tdmr1.core.adapters import LORA_FILE
-from tdmr1.core.layouts import NETWORK_FILE, Lora, read_student
+from tdmr1.core.layouts import NETWORK_FILE, read_student
+from tdmr1.core.naming import Alias, LayerNames
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
@@ -154,34 +155,259 @@ def test_an_adapter_weight_is_that_of_diffusers(new_roles, student, velocity, tm
     torch.testing.assert_close(velocity(role, roles.generator), velocity(network, roles.generator))
 
 
-def test_alphas_beside_the_tensors_count(new_roles, tmp_path):
-    source = new_roles()
-    source.save(source.add("student", trainable=True), tmp_path)
+NAMES = {
+    "diffusers": ("transformer.{}", "lora_A", "lora_B"),
+    "peft": ("base_model.model.{}", "lora_A", "lora_B"),
+    "ComfyUI": ("diffusion_model.{}", "lora_A", "lora_B"),
+    "bare": ("{}", "lora_A", "lora_B"),
+    "two prefixes": ("base_model.model.transformer.{}", "lora_A", "lora_B"),
+    "the other way round": ("transformer.base_model.model.{}", "lora_A", "lora_B"),
+    "three prefixes": ("model.diffusion_model.transformer.{}", "lora_A", "lora_B"),
+    "adapter": ("transformer.{}", "lora_A.default", "lora_B.default"),
+    "another adapter": ("base_model.model.{}", "lora_A.tdm_r1", "lora_B.tdm_r1"),
+    "down and up": ("diffusion_model.{}", "lora_down", "lora_up"),
+    "with dots": ("{}", "lora.down", "lora.up"),
+    "before peft": ("transformer.{}", "lora_linear_layer.down", "lora_linear_layer.up"),
+    "kohya": ("lora_unet_{flat}", "lora_down", "lora_up"),
+    "OneTrainer": ("lora_transformer_{flat}", "lora_down", "lora_up"),
+    "LyCORIS": ("lycoris_{flat}", "lora_down", "lora_up"),
+}
+"""LAYER, A and B as files name them."""
+
+
+@pytest.fixture
+def named(new_roles, perturb):
+    """A student, and the tensors of its LoRA under other names."""
+
+    def named(layer, a, b, alpha=None):
+        roles = new_roles()
+        role = roles.add("source", trainable=True)
+        perturb(role)
+        tensors = {}
+        for name, p in role.state_dict().items():
+            own, is_a, _ = name.partition(".lora_A.")
+            own = own.partition(".lora_B.")[0]
+            theirs = layer.format(own, flat=own.replace(".", "_"))
+            if is_a:
+                tensors[f"{theirs}.{a}.weight"] = p.clone()
+            else:  # the scale, 8 / 4, is in B unless a tensor says it
+                tensors[f"{theirs}.{b}.weight"] = p * (2 if alpha is None else 8 / alpha)
+            if alpha is not None:
+                tensors[f"{theirs}.alpha"] = torch.tensor(float(alpha))
+        return roles, role, tensors
+
+    return named
+
+
+@pytest.mark.parametrize("alpha", [None, 2, 16])
+@pytest.mark.parametrize("names", NAMES)
+def test_a_lora_is_the_same_by_any_of_its_names(named, student, velocity, tmp_path, names, alpha):
+    roles, role, tensors = named(*NAMES[names], alpha=alpha)
+    save_file(tensors, tmp_path / "any name.safetensors")
+    other, loaded = student
+    other.load(loaded, tmp_path)
+    expected = velocity(role, roles.generator)
+    torch.testing.assert_close(velocity(loaded, other.generator), expected)
+
+
+@pytest.mark.parametrize("rank", [6, None])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
+def test_a_lora_of_less_precision_is_cast(
+    named, new_student, new_roles, velocity, tmp_path, dtype, rank
+):
+    _, _, tensors = named(*NAMES["diffusers"])
+    rounded = {name: t.to(dtype) for name, t in tensors.items()}
+    expected = []
+    for name, content in (("a", rounded), ("b", {n: t.float() for n, t in rounded.items()})):
+        save_file(content, tmp_path / f"{name}.safetensors")
+        roles = new_roles(rank=rank)
+        role = roles.add("student", trainable=True)
+        roles.load(role, tmp_path / f"{name}.safetensors")
+        expected.append(velocity(role, roles.generator))
+    assert torch.equal(*expected)
+    assert not torch.allclose(expected[0], velocity(roles.teacher, roles.generator))
+
+
+def test_a_network_of_diffusers_saves_its_adapter_without_a_prefix(
+    in_peft, new_roles, student, velocity, tmp_path
+):
+    """And its metadata too."""
+    network = new_roles().generator.network
+    network.add_adapter(LoraConfig(r=4, lora_alpha=3, target_modules=TARGETS), "a")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.3)
+    network.save_lora_adapter(tmp_path, adapter_name="a")
+    roles, role = student
+    roles.load(role, tmp_path)
+    expected = velocity(network, roles.generator)
+    torch.testing.assert_close(velocity(role, roles.generator), expected)
+
+
+def test_a_lora_of_some_blocks_leaves_the_others_as_the_teacher_has_them(
+    new_roles, velocity, perturb, tmp_path
+):
+    """Whether it is read as an adapter or merged."""
+    source = new_roles(layers=3)
+    role = source.add("source", trainable=True)
+    perturb(role)
+    with torch.no_grad():
+        for name, parameter in role.parameters().items():
+            if ".lora_B." in name and "blocks.1." not in name:
+                parameter.zero_()
+    source.save(role, tmp_path)
     tensors = load_file(tmp_path / LORA_FILE)
-    alphas = {k.replace(".lora_A.weight", ".alpha"): torch.tensor(2.0) for k in tensors}
-    alphas = {k: v for k, v in alphas.items() if k.endswith(".alpha")}
-    save_file(tensors | alphas, tmp_path / "any name.safetensors")
-    lora = read_student(tmp_path / "any name.safetensors")
-    assert isinstance(lora, Lora)
-    assert set(lora.scales.values()) == {2.0 / 4}
-    assert len(lora.tensors) == len(tensors)
+    some = {name: t for name, t in tensors.items() if "blocks.1." in name}
+    assert 0 < len(some) < len(tensors)
+    save_file(some, tmp_path / LORA_FILE)
+    expected = velocity(role, source.generator)
+    for rank in (4, 6, None):
+        roles = new_roles(layers=3, rank=rank)
+        loaded = roles.add("student", trainable=True)
+        roles.load(loaded, tmp_path)
+        torch.testing.assert_close(velocity(loaded, roles.generator), expected)
+
+
+class Fused(Roles):
+    """Roles of the tiny network, for which other code has other names."""
+
+    def __init__(self, generator, *given, **options):
+        attention = "transformer_blocks.0.attn"
+        generator.lora_aliases = lambda: {
+            "blocks.0.qkv": Alias(tuple(f"{attention}.to_{x}" for x in "qkv")),
+            "blocks.0.out": Alias((f"{attention}.to_out.0",)),
+            "blocks.0.mod": Alias(("norm_out.linear",), swapped=True),
+            "blocks.7.qkv": Alias(("nowhere",)),
+        }
+        super().__init__(generator, *given, **options)
+
+
+@pytest.fixture
+def fused(new_roles):
+    """A role of whole weights, and a random LoRA for them by the other code's names."""
+    random = torch.Generator().manual_seed(3)
+    sizes = {"blocks.0.qkv": 48, "blocks.0.out": 16, "blocks.0.mod": 32}
+    tensors = {}
+    for layer, out in sizes.items():
+        tensors[f"diffusion_model.{layer}.lora_A.weight"] = torch.randn(4, 16, generator=random)
+        tensors[f"diffusion_model.{layer}.lora_B.weight"] = torch.randn(out, 4, generator=random)
+    roles = Fused(new_roles().generator, None, 1.0)
+    return roles, roles.add("student", trainable=True), tensors
+
+
+def test_fused_layers_are_split_and_halves_swapped(fused, tmp_path):
+    roles, role, tensors = fused
+    save_file(tensors, tmp_path / "x.safetensors")
+    teacher = {n: p.clone() for n, p in role.state_dict().items()}
+    roles.load(role, tmp_path)
+    delta = {n: p - teacher[n] for n, p in role.state_dict().items() if (p != teacher[n]).any()}
+    assert len(delta) == 5
+
+    def product(layer):
+        a, b = (tensors[f"diffusion_model.blocks.0.{layer}.lora_{x}.weight"] for x in "AB")
+        return b @ a
+
+    attention = "transformer_blocks.0.attn"
+    qkv = torch.cat([delta[f"{attention}.to_{x}.weight"] for x in "qkv"])
+    torch.testing.assert_close(qkv, product("qkv"))
+    torch.testing.assert_close(delta[f"{attention}.to_out.0.weight"], product("out"))
+    first, second = product("mod").chunk(2)
+    torch.testing.assert_close(delta["norm_out.linear.weight"], torch.cat([second, first]))
+
+
+def test_a_fused_layer_beside_its_parts_is_redundant(fused, tmp_path):
+    """Some trainers for Z-Image write both, as diffusers knows; the parts count."""
+    roles, role, tensors = fused
+    save_file({n: t for n, t in tensors.items() if "qkv" in n}, tmp_path / "x.safetensors")
+    roles.load(role, tmp_path / "x.safetensors")
+    expected = {n: p.clone() for n, p in role.state_dict().items()}
+    parts = {}
+    a, b = (tensors[f"diffusion_model.blocks.0.qkv.lora_{x}.weight"] for x in "AB")
+    for x, rows in zip("qkv", b.chunk(3), strict=True):
+        parts[f"transformer_blocks.0.attn.to_{x}.lora_A.weight"] = a.clone()
+        parts[f"transformer_blocks.0.attn.to_{x}.lora_B.weight"] = rows.clone()
+    other = {f"blocks.0.qkv.lora_{x}.weight": torch.ones_like(t) for x, t in (("A", a), ("B", b))}
+    for content in ({**other, **parts}, {**parts, **other}):
+        save_file(content, tmp_path / "y.safetensors")
+        roles.load(role, tmp_path / "y.safetensors")
+        torch.testing.assert_close(role.state_dict(), expected, rtol=0, atol=0)
+
+
+A, B = torch.zeros(4, 16), torch.zeros(16, 4)
+TO_Q = "transformer_blocks.0.attn.to_q"
+PAIR = {f"{TO_Q}.lora_A.weight": A, f"{TO_Q}.lora_B.weight": B}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({f"{TO_Q}.lora_A.weight": A}, r"lacks lora_B of .*to_q, of which it has: A$"),
+        ({f"{TO_Q}.lora_up.weight": B}, r"lacks lora_A of .*to_q, of which it has: B$"),
+        ({f"{TO_Q}.alpha": torch.ones(())}, r"lacks lora_A of .*to_q, .* has: alpha$"),
+        (PAIR | {f"{TO_Q}.alpha": torch.ones(2)}, r"to_q\.alpha is not one number"),
+        (PAIR | {f"{TO_Q}.lora_B.weight": B[:, :3]}, r"shapes \(4, 16\) and \(16, 3\)"),
+        (PAIR | {f"{TO_Q}.lora_A.weight": A[..., None]}, r"of a linear layer are expected"),
+        (PAIR | {f"{TO_Q}.lora_B.weight": B.to(torch.int8)}, r"is of torch\.int8"),
+        (PAIR | {f"{TO_Q}.lora_B.bias": B[:, 0]}, r"beside a LoRA it holds .*lora_B\.bias"),
+        (PAIR | {f"x.{n}": t for n, t in PAIR.items()}, r"another network: it has x\.trans"),
+        (
+            PAIR | {f"transformer.{n}": t for n, t in PAIR.items()},
+            rf"names {TO_Q} twice, the second time as transformer",
+        ),
+        (
+            {n.replace(".weight", f".{x}.weight"): t for n, t in PAIR.items() for x in "ab"},
+            r"several adapters: a, b; save the one",
+        ),
+        ({f"{TO_Q}.lokr_w1": A}, r"it holds LoKr .*to_q\.lokr_w1"),
+        ({f"{TO_Q}.hada_w1_a": A}, r"it holds LoHa "),
+        (PAIR | {f"{TO_Q}.dora_scale": A}, r"it holds DoRA "),
+        (PAIR | {"text_encoder.q.lora_A.weight": A}, r"adapts a text encoder too \(text_encoder"),
+        (PAIR | {"lora_te1_q.lora_down.weight": A}, r"adapts a text encoder too \(lora_te1"),
+        ({f"{TO_Q}.weight": A}, r"it has .*to_q\.weight, where there may .* whole weights are"),
+        (
+            {"single_blocks.0.linear.lora_A.weight": A, "single_blocks.0.linear.lora_B.weight": B},
+            r"LoRA of another network: it has single_blocks\.0\.linear, and this network has no",
+        ),
+        (
+            {n: torch.zeros([32 if s == 16 else s for s in t.shape]) for n, t in PAIR.items()},
+            r"another network: .*to_q.* shape \((4, 32|32, 32)\), where this network takes",
+        ),
+    ],
+)
+@pytest.mark.parametrize("rank", [6, None])
+def test_what_is_no_lora_of_the_network_is_refused_for_what_it_is(
+    new_roles, tmp_path, tensors, says, rank
+):
+    path = tmp_path / "x.safetensors"
+    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, path)
+    roles = new_roles(rank=rank)
+    role = roles.add("student", trainable=True)
+    before = copy.deepcopy(role.state_dict())
+    with pytest.raises(UserError, match=says) as error:
+        roles.load(role, path)
+    assert str(path) in str(error.value)
+    torch.testing.assert_close(role.state_dict(), before, rtol=0, atol=0)
 
 
 def test_the_only_weights_of_a_folder_are_found(new_roles, tmp_path):
     source = new_roles()
     source.save(source.add("student", trainable=True), tmp_path)
     (tmp_path / LORA_FILE).rename(tmp_path / "mine.safetensors")
-    assert read_student(tmp_path).path == tmp_path / "mine.safetensors"
+    names = LayerNames([n for n, _ in source.generator.network.named_modules()], {})
+    assert read_student(tmp_path, names).path == tmp_path / "mine.safetensors"
     (tmp_path / "other.ckpt").touch()
     with pytest.raises(UserError, match=r"no student in .*name one of: .*mine.*other\.ckpt"):
-        read_student(tmp_path)
+        read_student(tmp_path, names)
 
 
 def test_layers_can_be_chosen(new_roles, in_peft, velocity, tmp_path):
     network = in_peft(adapter="default", target_modules=["ff.net.2"])
     network.save_pretrained(tmp_path)
     roles = new_roles()
-    with pytest.raises(UserError, match=r"another network: it has .*ff\.net\.2.*\n.*lora_targets"):
+    with pytest.raises(
+        UserError, match=r"adapts .*ff\.net\.2, which .*\n?.*lora_targets=\[.ff\.net\.2.\]"
+    ):
         roles.load(roles.add("student", trainable=True), tmp_path)
     options = TDMOptions(rank=4, alpha=8.0, lora_targets=("ff.net.2",))
     other = Roles.of(new_roles().generator, options)
@@ -217,7 +443,7 @@ def archive(**files):
         ),
         ({"ema_parameters": {"a": torch.zeros(1)}}, "ema_parameters is not a list of tensors"),
         ({"ema_parameters": [1.0] * 10}, "ema_parameters is not a list of tensors"),
-        ({"model": {"a": torch.zeros(1)}}, "no LoRA of a layout .*: it has model"),
+        ({"model": {"a": torch.zeros(1)}}, "read as a LoRA: it has model, where"),
         ({}, "holds no tensors"),
         ([torch.zeros(1)], "is no student: it holds a list"),
         ({"ema_parameters": [torch.zeros(1)], "author": Harmful()}, "run code of its own"),
@@ -275,7 +501,7 @@ def test_a_folder_of_peft_needs_its_description(in_peft, student, tmp_path, conf
 
 def test_other_adapters_than_lora_are_refused(in_peft, student, tmp_path):
     in_peft(adapter="default", use_dora=True).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=r"no LoRA of a layout .*magnitude"):
+    with pytest.raises(UserError, match=r"it holds DoRA .*magnitude"):
         student[0].load(student[1], tmp_path)
 
 

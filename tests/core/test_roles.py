@@ -3,6 +3,8 @@ import json
 import pytest
 import torch
 from diffusers import SD3Transformer2DModel
+from peft.tuners.lora import LoraLayer
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tdmr1.core.adapters import LORA_FILE
@@ -161,38 +163,97 @@ def test_the_ranks_above_the_files_can_learn(roles, players, new_roles, query, p
             assert (p.grad[:, 4:] != 0).any(), name
 
 
+def network_of(roles):
+    """The bare network of diffusers, with the same weights."""
+    state = roles.generator.network.state_dict()
+    bare = {n.replace(".base_layer", ""): t for n, t in state.items() if "lora_" not in n}
+    network = SD3Transformer2DModel.from_config(roles.generator.network.config)
+    network.load_state_dict(bare)
+    return network.eval()
+
+
+def plain_velocity(network, query, generator):
+    condition = generator.encode(["a", "b"])
+    given = condition.tokens, condition.pooled, (SIGMA * 1000).expand(2)
+    with torch.no_grad():
+        return network(query, *given, return_dict=False)[0]
+
+
 def test_diffusers_alone_loads_a_saved_lora(roles, players, velocity, query, perturb, tmp_path):
     student = players["student"]
     generator = roles.generator
     perturb(student)
     roles.save(student, tmp_path)
-    bare = {
-        name.replace(".base_layer", ""): tensor
-        for name, tensor in generator.network.state_dict().items()
-        if "lora_" not in name
-    }
-    network = SD3Transformer2DModel.from_config(generator.network.config)
-    network.load_state_dict(bare)
-    network.eval().load_lora_adapter(tmp_path, prefix="transformer", use_safetensors=True)
-    expected = velocity(student)
-    generator.network = network
-    with torch.no_grad():
-        v = generator.velocity(query, SIGMA, generator.encode(["a", "b"]))
-    assert torch.equal(v, expected)
+    network = network_of(roles)
+    network.load_lora_adapter(tmp_path, prefix="transformer", use_safetensors=True)
+    assert torch.equal(plain_velocity(network, query, generator), velocity(student))
 
 
-def test_a_lora_without_a_description_counts_as_diffusers_counts_it(
-    roles, players, new_roles, velocity, perturb, tmp_path
+def test_no_number_of_a_saved_lora_is_in_its_metadata(
+    roles, players, velocity, query, perturb, tmp_path
 ):
-    """alpha = rank: half of the scale that these roles have."""
+    """Rank and scale are those that a loader infers from the tensors alone: alpha = r."""
     student, fake = players["student"], players["fake"]
     perturb(student)
     roles.save(student, tmp_path)
+    with safe_open(tmp_path / LORA_FILE, "pt") as file:
+        assert file.metadata() == {"format": "pt"}
     save_file(load_file(tmp_path / LORA_FILE), tmp_path / LORA_FILE)
     roles.load(fake, tmp_path)
-    for name, p in fake.state_dict().items():
-        scale = 0.5 if ".lora_B." in name else 1.0
-        assert torch.equal(p, scale * student.state_dict()[name])
+    assert torch.equal(velocity(fake), velocity(student))
+    network = network_of(roles)
+    network.load_lora_adapter(
+        tmp_path, prefix="transformer", adapter_name="a", use_safetensors=True
+    )
+    layers = [m for m in network.modules() if isinstance(m, LoraLayer)]
+    assert layers and {layer.scaling["a"] for layer in layers} == {1.0}
+    assert torch.equal(plain_velocity(network, query, roles.generator), velocity(student))
+
+
+@pytest.mark.parametrize("alpha", [8.0, 1.0, 6.0, 7.0])
+def test_loaders_that_add_up_tensors_make_the_same_network(
+    new_roles, velocity, query, perturb, tmp_path, alpha
+):
+    """ComfyUI's arithmetic: W + alpha / r B A, where r is a shape, and alpha = r unless there is
+    a tensor LAYER.alpha."""
+    roles = new_roles(alpha=alpha)
+    student = roles.add("student", trainable=True)
+    perturb(student)
+    roles.save(student, tmp_path)
+    tensors = load_file(tmp_path / LORA_FILE)
+    network = network_of(roles)
+    for name, a in tensors.items():
+        layer, is_a, _ = name.partition(".lora_A.")
+        if is_a:
+            b = tensors[f"{layer}.lora_B.weight"]
+            alpha_of = tensors.get(f"{layer}.alpha", torch.tensor(len(a)))
+            module = network.get_submodule(layer.removeprefix("transformer."))
+            module.weight.data += alpha_of / len(a) * (b @ a)
+    torch.testing.assert_close(plain_velocity(network, query, roles.generator), velocity(student))
+
+
+@pytest.mark.parametrize("alpha", [8.0, 1.0, 6.0, 12.0])
+def test_what_is_saved_is_read_and_saved_as_the_same_bytes(new_roles, perturb, tmp_path, alpha):
+    roles = new_roles(alpha=alpha)
+    first, second = (roles.add(name, trainable=True) for name in ("first", "second"))
+    perturb(first)
+    roles.save(first, tmp_path / "a")
+    roles.load(second, tmp_path / "a")
+    roles.save(second, tmp_path / "b")
+    assert (tmp_path / "a" / LORA_FILE).read_bytes() == (tmp_path / "b" / LORA_FILE).read_bytes()
+
+
+def test_a_lora_whose_metadata_says_alpha_is_read_at_its_scale(
+    roles, players, velocity, perturb, tmp_path
+):
+    """As this package wrote them before, and as diffusers does."""
+    student, fake = players["student"], players["fake"]
+    perturb(student)
+    told = {"transformer.r": 4, "transformer.lora_alpha": 8.0}
+    tensors = {f"transformer.{name}": p for name, p in student.state_dict().items()}
+    save_file(tensors, tmp_path / LORA_FILE, {"lora_adapter_metadata": json.dumps(told)})
+    roles.load(fake, tmp_path)
+    assert torch.equal(velocity(fake), velocity(student))
 
 
 def damaged(path, kind):
@@ -228,7 +289,7 @@ def damaged(path, kind):
         ("narrow", "shape"),
         ("flat", "shape"),
         ("a key less", "lacks"),
-        ("a key more", "has text_encoder"),
+        ("a key more", "adapts a text encoder too"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(

@@ -71,10 +71,10 @@ def test_a_lora_is_merged(new_roles, roles, velocity, perturb, tmp_path):
 
 def test_a_lora_of_another_network_is_not(new_roles, roles, tmp_path):
     student = roles.add("student", trainable=True)
-    for size in ({"width": 32}, {"layers": 2}):
+    for size, says in (({"width": 32}, "proj_out.* shape"), ({"layers": 2}, "it has .*blocks.1")):
         stranger = new_roles(rank=4, **size)
         stranger.save(stranger.add("student", trainable=True), tmp_path)
-        with pytest.raises(UserError, match=r"a LoRA of another network: it has .*lora_A"):
+        with pytest.raises(UserError, match=rf"a LoRA of another network: {says}"):
             roles.load(student, tmp_path)
 
 
@@ -86,6 +86,12 @@ def test_a_lora_of_another_network_is_not(new_roles, roles, tmp_path):
         (
             lambda path: save_file({"proj_out.bias": torch.zeros(3)}, path),
             "the weights of another network: no ",
+        ),
+        (
+            lambda path: save_file(
+                load_file(path) | {"proj_out.weight_scale": torch.ones(1)}, path
+            ),
+            "of another network, or quantised ones: it has proj_out.weight_scale",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from torch import Tensor
 
 from tdmr1.core.generator import Condition
+from tdmr1.core.naming import Alias
 from tdmr1_diffusers.pipeline import PipelineGenerator
 from tdmr1_diffusers.prompts import Encoders
 
@@ -39,6 +40,21 @@ class ZImageGenerator(PipelineGenerator):
     @staticmethod
     def condition_shape(config: Mapping[str, Any], tokens: int) -> tuple[int, int, int]:
         return tokens, config["cap_feat_dim"], 0
+
+    def lora_aliases(self) -> dict[str, Alias]:
+        """Names of the code of Tongyi Lab, which kohya's trainer and ComfyUI have too; as
+        `convert_z_image_transformer_checkpoint_to_diffusers` of diffusers has them."""
+        single = {
+            "x_embedder": "all_x_embedder.2-1",
+            "final_layer.linear": "all_final_layer.2-1.linear",
+            "final_layer.adaLN_modulation.1": "all_final_layer.2-1.adaLN_modulation.1",
+        }
+        aliases = {name: Alias((layer,)) for name, layer in single.items()}
+        for name, _ in self.network.named_modules():
+            if name.endswith(".attention"):
+                aliases[f"{name}.qkv"] = Alias(tuple(f"{name}.to_{x}" for x in "qkv"))
+                aliases[f"{name}.out"] = Alias((f"{name}.to_out.0",))
+        return aliases
 
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
         (tokens,), _ = encoders.encode_prompt(
