@@ -16,6 +16,7 @@ from tdmr1.errors import UserError
 from tdmr1.files import replacing
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
+NETWORK_FILE = "diffusion_pytorch_model.safetensors"
 PREFIX = "transformer."
 
 
@@ -80,16 +81,16 @@ class Lora:
         Raises:
             UserError: a LoRA of another network.
         """
-        merged = dict(weights)
-        for name, a in self.tensors.items():
+        merged, folded = dict(weights), self.folded()
+        for name, a in folded.items():
             layer, is_a, _ = name.partition(".lora_A.")
             if not is_a:
                 continue
-            b, key = self.tensors[f"{layer}.lora_B.weight"], f"{layer}.weight"
+            b, key = folded[f"{layer}.lora_B.weight"], f"{layer}.weight"
             w = weights[key]
             if w.shape != (len(b), a.shape[1]):
                 raise self._of_another(name, (len(b), a.shape[1]), w.shape)
-            delta = self.scales[layer] * (b.to(w.device).float() @ a.to(w.device).float())
+            delta = b.to(w.device).float() @ a.to(w.device).float()
             merged[key] = (w.float() + delta).to(w.dtype)
         return merged
 

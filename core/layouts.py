@@ -11,24 +11,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import pickle
-import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tdmr1.core.adapters import LORA_FILE, PREFIX, Lora, layer_of
-from tdmr1.core.naming import OTHERS, Alias, LayerNames, is_of_text_encoder, parse
+from tdmr1.core.adapters import LORA_FILE, NETWORK_FILE, PREFIX, Lora, layer_of
+from tdmr1.core.files import damaged
+from tdmr1.core.lora_reader import LoraReader
+from tdmr1.core.naming import LayerNames
 from tdmr1.errors import UserError
 
-NETWORK_FILE = "diffusion_pytorch_model.safetensors"
 TRANSFORMER = "transformer"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
@@ -127,7 +125,7 @@ def read_student(path: Path, names: LayerNames) -> Student:
         return Whole(file, tensors)
     if file.name in ADAPTER_FILES:
         described = _read_adapter_config(file.parent / ADAPTER_CONFIG)
-    return _LoraReader(file, tensors, described, names).read()
+    return LoraReader(file, tensors, described, names).read()
 
 
 def _student_file(path: Path) -> Path:
@@ -158,7 +156,7 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             described = json.loads((opened.metadata() or {}).get(METADATA, "{}"))
         named = {key.removeprefix(PREFIX): value for key, value in described.items()}
     except (SafetensorError, ValueError, AttributeError) as error:
-        raise _damaged(file, error) from error
+        raise damaged(file, error) from error
     return tensors, {key: value for key, value in named.items() if "." not in key}
 
 
@@ -168,14 +166,14 @@ def _read_pickled(file: Path) -> dict[str, Any]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(file):
-            raise _damaged(file, error) from error
+            raise damaged(file, error) from error
         raise UserError(
             f"{file} holds more than tensors and plain values, and would have to run code of its "
             "own to be read, which is refused; ask its author for safetensors, or for a "
             "checkpoint that `torch.load(..., weights_only=True)` reads"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise _damaged(file, error) from error
+        raise damaged(file, error) from error
     if not isinstance(content, dict):
         raise UserError(
             f"{file} is no student: it holds a {type(content).__name__}, where a dict with "
@@ -194,7 +192,7 @@ def _read_adapter_config(file: Path) -> dict[str, Any]:
             "copy the whole folder that peft's `save_pretrained` wrote"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(file, error) from error
+        raise damaged(file, error) from error
     if kind != "LORA":
         raise UserError(f"{file} describes a {kind}, where a LoRA is expected")
     return config
@@ -203,140 +201,4 @@ def _read_adapter_config(file: Path) -> dict[str, Any]:
 def _tensors(file: Path, values: object) -> list[Tensor]:
     if not isinstance(values, list | tuple) or not all(isinstance(v, Tensor) for v in values):
         raise UserError(f"{file} is no student: {EMA} is not a list of tensors")
-    return list(values)
-
-
-@dataclasses.dataclass(frozen=True)
-class _LoraReader:
-    """A file of tensors by name, which becomes a LoRA of a network.
-
-    Attributes:
-        file: for messages.
-        tensors: by the names that the file has for them.
-        described: what its metadata, or the file beside it, says of rank and alpha.
-        names: of the network's layers.
-    """
-
-    file: Path
-    tensors: Mapping[str, Any]
-    described: Mapping[str, Any]
-    names: LayerNames
-
-    def read(self) -> Lora:
-        """The LoRA, in float32, its tensors by the network's names.
-
-        Raises:
-            UserError: it is none, or not one of this network.
-        """
-        own: dict[str, dict[str, Tensor]] = {}
-        others: dict[str, dict[str, Tensor]] = {}
-        for layer, parts in self._layers().items():
-            self._check_whole(layer, parts)
-            alias = self._find(layer)
-            found = own if self.names.is_own(alias) else others
-            for name, its in zip(alias.layers, _cut(parts, alias), strict=True):
-                if name in found:
-                    raise self._refused(f"it names {name} twice, the second time as {layer}")
-                found[name] = its
-        # Beside q, k and v some trainers also write the fused layer that they are parts of.
-        layers = others | own
-        try:
-            scales = {name: self._scale(name, parts) for name, parts in layers.items()}
-        except (TypeError, ValueError, AttributeError, re.error) as error:
-            raise _damaged(self.file, error) from error
-        tensors = {f"{n}.lora_{x}.weight": its[x] for n, its in layers.items() for x in "AB"}
-        return Lora(self.file, tensors, scales)
-
-    def _layers(self) -> dict[str, dict[str, Tensor]]:
-        """LAYER as the file names it -> its A, B, and alpha if there is one."""
-        layers: dict[str, dict[str, Tensor]] = {}
-        adapters = set()
-        for name, tensor in self.tensors.items():
-            entry = parse(str(name))
-            if entry is None or not isinstance(tensor, Tensor):
-                raise self._no_lora(str(name))
-            if is_of_text_encoder(entry.layer):
-                raise self._refused(
-                    f"it adapts a text encoder too ({name}), which a run here leaves as it is; "
-                    "take a LoRA of the transformer alone"
-                )
-            if not tensor.is_floating_point():
-                raise self._refused(f"{name} is of {tensor.dtype}, where floats are expected")
-            if entry.part != "alpha":
-                adapters.add(entry.adapter)
-            layers.setdefault(entry.layer, {})[entry.part] = tensor.float()
-        if not layers:
-            raise self._refused("it holds no tensors")
-        if len(adapters) > 1:
-            raise self._refused(
-                f"it holds several adapters: {', '.join(sorted(map(str, adapters)))}; save the "
-                "one that is meant alone, with peft's `save_pretrained(FOLDER, "
-                "selected_adapters=[NAME])`"
-            )
-        return layers
-
-    def _check_whole(self, layer: str, parts: Mapping[str, Tensor]) -> None:
-        if missing := [x for x in "AB" if x not in parts]:
-            has = ", ".join(sorted(parts))
-            raise self._refused(f"it lacks lora_{missing[0]} of {layer}, of which it has: {has}")
-        a, b = parts["A"], parts["B"]
-        if a.ndim != 2 or b.ndim != 2 or len(a) != b.shape[1]:
-            raise self._refused(
-                f"A and B of {layer} have the shapes {tuple(a.shape)} and {tuple(b.shape)}, where "
-                "(r, in) and (out, r) of a linear layer are expected"
-            )
-        if "alpha" in parts and parts["alpha"].numel() != 1:
-            raise self._refused(f"{layer}.alpha is not one number")
-
-    def _find(self, layer: str) -> Alias:
-        alias = self.names.find(layer)
-        if alias is None:
-            raise UserError(
-                f"{self.file} is a LoRA of another network: it has {layer}, and this network has "
-                "no linear layer of that name\nchoose the --model that it was trained on"
-            )
-        return alias
-
-    def _scale(self, layer: str, parts: Mapping[str, Tensor]) -> float:
-        """alpha / r of a layer, or alpha / sqrt(r) for rank-stabilised LoRA (arXiv 2312.03732).
-
-        Where nothing says alpha, it equals the rank, as in diffusers and ComfyUI.
-        """
-        rank = len(parts["A"])
-        if "alpha" in parts:
-            alpha = parts["alpha"].item()
-        else:
-            patterns = self.described.get("alpha_pattern") or {}
-            pattern = get_pattern_key(list(patterns), layer)
-            alpha = float(patterns.get(pattern, self.described.get("lora_alpha", rank)))
-        return alpha / (math.sqrt(rank) if self.described.get("use_rslora") else rank)
-
-    def _no_lora(self, name: str) -> UserError:
-        """A name that no LoRA has."""
-        for mark, kind in OTHERS.items():
-            if mark in name:
-                return self._refused(f"it holds {kind} ({name}), and only LoRA is read here")
-        if any(parse(str(other)) is not None for other in self.tensors):
-            return self._refused(f"beside a LoRA it holds {name}, which would be lost")
-        return self._refused(
-            f"it has {name}, where there may be LAYER.lora_A.weight, LAYER.lora_B.weight and "
-            "LAYER.alpha, or another of the names in docs/export.md; whole weights are named "
-            f"{NETWORK_FILE}"
-        )
-
-    def _refused(self, why: str) -> UserError:
-        return UserError(f"{self.file} cannot be read as a LoRA: {why}")
-
-
-def _cut(parts: Mapping[str, Tensor], alias: Alias) -> Iterator[dict[str, Tensor]]:
-    """The parts of each layer of an alias: all share its A and alpha, and each has rows of B."""
-    rows = parts["B"]
-    if alias.swapped:
-        rows = torch.cat(rows.chunk(2)[::-1])
-    size = -(-len(rows) // len(alias.layers))
-    for index in range(len(alias.layers)):
-        yield {**parts, "B": rows[index * size : (index + 1) * size]}
-
-
-def _damaged(file: Path, error: Exception) -> UserError:
-    return UserError(f"{file} is damaged or cut short ({error}); make or download it again")
+    return [tensor.float() for tensor in values]

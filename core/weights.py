@@ -20,8 +20,8 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tdmr1.core.adapters import Lora, layer_of, write_lora
-from tdmr1.core.layouts import NETWORK_FILE, Ordered, Whole, read_student
+from tdmr1.core.adapters import NETWORK_FILE, Lora, layer_of, write_lora
+from tdmr1.core.layouts import Ordered, Whole, read_student
 from tdmr1.core.naming import Alias, LayerNames
 from tdmr1.errors import UserError
 from tdmr1.files import replacing

@@ -11,8 +11,8 @@ from diffusers import SD3Transformer2DModel
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from tdmr1.core.adapters import LORA_FILE
-from tdmr1.core.layouts import NETWORK_FILE, read_student
+from tdmr1.core.adapters import LORA_FILE, NETWORK_FILE
+from tdmr1.core.layouts import read_student
 from tdmr1.core.naming import Alias, LayerNames
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Roles
@@ -104,6 +104,17 @@ def test_averages_in_order_are_the_adapter_that_they_were_taken_of(
     roles.load(role, tmp_path / name)
     expected = velocity(network, roles.generator)
     torch.testing.assert_close(velocity(role, roles.generator), expected)
+
+
+def test_averages_in_order_are_cast(in_peft, new_student, velocity, tmp_path):
+    rounded = [t.to(torch.float8_e5m2) for t in trained(in_peft())]
+    roles, role = new_student(4)
+    found = []
+    for content in (rounded, [t.float() for t in rounded]):
+        torch.save({"ema_parameters": content}, tmp_path / "x.ckpt")
+        roles.load(role, tmp_path / "x.ckpt")
+        found.append(velocity(role, roles.generator))
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("rank", [2, 6])

@@ -5,7 +5,7 @@ import torch
 from diffusers import SD3Transformer2DModel
 from safetensors.torch import load_file, save_file
 
-from tdmr1.core.layouts import NETWORK_FILE
+from tdmr1.core.adapters import NETWORK_FILE
 from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
 

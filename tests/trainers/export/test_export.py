@@ -9,8 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from safetensors.torch import load_file
 
 from tdmr1.core import hub
-from tdmr1.core.adapters import LORA_FILE
-from tdmr1.core.layouts import NETWORK_FILE
+from tdmr1.core.adapters import LORA_FILE, NETWORK_FILE
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DistillConfig, TrainConfig
@@ -113,7 +112,11 @@ def test_a_run_that_was_stopped_gives_its_last_student(stopped, tmp_path, iterat
     assert Export(run).write(tmp_path / "out") == iteration
     expected = run.last_checkpoint()["method"]["roles"]["student_ema"]
     lora = load_file(tmp_path / "out" / LORA_FILE)
-    assert same({f"transformer.{name}": p for name, p in expected.items()}, lora)
+    method = run.config().method
+    scales = {"A": 1, "B": method.alpha / method.rank}
+    assert scales["B"] != 1
+    told = {n: p * scales[n.removesuffix(".weight")[-1]] for n, p in expected.items()}
+    assert same({f"transformer.{name}": p for name, p in told.items()}, lora)
     card = ModelCard.load(tmp_path / "out" / "README.md")
     assert f"stopped after {iteration} of 6 iterations" in card.text
     assert card.data.eval_results is None
