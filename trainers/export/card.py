@@ -127,7 +127,8 @@ class Card:
             code = diffusers_code(self.call, self.base, self.where, steps, self.whole)
             return (
                 f"```python\n{code}\n```\n\n`sigmas` is the uniform schedule, which the scheduler "
-                "shifts; left to itself diffusers takes other levels."
+                "shifts; left to itself diffusers takes other levels. `dtype` is the name from "
+                "diffusers 0.40 on; earlier ones take `torch_dtype`, and ignore `dtype`."
             )
         rank = None if self.whole else self.config.method.rank
         command = own_command(self.package or "tdmr1", self.base, self.where, steps, rank)
@@ -142,9 +143,7 @@ class Card:
         steps, guidance = self.teacher
         yield "base", self.base
         yield "licence of the base", self._licence()
-        lora = f"LoRA of rank {method.rank}, alpha {method.alpha:g}"
-        merged = "whole" if method.rank is None else f"whole; a {lora} is merged"
-        yield "weights", merged if self.whole else lora
+        yield "weights", self._weights()
         yield "steps", f"{method.steps} of Euler's, {method.steps} network evaluations"
         yield "shift", f"{self.shift:g}"
         scale = f": `guidance_scale={self.call.arguments['guidance_scale']}`" if self.call else ""
@@ -159,6 +158,18 @@ class Card:
                 yield "gates", ", ".join(map(_shown, self.config.gates))
             yield "began with", _student(self.config.student)
         yield "training", f"iterations: {self.iterations}; seed: {self.config.seed}"
+
+    def _weights(self) -> str:
+        method = self.config.method
+        if method.rank is None:
+            return "whole"
+        lora = f"LoRA of rank {method.rank}"
+        if self.whole:
+            return f"whole; a {lora}, alpha {method.alpha:g}, is merged"
+        return (
+            f"{lora}, to be added at scale 1: alpha is {method.rank} too, in every loader, "
+            f"because the tensors hold the scale {method.alpha / method.rank:g} of training"
+        )
 
     def _figures(self) -> str:
         if self.iterations < self.config.iterations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
+from tdmr1.core.adapters import LORA_FILE
 from tdmr1.core.generator import PipelineCall
 from tdmr1.core.layouts import TRANSFORMER
 
@@ -21,7 +22,7 @@ def diffusers_code(call: PipelineCall, base: str, where: str, steps: int, whole:
         steps: K of the student.
         whole: whether the export has whole weights; otherwise it has a LoRA.
     """
-    dtype = f"torch_dtype=torch.{call.dtype}"
+    dtype = f"dtype=torch.{call.dtype}"
     base, where = json.dumps(base), json.dumps(where)
     if whole:
         classes = [call.pipeline, call.transformer]
@@ -34,7 +35,9 @@ pipe = {call.pipeline}.from_pretrained(
     else:
         classes = [call.pipeline]
         load = f"""pipe = {call.pipeline}.from_pretrained({base}, {dtype})
-pipe.load_lora_weights({where})"""
+pipe.load_lora_weights(
+    {where}, weight_name="{LORA_FILE}"
+)"""
     sigmas = [1 - k / steps for k in range(steps)]
     arguments = {"num_inference_steps": steps, "sigmas": sigmas, **call.arguments}
     given = "\n".join(f"    {name}={value}," for name, value in arguments.items())

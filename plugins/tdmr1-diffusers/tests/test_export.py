@@ -1,9 +1,13 @@
 """Exports of tiny pipelines, drawn by plain diffusers with the code of their cards."""
 
 import io
+import json
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tdmr1.core import cards
+from tdmr1.core.generator import ENTRY_POINT_GROUP
 from tdmr1.trainers.config import DistillConfig, TrainConfig
 from tdmr1.trainers.export.export import Export
 from tdmr1.trainers.loop import jobs
@@ -40,20 +45,36 @@ RUNS = {
 EXPORTS = [*((run, False) for run in RUNS), *((run, True) for run in list(RUNS)[:3])]
 IDS = [f"{run}{'-merged' * merge}" for run, merge in EXPORTS]
 
+PIPELINES = {"sd3": "StableDiffusion3Pipeline", "zimage": "ZImagePipeline"}
+TRANSFORMERS = {"sd3": "SD3Transformer2DModel", "zimage": "ZImageTransformer2DModel"}
+
 NEEDED = {
-    "no LoRA": r"pipe.load_lora_weights.*\n",
+    "no LoRA": r"pipe.load_lora_weights[^)]*\)\n",
     "no shift": r"pipe.scheduler = [^)]*\)\n",
     "no levels": r"    sigmas=.*\n",
 }
 """What the code of a card would draw another picture without."""
 
 PLAIN = """
+import collections
+import json
 import sys
 
+import torch
+
+calls = collections.Counter()
+torch.nn.modules.module.register_module_forward_pre_hook(
+    lambda module, given: calls.update([type(module).__name__])
+)
+counted = {}
 for path in sys.argv[1:]:
+    calls.clear()
     exec(open(path).read(), {})
-print(sorted(name for name in sys.modules if name.partition(".")[0].startswith("tdmr1")))
+    counted[path.removesuffix(".py")] = dict(calls)
+ours = sorted(name for name in sys.modules if name.partition(".")[0].startswith("tdmr1"))
+print(json.dumps({"ours": ours, "calls": counted}))
 """
+DEPRECATED = ("FutureWarning", "DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +114,13 @@ def code(folder):
     return found.replace("PROMPT", PROMPT)
 
 
+class Drawn(NamedTuple):
+    """A picture of each in `folder`, and how often each class of modules was called for it."""
+
+    folder: Path
+    calls: dict[str, dict[str, int]]
+
+
 @pytest.fixture(scope="module")
 def drawn(exports):
     """One picture of each, and some by half of the code, by one process of plain diffusers."""
@@ -100,11 +128,14 @@ def drawn(exports):
     codes |= {what: re.sub(line, "", code(exports / "sd3")) for what, line in NEEDED.items()}
     for name, text in codes.items():
         (exports / f"{name}.py").write_text(text.replace("image.png", f"{name}.png"))
-    command = [sys.executable, "-c", PLAIN, *(f"{name}.py" for name in codes)]
+    warned = [f"-Werror::{kind}" for kind in DEPRECATED]
+    command = [sys.executable, *warned, "-c", PLAIN, *(f"{name}.py" for name in codes)]
     done = subprocess.run(command, cwd=exports, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]", "our package was imported"
-    return exports
+    assert "deprecated" not in done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["ours"] == [], "our package was imported"
+    return Drawn(exports, told["calls"])
 
 
 def pixels(path):
@@ -123,16 +154,29 @@ def ours(runs, tmp_path_factory):
 @pytest.mark.parametrize(("run", "merge"), EXPORTS, ids=IDS)
 def test_plain_diffusers_draws_the_same_picture(drawn, ours, run, merge):
     name = f"{run}{'-merged' * merge}"
-    difference = np.abs(pixels(drawn / f"{name}.png") - ours[run])
+    difference = np.abs(pixels(drawn.folder / f"{name}.png") - ours[run])
     if RUNS[run][1] == "float32":
         assert difference.max() <= 1
     else:  # diffusers rounds latents to bfloat16 at every step
         assert difference.mean() < 2
 
 
+def test_there_is_a_run_of_every_pipeline():
+    registered = entry_points(group=ENTRY_POINT_GROUP)
+    ours = {e.name for e in registered if e.value.startswith("tdmr1_diffusers.")}
+    assert ours == {PIPELINES[pipeline] for pipeline, _, _ in RUNS.values()}
+
+
+@pytest.mark.parametrize(("run", "merge"), EXPORTS, ids=IDS)
+def test_the_code_of_a_card_makes_as_many_forwards_as_it_says_steps(drawn, run, merge):
+    """Whatever the release's own schedule would be."""
+    calls = drawn.calls[f"{run}{'-merged' * merge}"]
+    assert calls[TRANSFORMERS[RUNS[run][0]]] == METHOD["steps"]
+
+
 @pytest.mark.parametrize("what", NEEDED)
 def test_every_line_of_the_code_is_needed(drawn, ours, what):
-    assert np.abs(pixels(drawn / f"{what}.png") - ours["sd3"]).mean() > 0.5
+    assert np.abs(pixels(drawn.folder / f"{what}.png") - ours["sd3"]).mean() > 0.5
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -97,8 +97,8 @@ class Teacher:
     def load(cls, folder: Path) -> Teacher:
         """Read what `save` wrote, in float32."""
         network = SD3Transformer2DModel.from_pretrained(
-            folder / TRANSFORMER, torch_dtype=torch.float32, local_files_only=True
-        )
+            folder / TRANSFORMER, local_files_only=True
+        ).float()
         heads, width = network.config.num_attention_heads, network.config.caption_projection_dim
         teacher = cls(network, TextEncoder(width, heads=heads), LinearLatents())
         parts = nn.ModuleDict({"text": teacher.text, "latents": teacher.latents})

@@ -86,6 +86,8 @@ def test_the_card_says_how_to_draw_without_a_pipeline(new_config, train, tmp_pat
         "iterations": 6,
     }
     assert (card.data.library_name, card.data.model_name) == ("tdmr1", "a run")
+    assert "LoRA of rank 2, to be added at scale 1: alpha is 2 too, in every loader" in card.text
+    assert "the tensors hold the scale 2 of training" in card.text
     assert "began with | the student that ships with the generator" in card.text
 
 
@@ -151,7 +153,7 @@ def test_whole_weights(distilled, tmp_path, rank, merge):
     assert state.keys() == {"inner.weight", "inner.bias", "outer.weight", "outer.bias"}
     text = (tmp_path / "out" / "README.md").read_text()
     assert "--set method.rank=none" in text
-    assert ("a LoRA of rank 2, alpha 3 is merged" in text) == (rank == 2)
+    assert ("a LoRA of rank 2, alpha 3, is merged" in text) == (rank == 2)
     config = TrainConfig(
         model="tiny",
         student=str(tmp_path / "out"),
