@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tdmr1.core.adapters import NETWORK_FILE, Lora
 from tdmr1.core.files import damaged
-from tdmr1.core.naming import OTHERS, Alias, LayerNames, is_of_text_encoder, parse
+from tdmr1.core.naming import OTHERS, Alias, Entry, LayerNames, is_of_text_encoder, parse
 from tdmr1.errors import UserError
 
 
@@ -43,14 +43,10 @@ class LoraReader:
         """
         own: dict[str, dict[str, Tensor]] = {}
         others: dict[str, dict[str, Tensor]] = {}
-        for layer, parts in self._layers().items():
-            self._check_whole(layer, parts)
-            alias = self._find(layer)
-            found = own if self.names.is_own(alias) else others
-            for name, its in zip(alias.layers, _cut(parts, alias), strict=True):
-                if name in found:
-                    raise self._refused(f"it names {name} twice, the second time as {layer}")
-                found[name] = its
+        for alias, parts in self._layers().items():
+            self._check_whole(" + ".join(alias.layers), parts)
+            found = own if alias.own else others
+            found.update(zip(alias.layers, _cut(parts, alias), strict=True))
         # Beside q, k and v some trainers also write the fused layer that they are parts of.
         layers = others | own
         try:
@@ -60,33 +56,46 @@ class LoraReader:
         tensors = {f"{n}.lora_{x}.weight": its[x] for n, its in layers.items() for x in "AB"}
         return Lora(self.file, tensors, scales)
 
-    def _layers(self) -> dict[str, dict[str, Tensor]]:
-        """LAYER as the file names it -> its A, B, and alpha if there is one."""
-        layers: dict[str, dict[str, Tensor]] = {}
-        adapters = set()
-        for name, tensor in self.tensors.items():
-            entry = parse(str(name))
-            if entry is None or not isinstance(tensor, Tensor):
-                raise self._no_lora(str(name))
-            if is_of_text_encoder(entry.layer):
-                raise self._refused(
-                    f"it adapts a text encoder too ({name}), which a run here leaves as it is; "
-                    "take a LoRA of the transformer alone"
-                )
-            if not tensor.is_floating_point():
-                raise self._refused(f"{name} is of {tensor.dtype}, where floats are expected")
-            if entry.part != "alpha":
-                adapters.add(entry.adapter)
-            layers.setdefault(entry.layer, {})[entry.part] = tensor.float()
-        if not layers:
+    def _layers(self) -> dict[Alias, dict[str, Tensor]]:
+        """What the file has for each layer: A, B, and alpha if it says one."""
+        entries = {name: self._entry(str(name), tensor) for name, tensor in self.tensors.items()}
+        if not entries:
             raise self._refused("it holds no tensors")
+        adapters = {entry.adapter for entry in entries.values() if entry.part != "alpha"}
         if len(adapters) > 1:
             raise self._refused(
                 f"it holds several adapters: {', '.join(sorted(map(str, adapters)))}; save the "
                 "one that is meant alone, with peft's `save_pretrained(FOLDER, "
                 "selected_adapters=[NAME])`"
             )
+        layers: dict[Alias, dict[str, Tensor]] = {}
+        for name, entry in entries.items():
+            alias = self.names.find(entry.layer)
+            if alias is None:
+                raise UserError(
+                    f"{self.file} is a LoRA of another network: it has {entry.layer}, and this "
+                    "network has no linear layer of that name\nchoose the --model that it was "
+                    "trained on"
+                )
+            parts = layers.setdefault(alias, {})
+            if entry.part in parts:
+                layer = " + ".join(alias.layers)
+                raise self._refused(f"it has {entry.part} of {layer} twice, also as {name}")
+            parts[entry.part] = self.tensors[name].float()
         return layers
+
+    def _entry(self, name: str, tensor: object) -> Entry:
+        entry = parse(name)
+        if entry is None or not isinstance(tensor, Tensor):
+            raise self._no_lora(name)
+        if is_of_text_encoder(entry.layer):
+            raise self._refused(
+                f"it adapts a text encoder too ({name}), which a run here leaves as it is; "
+                "take a LoRA of the transformer alone"
+            )
+        if not tensor.is_floating_point():
+            raise self._refused(f"{name} is of {tensor.dtype}, where floats are expected")
+        return entry
 
     def _check_whole(self, layer: str, parts: Mapping[str, Tensor]) -> None:
         if missing := [x for x in "AB" if x not in parts]:
@@ -100,15 +109,6 @@ class LoraReader:
             )
         if "alpha" in parts and parts["alpha"].numel() != 1:
             raise self._refused(f"{layer}.alpha is not one number")
-
-    def _find(self, layer: str) -> Alias:
-        alias = self.names.find(layer)
-        if alias is None:
-            raise UserError(
-                f"{self.file} is a LoRA of another network: it has {layer}, and this network has "
-                "no linear layer of that name\nchoose the --model that it was trained on"
-            )
-        return alias
 
     def _scale(self, layer: str, parts: Mapping[str, Tensor]) -> float:
         """alpha / r of a layer, or alpha / sqrt(r) for rank-stabilised LoRA (arXiv 2312.03732).

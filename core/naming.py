@@ -57,10 +57,12 @@ class Alias:
         layers: whose weights are its rows, in this order and in equal parts; three where it is
             queries, keys and values in one.
         swapped: the halves of its rows, scale and shift, stand the other way round.
+        own: it is a layer of the network itself.
     """
 
     layers: tuple[str, ...]
     swapped: bool = False
+    own: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +90,9 @@ class LayerNames:
     """
 
     def __init__(self, layers: Iterable[str], aliases: Mapping[str, Alias]) -> None:
-        own = {layer: Alias((layer,)) for layer in layers}
+        own = {layer: Alias((layer,), own=True) for layer in layers}
         there = {name: alias for name, alias in aliases.items() if own.keys() >= {*alias.layers}}
-        self._own = {_flat(layer): alias for layer, alias in own.items()}
-        self._known = {_flat(name): alias for name, alias in there.items()} | self._own
+        self._known = {_flat(name): alias for name, alias in (there | own).items()}
 
     def find(self, layer: str) -> Alias | None:
         """What a layer in a file is here; None: no layer of this network."""
@@ -102,10 +103,6 @@ class LayerNames:
                 return None
             flat = flat.removeprefix(prefix)
         return self._known[flat]
-
-    def is_own(self, alias: Alias) -> bool:
-        """Whether it is a name of the network itself."""
-        return self._own.get(_flat(alias.layers[0])) is alias
 
 
 def parse(name: str) -> Entry | None:

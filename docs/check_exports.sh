@@ -22,6 +22,7 @@ export OMP_NUM_THREADS=1
 
 "$OURS" - <<'PYTHON'
 """A short distillation of each pipeline, its export, and what this package draws with it."""
+import json
 from pathlib import Path
 
 import torch
@@ -33,11 +34,21 @@ from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1_diffusers.testing import write_sd3, write_zimage
 
+def write_for_old_readers(write, folder):
+    """The tokenizer of T5 with its extra tokens under the name that transformers < 5 reads."""
+    write(folder)
+    for path in folder.glob("tokenizer_3/tokenizer_config.json"):
+        config = json.loads(path.read_text())
+        config["additional_special_tokens"] = config.pop("extra_special_tokens")
+        path.write_text(json.dumps(config))
+    return folder
+
+
 Path("prompts.txt").write_text("a red star\ntwo dogs\n")
 Path("pictures").mkdir()
 for name, write in {"sd3": write_sd3, "zimage": write_zimage}.items():
     config = DistillConfig(
-        model=str(write(Path("pipelines") / name)),
+        model=str(write_for_old_readers(write, Path("pipelines") / name)),
         generator={"prompt_tokens": 16, "teacher_steps": 2, "teacher_guidance": 2,
                    "dtype": "float32", "shift": 2.5},
         prompts="prompts.txt", heldout="prompts.txt", iterations=1, eval_images=1,

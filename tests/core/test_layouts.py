@@ -364,7 +364,7 @@ PAIR = {f"{TO_Q}.lora_A.weight": A, f"{TO_Q}.lora_B.weight": B}
         (PAIR | {f"x.{n}": t for n, t in PAIR.items()}, r"another network: it has x\.trans"),
         (
             PAIR | {f"transformer.{n}": t for n, t in PAIR.items()},
-            rf"names {TO_Q} twice, the second time as transformer",
+            rf"has A of {TO_Q} twice, also as transformer",
         ),
         (
             {n.replace(".weight", f".{x}.weight"): t for n, t in PAIR.items() for x in "ab"},
