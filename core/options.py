@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Options(BaseModel):
+    """Options by name. A table that is none is as it is by default."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_tables_that_are_none(cls, values: Any) -> Any:  # noqa: ANN401
+        if not isinstance(values, Mapping):
+            return values
+        return {k: v for k, v in values.items() if v is not None or not cls.is_table(k)}
+
+    @classmethod
+    def is_table(cls, name: str) -> bool:
+        """Whether there is such an option, and it has keys of its own."""
+        field = cls.model_fields.get(name)
+        return field is not None and isinstance(field.default, dict | Options)
 
 
 class TDMOptions(Options):

@@ -109,6 +109,9 @@ class TrainConfig(RunOptions):
 _KEY_PART = re.compile(r"""\s*(?:(["'])(?P<quoted>.+?)\1|(?P<bare>[^.="']+?))\s*(?P<end>[.=])""")
 """One part of a key, as in TOML, up to the dot or the equals sign after it."""
 
+OF_PROMPTS = ("balance", "prompt_weights")
+"""What a preset says of its own prompts alone, those of its model or file."""
+
 AnyConfig: TypeAlias = TrainConfig | DistillConfig
 Config = TypeVar("Config", bound=RunOptions)
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -128,24 +131,26 @@ def build_config(
         preset: name of an installed one; by default MODEL-KIND, e.g. shapes-train, if there is.
         file: TOML.
         settings: "key=value"; nested keys have dots, and quotes around a part that has dots of
-            its own; values are TOML, or plain text.
+            its own; values are TOML, or plain text. "{}" and "none" clear a table.
         overrides: from the command line's own arguments; None values are left out.
 
     Raises:
         UserError: naming the key, the value and what would be accepted.
     """
-    chosen: dict[str, Any] = {}
-    if file is not None:
-        _merge(chosen, _read_toml(file))
-    for setting in settings:
-        _merge(chosen, _parse_setting(setting))
-    _merge(chosen, {k: v for k, v in (overrides or {}).items() if v is not None})
+    layers = [] if file is None else [_without_empty(kind, _read_toml(file))]
+    layers += [_parse_setting(setting) for setting in settings]
+    layers.append({k: v for k, v in (overrides or {}).items() if v is not None})
+    chosen = {key: value for layer in layers for key, value in layer.items()}
+    own = {key: kind.model_fields[key].default for key in ("model", "prompts")}
     if preset is None:
-        model = chosen.get("model", kind.model_fields["model"].default)
-        own = f"{model}-{kind.kind}"
-        preset = own if own in preset_files() else None
+        of_model = f"{chosen.get('model', own['model'])}-{kind.kind}"
+        preset = of_model if of_model in preset_files() else None
     values = {} if preset is None else _read_preset(preset)
-    _merge(values, chosen)
+    own = {key: values.get(key, default) for key, default in own.items()}
+    if any(chosen.get(key, own[key]) != own[key] for key in own):
+        values = {key: value for key, value in values.items() if key not in OF_PROMPTS}
+    for layer in layers:
+        _merge(values, layer)
     return validated(kind, values)
 
 
@@ -226,9 +231,24 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     return dict(nested)
 
 
+def _without_empty(kind: type[Options], table: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says. A `[method]` of comments alone clears nothing there, but an empty table of
+    keys that are the user's own does (`prompt_weights = {}`)."""
+    said = {}
+    for key, value in table.items():
+        default = kind.model_fields[key].default if kind.is_table(key) else None
+        if isinstance(default, Options) and isinstance(value, Mapping):
+            value = _without_empty(type(default), value)
+            if not value:
+                continue
+        said[key] = value
+    return said
+
+
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Set what `more` says, table by table; an empty one clears."""
     for key, value in more.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+        if value and isinstance(value, Mapping) and isinstance(into.get(key), dict):
             _merge(into[key], value)
         else:
             into[key] = value

@@ -56,7 +56,8 @@ class PromptStream:
         if unknown := set(weights) - set(self._kinds):
             raise UserError(
                 f"prompt_weights names {', '.join(sorted(unknown))}, which no prompt has as its "
-                f"{balance!r}; there are: {', '.join(self._kinds)}"
+                f"{balance!r}; there are: {', '.join(self._kinds)}\n"
+                "to weigh all alike: --set prompt_weights={}"
             )
         sizes = {kind: len(of) if uniform else 1 for kind, of in self._kinds.items()}
         shares = np.array([weights.get(kind, 1.0) * size for kind, size in sizes.items()])

@@ -86,6 +86,38 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
         assert err == "error: --run says which model, student and options; drop the others\n"
 
 
+PRESET = """
+[prompt_weights]
+red = 2
+"""
+
+
+def test_a_user_s_own_prompts_are_trained_and_judged_on(
+    train, tdmr1, tmp_path, monkeypatch, reward
+):
+    """The preset of the model weighs tags that they have not."""
+    (tmp_path / "tiny-train.toml").write_text(PRESET)
+    presets = {"tiny-train": tmp_path / "tiny-train.toml"}
+    monkeypatch.setattr("tdmr1.trainers.config.preset_files", lambda: presets)
+    (tmp_path / "MINE.CSV").write_text("# two\nprompt,tag\na red one,x\na blue one,y\n")
+    (tmp_path / "held.json").write_text('["a red and a blue one"]')
+    own = ("--prompts", "MINE.CSV", "--heldout", "held.json")
+    status, _, err = train(*own, "--iterations", 1, rewards=["red"])
+    assert (status, err) == (0, "")
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert {f"reward/{reward('red')}/{tag}" for tag in "xy"} <= first.keys()
+    run = RunFolder(tmp_path / "run")
+    assert run.reports()["after"].rewards[reward("red")].by_tag.keys() == {""}
+    assert run.config().heldout == str(tmp_path / "held.json")
+    arguments = ("--config", "train.toml", "--reward", reward("red"), "--iterations", 1)
+    weights = ("--set", "prompt_weights.red=2")
+    status, _, err = tdmr1("train", *arguments, *own, *weights)
+    assert status == 1
+    assert "prompt_weights names red, which no prompt has as its 'tag'; there are: x, y" in err
+    assert tdmr1("train", *arguments, *own, *weights, "--set", "prompt_weights={}")[0] == 0
+    assert tdmr1("distill", "--config", "small.toml", *own, "--iterations", 1)[0] == 0
+
+
 def test_a_gate_s_reward_is_measured_beside_those_that_are_climbed(train, tdmr1, tmp_path, reward):
     gate = f"{reward('red')}>0.4"
     status, _, err = train("--gate", gate, rewards=["blue"])

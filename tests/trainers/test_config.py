@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from tdmr1.errors import UserError
@@ -11,7 +13,7 @@ def presets(monkeypatch):
 
     def presets(**values):
         monkeypatch.setattr(config, "preset_files", lambda: values)
-        monkeypatch.setattr(config, "_read_preset", lambda name: values[name])
+        monkeypatch.setattr(config, "_read_preset", lambda name: copy.deepcopy(values[name]))
 
     return presets
 
@@ -59,6 +61,61 @@ def test_a_model_brings_its_own_preset(presets):
     assert build_config(TrainConfig, settings=["model=tiny"]).seed == 3
     assert build_config(DistillConfig, overrides={"model": "tiny"}).seed == DistillConfig().seed
     assert build_config(TrainConfig, "shapes-train", overrides={"model": "tiny"}).seed == 1
+
+
+TABLES = {"seed": 2, "prompt_weights": {"a": 2}, "method": {"beta": 2, "late": {"start": 3}}}
+
+
+@pytest.mark.parametrize("nothing", ["{}", "none"])
+def test_a_table_can_be_cleared(presets, nothing):
+    presets(mine=TABLES)
+    said = build_config(TrainConfig, "mine")
+    assert (said.prompt_weights, said.method.late.start) == ({"a": 2}, 3)
+    built = build_config(TrainConfig, "mine", settings=[f"prompt_weights={nothing}"])
+    assert built == said.model_copy(update={"prompt_weights": {}})
+    late = build_config(TrainConfig, "mine", settings=[f"method.late={nothing}"])
+    assert (late.method.beta, late.method.late) == (2, TrainConfig().method.late)
+    assert build_config(TrainConfig, "mine", settings=[f"method={nothing}"]).method.beta == 30
+    assert build_config(TrainConfig, settings=[f"reward_options={nothing}"]).reward_options == {}
+
+
+def test_what_is_set_after_a_table_was_cleared_stands_alone(presets):
+    presets(mine=TABLES)
+    settings = ["prompt_weights={}", "prompt_weights.b=3", "prompt_weights.c=4"]
+    built = build_config(TrainConfig, "mine", settings=settings)
+    assert built.prompt_weights == {"b": 3, "c": 4}
+    assert build_config(TrainConfig, "mine").prompt_weights == {"a": 2}
+
+
+def test_in_a_file_an_empty_table_clears_only_keys_of_the_user_s_own(presets, tmp_path):
+    presets(mine=TABLES)
+    file = tmp_path / "run.toml"
+    file.write_text("prompt_weights = {}\n[method]\n# beta = 3\n[method.late]\n")
+    built = build_config(TrainConfig, "mine", file)
+    assert (built.prompt_weights, built.method.beta, built.method.late.start) == ({}, 2, 3)
+    file.write_text('method = "none"\nprompt_weights = "none"\n')
+    built = build_config(TrainConfig, "mine", file)
+    assert (built.prompt_weights, built.method.beta) == ({}, 30)
+
+
+def test_what_a_preset_says_of_prompts_holds_for_its_own(presets):
+    presets(
+        **{"shapes-train": {"seed": 2, "balance": "kind", "prompt_weights": {"a": 2}}},
+        of_a_file={"prompts": "p.txt", "prompt_weights": {"a": 2}},
+    )
+
+    def said(preset=None, *settings, **arguments):
+        built = build_config(TrainConfig, preset, None, settings, arguments)
+        return built.balance, built.prompt_weights
+
+    assert said() == said(heldout="h.txt") == said(model="shapes") == ("kind", {"a": 2})
+    assert said(None, "prompts=none") == ("kind", {"a": 2})
+    assert said(prompts="p.txt") == said(None, "prompts=p.txt") == ("tag", {})
+    assert said("shapes-train", model="tiny") == ("tag", {})
+    assert said(None, "balance=word", "prompt_weights.b=3", prompts="p.txt") == ("word", {"b": 3})
+    assert said("of_a_file") == said("of_a_file", prompts="p.txt") == ("tag", {"a": 2})
+    assert said("of_a_file", prompts="q.txt") == said("of_a_file", "prompts=none") == ("tag", {})
+    assert build_config(TrainConfig, overrides={"prompts": "p.txt"}).seed == 2
 
 
 @pytest.mark.parametrize("name", config.preset_files())

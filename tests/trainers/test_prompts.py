@@ -56,7 +56,8 @@ def test_the_state_continues_the_stream():
 
 
 def test_impossible_weights_are_refused():
-    with pytest.raises(UserError, match=r"names c, which no prompt has .* there are: a, b"):
+    names = r"names c, which no prompt has .* there are: a, b\n.*--set prompt_weights={}"
+    with pytest.raises(UserError, match=names):
         PromptStream(PROMPTS, "tag", {"c": 1}, 0)
     with pytest.raises(UserError, match="not all of them 0"):
         PromptStream(PROMPTS, "tag", {"a": 0, "b": 0}, 0)

@@ -91,7 +91,7 @@ def read_split(
     if not prompts:
         raise UserError(
             f"the generator {generator.name!r} ships no {split} prompts; "
-            f"name a file of yours: --set {key}=FILE"
+            f"name a file of yours: --{key} FILE"
         )
     generator.expect([prompt.text for prompt in prompts])
     return prompts

@@ -34,6 +34,7 @@ Model = Annotated[
     typer.Option(help="Generator: a registered one, or a Hub id or folder of a pipeline."),
 ]
 Prompts = Annotated[str | None, typer.Option(help="Prompt file: .txt, .csv or JSON.")]
+Heldout = Annotated[str | None, typer.Option(help="Prompt file of the evaluation; likewise.")]
 Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; repeatable.")]
@@ -57,6 +58,7 @@ def train(
         str | None, typer.Option(help="Student to start from: RUN/lora, a file, or a Hub id.")
     ] = None,
     prompts: Prompts = None,
+    heldout: Heldout = None,
     preset: Preset = None,
     config: ConfigFile = None,
     set: Settings = None,
@@ -73,6 +75,7 @@ def train(
         "model": model,
         "student": student,
         "prompts": prompts,
+        "heldout": heldout,
         "max_reward_errors": max_reward_errors,
         "iterations": iterations,
         "seed": seed,
@@ -84,6 +87,7 @@ def distill(
     reward: Rewards = None,
     model: Model = None,
     prompts: Prompts = None,
+    heldout: Heldout = None,
     preset: Preset = None,
     config: ConfigFile = None,
     set: Settings = None,
@@ -98,6 +102,7 @@ def distill(
         "rewards": reward or None,
         "model": model,
         "prompts": prompts,
+        "heldout": heldout,
         "max_reward_errors": max_reward_errors,
         "iterations": iterations,
         "seed": seed,

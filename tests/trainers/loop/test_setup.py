@@ -77,7 +77,7 @@ def test_prompts_come_from_the_file_or_from_the_generator(new_config, generator,
 
 def test_a_generator_without_prompts_needs_a_file(new_config, generator, monkeypatch):
     monkeypatch.setattr(type(generator), "prompts", lambda self, split: [])
-    with pytest.raises(UserError, match=r"'tiny' ships no heldout prompts; .*--set heldout=FILE"):
+    with pytest.raises(UserError, match=r"'tiny' ships no heldout prompts; .*--heldout FILE"):
         read_split(new_config(), generator, "heldout")
 
 
