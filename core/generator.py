@@ -15,9 +15,6 @@ from torch import Tensor, nn
 from tdmr1.core.naming import Alias
 from tdmr1.core.options import Options
 
-ENTRY_POINT_GROUP = "tdmr1.generators"
-"""Where packages register their generators."""
-
 Split: TypeAlias = Literal["train", "heldout"]
 """What rewards may train on, and what only evaluation sees."""
 

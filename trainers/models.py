@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from tdmr1.core.generator import ENTRY_POINT_GROUP, Generator
+from tdmr1.core.generator import Generator
 from tdmr1.core.hub import outline_folder, pipeline_folder, pipeline_layout
 from tdmr1.core.options import Options
 from tdmr1.errors import UserError
 from tdmr1.missing import remedy
+from tdmr1.progress import task
 from tdmr1.trainers.config import validated
+from tdmr1.trainers.presets import ENTRY_POINT_GROUP
 
 
 def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Generator:
@@ -35,7 +37,8 @@ def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Gene
             option is unknown or impossible.
     """
     kind, chosen = _kind(model, options)
-    return kind.load(None if model in _installed() else pipeline_folder(model), chosen)
+    with task(f"loading {model}"):
+        return kind.load(None if model in _installed() else pipeline_folder(model), chosen)
 
 
 def outline(model: str, options: Mapping[str, Any] | None = None) -> Generator:

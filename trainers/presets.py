@@ -6,7 +6,8 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from tdmr1.core.generator import ENTRY_POINT_GROUP
+ENTRY_POINT_GROUP = "tdmr1.generators"
+"""Where packages register their generators."""
 
 FOLDER = "presets"
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tdmr1.progress import task
 from tdmr1.rewards.checks.finding import Finding, failed, not_checked
 from tdmr1.rewards.checks.suite import CHECKS, LOADS, name_of
 from tdmr1.rewards.discovery.environments import (
@@ -74,12 +75,16 @@ def check(
     """
     environment = _environment_of(spec)
     findings: dict[str, Finding] = {}
-    with _process(spec, environment) as child:
+    with (
+        task(f"checking {spec.name}", 1 + len(CHECKS), "checks") as checking,
+        _process(spec, environment) as child,
+    ):
         question = _request("check", spec, options, environment)
         try:
             answer = child.ask(question, load_limit, "load the reward", hint=_SLOW)
             while "check" in answer:
                 findings[answer["check"]] = Finding(**answer["finding"])
+                checking.advance()
                 answer = child.ask(_NEXT, CHECK_LIMIT, "be checked")
         except RewardLost as error:
             lost_in, *rest = [n for n in (LOADS, *map(name_of, CHECKS)) if n not in findings]

@@ -42,6 +42,11 @@ class InstalledReward:
     status: str
 
     @property
+    def origin(self) -> str:
+        """The distribution with its version."""
+        return f"{self.distribution} {self.version}"
+
+    @property
     def usable(self) -> bool:
         """Whether nothing is known against it."""
         return self.status in ("ok", "not checked")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tdmr1.progress import task
 from tdmr1.rewards.cache.cached import CachedPlace, cached
 from tdmr1.rewards.cache.store import RewardCache
 from tdmr1.rewards.contract import Sample
@@ -117,9 +118,12 @@ class RewardMix:
             for spec in everything:
                 # In this process one after another and in this thread, as imports may want it.
                 if spec.name not in futures:
-                    places[spec.name] = open_one(spec)
+                    with task(f"loading {spec.name}"):
+                        places[spec.name] = open_one(spec)
                     opened.callback(places[spec.name].close)
-            wait(futures.values())
+            if futures:
+                with task(f"loading {', '.join(futures)}"):
+                    wait(futures.values())
             places |= {name: future.result() for name, future in futures.items()}
             pairs = [(spec, places[spec.name]) for spec in everything]
             mix = cls(pairs[: len(specs)], max_error_fraction, gates, pairs[len(specs) :])

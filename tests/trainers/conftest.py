@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from rich.console import Console
 
 from tdmr1.core.roles import Roles
+from tdmr1.progress import showing
 from tdmr1.trainers.config import TrainConfig
 from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.run import RunFolder
@@ -17,6 +17,7 @@ from tdmr1.trainers.models import load_generator
 
 REWARDS = """
 import time
+from tdmr1.progress import showing
 from tdmr1.rewards import Score
 
 def red(samples):
@@ -127,17 +128,19 @@ def closing():
 
 
 @pytest.fixture
-def console():
-    return Console(file=io.StringIO(), width=100)
+def output():
+    """What a command says."""
+    with io.StringIO() as stream, showing(stream):
+        yield stream
 
 
 @pytest.fixture
-def train(console):
+def train(output):
     """Train, or continue to train, in a folder; gives the run."""
 
     def train(config, folder):
         run = RunFolder(folder)
-        jobs.train(config, run, console)
+        jobs.train(config, run)
         return run
 
     return train

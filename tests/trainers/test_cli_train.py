@@ -61,12 +61,11 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
         "student: run/lora",
         'try it: tdmr1 generate "PROMPT" --run run',
     ]
-    table = [line for line in out.splitlines() if "NFE)  " in line]
-    assert [line.split()[0] for line in table] == ["teacher", "before", "after"]
+    table = out[out.index(" teacher  before") : out.index("held-out prompts")]
 
     status, out, err = tdmr1("eval", "run")
     assert status == 0
-    assert [line for line in out.splitlines() if "NFE)  " in line] == table
+    assert table in out
     status, out, err = tdmr1("eval", "run", "--json")
     assert json.loads(out) == json.loads((tmp_path / "run" / "evaluation.json").read_text()) | {}
     loud = "def score(samples):\n    print('loud')\n    return [0.5] * len(samples)\n"
@@ -296,10 +295,10 @@ def test_ctrl_c_saves_says_how_to_resume_and_exits_with_130(tdmr1, tmp_path):
     arguments = ["--reward", "./p.py:press", "--out", "run", "--iterations", 9]
     status, out, err = tdmr1("train", "--config", "train.toml", *arguments)
     assert (status, err) == (130, "")
-    assert out.splitlines()[-2:] == [
-        "stopping after this iteration; Ctrl-C again stops at once",
-        "stopped, saved after 3 iterations; continue with: tdmr1 train --resume run",
-    ]
+    told, figures, how = out.splitlines()[-3:]
+    assert told == "stopping after this iteration; Ctrl-C again stops at once"
+    assert figures.startswith("training: 3 of 9 iterations, ")
+    assert how == "stopped, saved after 3 iterations; continue with: tdmr1 train --resume run"
     assert RunFolder(tmp_path / "run").last_checkpoint()["iteration"] == 3
     assert not (tmp_path / "run" / "lora").exists()
     (tmp_path / "p.py").write_text(PRESSES.replace("== 5", "== 0"))

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tdmr1.progress import task
 from tdmr1.rewards.contract import CONTRACT_VERSION
 from tdmr1.rewards.errors import RewardBroken
 from tdmr1.rewards.hookspecs import ENTRY_POINT_GROUP
@@ -47,8 +48,12 @@ def measure_listing(rewards: int, repeats: int) -> Listing:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             _install(Path(folder), name, "torch" if name == names[0] else "numpy")
-        seconds = [_list(folder, names) for _ in range(1 + repeats)][1:]
-    low, median, high = statistics.quantiles(seconds, n=4)
+        seconds = []
+        with task("listing installed rewards", 1 + repeats, "times") as listing:
+            for _ in range(1 + repeats):
+                seconds.append(_list(folder, names))
+                listing.advance()
+    low, median, high = statistics.quantiles(seconds[1:], n=4)
     return Listing(rewards, median, low, high)
 
 
@@ -71,7 +76,7 @@ def _install(folder: Path, name: str, imports: str) -> None:
 def _list(folder: str, names: list[str]) -> float:
     """Seconds of one process."""
     path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "TDMR1_REWARDS": "", "COLUMNS": "200"}
+    environment = {**os.environ, "PYTHONPATH": path, "TDMR1_REWARDS": ""}
     started = time.perf_counter()
     done = subprocess.run(_COMMAND, env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - started

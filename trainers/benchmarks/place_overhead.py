@@ -18,6 +18,7 @@ from unittest import mock
 
 import numpy as np
 
+from tdmr1.progress import task
 from tdmr1.rewards.contract import CONTRACT_VERSION, Sample
 from tdmr1.rewards.errors import RewardBroken
 from tdmr1.rewards.places.base import Place
@@ -88,13 +89,17 @@ def measure_overhead(name: PlaceName, images: int, side: int, repeats: int) -> O
     samples = [Sample(image, f"prompt {i}") for i, image in enumerate(pixels)]
     here = Here(timed_reward.TimedReward())
     pairs = []
-    with _opened(name) as place:
+    with (
+        task(f"scoring @{name}", WARM_UP + repeats, "batches") as scoring,
+        _opened(name) as place,
+    ):
         if place.score(samples) != here.score(samples):
             raise RewardBroken(f"@{name} scores otherwise than @here")
         for repeat in range(WARM_UP + repeats):
             pair = _milliseconds(here, samples), _milliseconds(place, samples)
             if repeat >= WARM_UP:
                 pairs.append(pair)
+            scoring.advance()
     low, median, high = statistics.quantiles([there - here for here, there in pairs], n=4)
     return Overhead(name, statistics.median(here for here, _ in pairs), median, low, high)
 

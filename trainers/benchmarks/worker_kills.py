@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from tdmr1.progress import task
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.places.base import Place
 from tdmr1.rewards.places.here import Here
@@ -118,15 +119,17 @@ def measure_worker_kills(
         started = time.perf_counter()
         killer.start()
         try:
-            iterations = _train(
-                stage, lambda _: time.perf_counter() - started < seconds or killer.kills == 0
-            )
+            with task(f"training for {seconds:g} s while the worker is killed"):
+                iterations = _train(
+                    stage, lambda _: time.perf_counter() - started < seconds or killer.kills == 0
+                )
         finally:
             killer.stop.set()
             killer.join()
         took, disturbed = time.perf_counter() - started, stage.method.state_dict()
     with contextlib.closing(reinforcement(config)) as stage:
-        _train(stage, lambda done: done < iterations)
+        with task(f"training for {iterations} iterations in peace"):
+            _train(stage, lambda done: done < iterations)
         same = equal(disturbed, stage.method.state_dict())
     samples = iterations * config.method.groups * config.method.group_size
     return WorkerKills(

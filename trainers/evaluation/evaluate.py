@@ -12,6 +12,7 @@ from torch import Tensor
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
+from tdmr1.progress import task
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluation.judge import Judge
@@ -28,10 +29,12 @@ class Sampler:
     Attributes:
         nfe: network evaluations an image.
         sample: (N prompts, noise (N, ...)) -> clean latents (N, ...), without gradient.
+        who: in words.
     """
 
     nfe: int
     sample: Callable[[Sequence[Prompt], Tensor], Tensor]
+    who: str = "a generator"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +76,7 @@ def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
         condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
         return ode.trajectory(lambda x, sigma: role.velocity(x, sigma, condition), noise)[-1]
 
-    return Sampler(steps, sample)
+    return Sampler(steps, sample, "the student")
 
 
 def many_step(generator: Generator, teacher: Role) -> Sampler:
@@ -86,7 +89,7 @@ def many_step(generator: Generator, teacher: Role) -> Sampler:
         empty = generator.encode([""] * len(prompts)).to(noise.device)
         return ode.trajectory(guided(teacher, condition, empty, guidance), noise)[-1]
 
-    return Sampler(steps if guidance == 1 else 2 * steps, sample)
+    return Sampler(steps if guidance == 1 else 2 * steps, sample, "the teacher")
 
 
 class Evaluation:
@@ -128,9 +131,13 @@ class Evaluation:
         """
         assert self.judge is not None, "nothing to evaluate with"
         scored: dict[str, list[Outcomes]] = {}
-        for latents, prompts in self._generate(sampler, range(len(self.prompts))):
-            for name, outcomes in self.judge(self._generator, latents, prompts).outcomes.items():
-                scored.setdefault(name, []).append(outcomes)
+        everything = range(len(self.prompts))
+        with task(f"evaluating {sampler.who}", len(everything), "images") as evaluating:
+            for latents, prompts in self._generate(sampler, everything):
+                judgement = self.judge(self._generator, latents, prompts)
+                for name, outcomes in judgement.outcomes.items():
+                    scored.setdefault(name, []).append(outcomes)
+                evaluating.advance(len(prompts))
         reports = {name: self._report(batches) for name, batches in scored.items()}
         return Report(sampler.nfe, {name: r for name, r in reports.items() if r is not None})
 
@@ -140,8 +147,12 @@ class Evaluation:
 
     def images(self, sampler: Sampler, indices: Sequence[int]) -> Tensor:
         """The images of some of the prompts, (len(indices), 3, H, W) in [0, 1]."""
-        batches = self._generate(sampler, indices)
-        return torch.cat([self._generator.decode(latents) for latents, _ in batches])
+        images = []
+        with task("drawing", len(indices), "images") as drawing:
+            for latents, prompts in self._generate(sampler, indices):
+                images.append(self._generator.decode(latents))
+                drawing.advance(len(prompts))
+        return torch.cat(images)
 
     def _generate(
         self, sampler: Sampler, indices: Sequence[int]

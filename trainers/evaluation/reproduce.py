@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from tdmr1.trainers.evaluation.evaluate import Report
 from tdmr1.trainers.evaluation.table import WHO, figures
+
+if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start fast
+    from tdmr1.trainers.evaluation.evaluate import Report
 
 
 @dataclasses.dataclass(frozen=True)

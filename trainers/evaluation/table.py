@@ -1,28 +1,30 @@
-"""The table at the end of a run: one row for each generator, one column for each figure."""
+"""The table at the end of a run: one column for each generator, one row for each figure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from tdmr1.tables import as_columns
 
-from tdmr1.trainers.evaluation.evaluate import Report
+if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start fast
+    from tdmr1.trainers.evaluation.evaluate import Report
 
 WHO = ("teacher", "before", "after")
-"""The rows, in their order: the many-step teacher, the student before and after."""
+"""Who is compared, in this order: the many-step teacher, the student before and after."""
 
 
-def as_table(reports: Mapping[str, Report]) -> RenderableType:
+def as_table(reports: Mapping[str, Report]) -> str:
     """Reports for the terminal; under them the number of images that each reward scored."""
-    columns = list(dict.fromkeys(key for r in reports.values() for key in figures(r)))
-    table = Table("", *(_head(reward, what) for reward, what in columns), box=None)
-    for who in (who for who in WHO if who in reports):
-        mine = figures(reports[who])
-        cells = [f"{mine[key]:.2f}" if key in mine else "-" for key in columns]
-        table.add_row(f"{who} ({reports[who].nfe} NFE)", *cells)
-    note = f"held-out prompts, the same noise in every row; images: {images(reports)}"
-    return Group(table, note)
+    shown = {who: reports[who] for who in WHO if who in reports}
+    columns = [figures(report) for report in shown.values()]
+    rows = [
+        (" ".join(key), *(f"{mine[key]:.2f}" if key in mine else "-" for mine in columns))
+        for key in dict.fromkeys(key for mine in columns for key in mine)
+    ]
+    heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in shown.items())]
+    note = f"held-out prompts, the same noise in every column; images: {images(reports)}"
+    return f"{as_columns(heads, rows)}\n{note}"
 
 
 def as_markdown(reports: Mapping[str, Report]) -> str:
@@ -51,10 +53,3 @@ def figures(report: Report) -> dict[tuple[str, str], float]:
             found[name, "overall"] = reward.overall
         found[name, "reward"] = reward.value
     return found
-
-
-def _head(reward: str, what: str) -> str:
-    """Narrow: `color_attr` on two lines, and the reward's name where the figure is its sum."""
-    if what in ("overall", "reward"):
-        return f"{reward}\n{what}"
-    return what.replace("_", "\n").replace(" ", "\n")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
+from tdmr1.progress import say, task
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Report, few_step, many_step
@@ -29,7 +29,7 @@ from tdmr1.trainers.students import find_student
 from tdmr1.trainers.writing import writing
 
 
-def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
+def train(config: AnyConfig, run: RunFolder) -> None:
     """TDM or TDM-R1 from configuration to final table; a run that was stopped goes on.
 
     The run folder is begun when everything has been loaded, so that a mistake leaves none behind.
@@ -45,17 +45,16 @@ def train(config: AnyConfig, run: RunFolder, console: Console) -> None:
         periodic = PeriodicEvaluation(evaluation, student, config, run)
         run.start(config)
         try:
-            run_loop(stage, config, run, Progress(console), periodic)
+            run_loop(stage, config, run, Progress(), periodic)
         finally:
             run.close()
-        with writing(run.student):
+        with task("saving"), writing(run.student):
             stage.method.roles.save(stage.student, run.student)
         if stage.judge is not None:
             teacher = many_step(generator, stage.method.teacher)
-            console.print(f"evaluating the teacher ({teacher.nfe} NFE)", highlight=False)
             run.report("teacher", evaluation(teacher))
-            console.print(as_table(run.reports()), highlight=False)
-    console.print(str(run.cost()), highlight=False)
+            say(as_table(run.reports()))
+    say(str(run.cost()))
     run.write_provenance()
 
 
@@ -133,7 +132,8 @@ def generate(
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     noise = noise.to(next(generator.network.parameters()).device)
     sampler = few_step(generator, student, config.method.steps)
-    images = generator.decode(sampler.sample([Prompt(prompt)] * count, noise))
+    with task("drawing"):
+        images = generator.decode(sampler.sample([Prompt(prompt)] * count, noise))
     write_png(grid(to_uint8(images), columns=count), out)
 
 

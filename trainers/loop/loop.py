@@ -12,6 +12,7 @@ from typing import Any
 
 from tdmr1.core.metrics import Metrics
 from tdmr1.errors import UserError
+from tdmr1.progress import say, task
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.run import RunFolder
@@ -58,12 +59,12 @@ def run_loop(
         return {**stage.state_dict(), "totals": progress.totals}
 
     def save(state: dict[str, Any]) -> None:
-        run.save(state, iteration, config.checkpoints_kept)
+        with task("saving"):
+            run.save(state, iteration, config.checkpoints_kept)
 
-    with progress.showing(iteration, config.iterations), _interruptions(progress) as pressed:
+    with progress.showing(iteration, config.iterations), _interruptions() as pressed:
 
         def observed() -> Metrics:
-            progress.doing("evaluating")
             started = time.perf_counter()
             metrics = {} if pressed() else observe(iteration)
             if pressed():
@@ -76,10 +77,10 @@ def run_loop(
                 metrics = observed()
                 started = time.perf_counter()
                 stage.scale_student_rate(config.student_rate_at(iteration))
-                progress.doing("generating")
-                metrics |= stage.collect()
-                progress.doing("learning, scoring")
-                metrics |= stage.update()
+                with task("generating"):
+                    metrics |= stage.collect()
+                with task("learning, scoring"):
+                    metrics |= stage.update()
             except BaseException:
                 save(before)
                 raise
@@ -95,7 +96,9 @@ def run_loop(
 
 def _restore(stage: Stage, run: RunFolder, progress: Progress) -> int:
     """Load the run's last checkpoint, if there is one; the iterations that were done."""
-    if (state := run.last_checkpoint()) is None:
+    with task("reading the checkpoint"):
+        state = run.last_checkpoint()
+    if state is None:
         return 0
     if state["model"] != stage.generator.name:
         raise UserError(
@@ -114,7 +117,7 @@ def _restore(stage: Stage, run: RunFolder, progress: Progress) -> int:
 
 
 @contextlib.contextmanager
-def _interruptions(progress: Progress) -> Iterator[Callable[[], bool]]:
+def _interruptions() -> Iterator[Callable[[], bool]]:
     """Inside the block the first Ctrl-C only makes the yielded function true; a second raises."""
     count = 0
 
@@ -123,7 +126,7 @@ def _interruptions(progress: Progress) -> Iterator[Callable[[], bool]]:
         count += 1
         if count > 1:
             raise KeyboardInterrupt
-        progress.notice("stopping after this iteration; Ctrl-C again stops at once")
+        say("stopping after this iteration; Ctrl-C again stops at once")
 
     before = signal.signal(signal.SIGINT, press)
     try:

@@ -1,4 +1,4 @@
-"""The live display of a run: a bar, and the figures to watch."""
+"""The figures to watch in a run, beside how far it is."""
 
 from __future__ import annotations
 
@@ -7,25 +7,10 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-from rich.table import Table
-from rich.text import Text
+from tdmr1.progress import Task, say, task
 
 WINDOW = 20
 """Iterations that a shown figure is averaged over; what is measured less often is the latest."""
-
-PLAIN_EVERY = 10
-"""Iterations between lines where the output is not a terminal; the last has one, too."""
 
 RUNAWAY = 3.0
 """How many times its lowest the fake's loss may become, both averaged, before it is told."""
@@ -45,57 +30,23 @@ _SHOWN = {
 
 
 class Progress:
-    """Averages the last WINDOW iterations and shows them, and says what it waits for.
-
-    Args:
-        console: where to; on anything but a terminal a line every PLAIN_EVERY iterations.
+    """Averages the last WINDOW iterations and shows them.
 
     Attributes:
         totals: abstentions and errors so far, by their metric; a run that goes on sets them.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self._windows: dict[str, deque[tuple[int, float]]] = {}
         self.totals: dict[str, float] = {}
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task: TaskID | None = None
-        self._live: Live | None = None
-        self._notice = ""
+        self._task: Task | None = None
         self._lowest_fake_loss, self._ran_away = math.inf, False
 
     @contextlib.contextmanager
     def showing(self, done: int, total: int) -> Iterator[None]:
-        """Shows the display inside the block."""
-        self._total = total
-        self._task = self._bar.add_task("starting", total=total, completed=done)
-        if not self._console.is_terminal:
+        """Shows them inside the block, and in a line that stays at its end."""
+        with task("training", total, "iterations", done) as self._task:
             yield
-            return
-        live = Live(console=self._console, get_renderable=self._render, refresh_per_second=2)
-        with live:
-            self._live = live
-            yield
-        self._live = None
-
-    def doing(self, what: str) -> None:
-        """Say what is waited for from now on."""
-        assert self._task is not None, "outside of `showing`"
-        self._bar.update(self._task, description=what)
-
-    def notice(self, text: str) -> None:
-        """Tell something that stays in sight."""
-        self._notice = text
-        if self._live is None:
-            self._console.print(text, highlight=False)
 
     def update(self, iteration: int, metrics: Mapping[str, float]) -> None:
         """Take in the metrics after `iteration` iterations."""
@@ -109,11 +60,8 @@ class Progress:
             while len(window) > 1 and window[0][0] <= iteration - WINDOW:
                 window.popleft()
         self._watch_fake()
-        self._bar.update(self._task, completed=iteration)
-        if self._live is None and (iteration % PLAIN_EVERY == 0 or iteration == self._total):
-            figures = ", ".join(f"{label} {value}" for label, value in self._figures())
-            line = f"iteration {iteration} of {self._total}: {figures}"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._task.advance()
+        self._task.figures = list(self._figures())
 
     def _watch_fake(self) -> None:
         """Tell once when the fake no longer follows the student, whose score it is to know."""
@@ -124,7 +72,7 @@ class Progress:
         self._lowest_fake_loss = min(self._lowest_fake_loss, mean)
         if mean > RUNAWAY * self._lowest_fake_loss:
             self._ran_away = True
-            self.notice(
+            say(
                 f"the fake's loss has risen from {self._lowest_fake_loss:.2g} to {mean:.2g}: it "
                 "runs away, and the student follows noise; stop, and train with lower "
                 "method.fake_lr and method.student_lr"
@@ -142,18 +90,7 @@ class Progress:
             if name in means:
                 yield label, f"{means[name]:.3g}"
         for name, total in self.totals.items():
-            yield name.replace("/", " "), f"{total:.0f}"
-
-    def _render(self) -> RenderableType:
-        table = Table.grid(padding=(0, 2))
-        figures = list(self._figures())
-        half = -(-len(figures) // 2)
-        for index in range(half):
-            cells = [*figures[index]]
-            if index + half < len(figures):
-                cells += figures[index + half]
-            table.add_row(*(Text(cell) for cell in cells))
-        return Group(self._bar, table, Text(self._notice))
+            yield name.replace("/", " ", 1), f"{total:.0f}"
 
 
 def _mean(window: deque[tuple[int, float]]) -> float:

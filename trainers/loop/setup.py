@@ -8,6 +8,7 @@ from typing import Literal
 
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.errors import UserError
+from tdmr1.progress import task
 from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.evaluation.judge import Judge
 from tdmr1.trainers.loop.stages import Distillation, Reinforcement, Stage, new_stream
@@ -56,9 +57,11 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
         student, weight = find_student(config, generator)
         prompts = read_split(config, generator, "train")
         tried = new_stream(config, prompts).next(TRIED)
-        judge.try_on(generator, tried, accelerator.device)
+        with task("trying the rewards"):
+            judge.try_on(generator, tried, accelerator.device)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
-        stage.method.start_from(student, weight)
+        with task("loading the student"):
+            stage.method.start_from(student, weight)
         opened.pop_all()
     return stage
 
@@ -93,5 +96,6 @@ def read_split(
             f"the generator {generator.name!r} ships no {split} prompts; "
             f"name a file of yours: --{key} FILE"
         )
-    generator.expect([prompt.text for prompt in prompts])
+    with task(f"preparing {split} prompts"):
+        generator.expect([prompt.text for prompt in prompts])
     return prompts

@@ -9,7 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 import tdmr1
-from tdmr1.cli.lazy import LazyCommand, installed_commands
+from tdmr1.cli.help import laid_out
+from tdmr1.cli.lazy import Commands, LazyCommand, installed_commands
 from tdmr1.errors import UserError
 
 COMMANDS = {
@@ -25,7 +26,7 @@ COMMANDS = {
 }
 """Command -> where it is, one line about it."""
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -49,7 +50,7 @@ def root(
 
 def build() -> TyperGroup:
     """The whole command line: our own commands, and those of the installed packages."""
-    group = typer.main.get_group(app)
+    group: TyperGroup = laid_out(typer.main.get_command(app))
     for name, (target, help) in COMMANDS.items():
         group.add_command(LazyCommand(name, target, help, remedy="pip install 'tdmr1[train]'"))
     for command in installed_commands():

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tdmr1.cli import complete
+from tdmr1.progress import showing, task
 from tdmr1.rewards.places.base import START_TIMEOUT
+from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
-    from collections.abc import Iterable
-
     from tdmr1.rewards.contract import Weights
     from tdmr1.rewards.discovery.info import RewardDescription
 
@@ -22,7 +24,8 @@ app = typer.Typer()
 Name = Annotated[
     str,
     typer.Argument(
-        help="Installed reward, ./file.py:function, or NAME@env for the one in its environment."
+        help="Installed reward, ./file.py:function, or NAME@env for the one in its environment.",
+        autocompletion=complete.rewards,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -35,12 +38,12 @@ def info(name: Name, as_json: Json = False) -> None:
     from tdmr1.rewards.discovery.spec import RewardSpec
     from tdmr1.rewards.discovery.stdout import stdout_to_stderr
 
-    with stdout_to_stderr():
+    with stdout_to_stderr(), showing(sys.stderr), task(f"looking at {name}"):
         found = describe(RewardSpec.parse(name))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
-        _print_rows(("", ""), _described(found).items())
+        typer.echo(as_columns(("", ""), list(_described(found).items())))
 
 
 @app.command()
@@ -60,14 +63,16 @@ def check(
     from tdmr1.rewards.discovery.spec import RewardSpec
 
     spec = RewardSpec.parse(name)
-    findings = inspection.check(spec, parse_options(option or []), load_timeout)
+    options = parse_options(option or [])
+    with showing(sys.stderr):
+        findings = inspection.check(spec, options, load_timeout)
     failed = any(finding.status == "failed" for finding in findings.values())
     if as_json:
         checks = {check: dataclasses.asdict(finding) for check, finding in findings.items()}
         typer.echo(json.dumps({"reward": name, "passed": not failed, "checks": checks}, indent=2))
     else:
-        rows = ((check, found.status, found.text) for check, found in findings.items())
-        _print_rows(("check", "result", ""), rows)
+        rows = [(check, found.status, found.text) for check, found in findings.items()]
+        typer.echo(as_columns(("check", "result", ""), rows))
     if failed:
         raise typer.Exit(1)
 
@@ -117,14 +122,3 @@ def _described(found: RewardDescription) -> dict[str, str]:
 def _weights(weights: Weights) -> str:
     size = f"{weights.megabytes:g} MB" if weights.megabytes else "no download"
     return f"{weights.name} ({weights.licence}, {size}) from {weights.source}"
-
-
-def _print_rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    columns = (Column(text, overflow="fold") for text in head)
-    table = Table(*columns, box=None, show_header=any(head))
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False, highlight=False).print(table)

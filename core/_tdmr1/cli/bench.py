@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tdmr1.cli import bench_rewards
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.errors import UserError
-from tdmr1.trainers.benchmarks.iteration import bench as measure
-from tdmr1.trainers.benchmarks.iteration import untrained
-from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.memory import PeakMemory
-from tdmr1.trainers.models import new_accelerator
-from tdmr1.trainers.planning.plan import new_plan
+from tdmr1.progress import showing, task
+from tdmr1.tables import as_columns
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -37,26 +32,36 @@ def bench(
         if any((reward, model, preset, config, set)):
             raise UserError("write options of `tdmr1 bench rewards` after its name")
         return
+    from tdmr1.trainers.benchmarks.iteration import bench as measure
+    from tdmr1.trainers.benchmarks.iteration import untrained
+    from tdmr1.trainers.config import TrainConfig, build_config
+    from tdmr1.trainers.memory import PeakMemory
+    from tdmr1.trainers.models import new_accelerator
+    from tdmr1.trainers.planning.plan import new_plan
+
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
-    # First, so that what it imports is there before the memory is looked at.
-    plan = new_plan(options)
-    device = new_accelerator(options.precision, options.seed).device
-    memory = PeakMemory(device)
-    with contextlib.closing(untrained(options)) as stage:
-        timing = measure(stage, repeats, memory)
-    table = Table("what", "figure", box=None)
-    table.add_row("one iteration", f"{timing.iteration:.2f} s")
-    table.add_row("of which rewards", f"{timing.rewards:.2f} s")
-    table.add_row("its networks, timed alone", f"{timing.networks:.2f} s")
-    table.add_row("(iteration - rewards) / networks", f"{timing.ratio:.3f}")
-    table.add_row("network evaluations, per sample", str(timing.evaluations))
+    with showing(sys.stderr):
+        # First, so that what it imports is there before the memory is looked at.
+        with task("planning"):
+            plan = new_plan(options)
+        device = new_accelerator(options.precision, options.seed).device
+        memory = PeakMemory(device)
+        with contextlib.closing(untrained(options)) as stage:
+            timing = measure(stage, repeats, memory)
     planned = plan.peak if device.type == "cuda" else plan.peak_on_cpu
-    table.add_row("peak memory, planned", f"{planned / 2**20:.1f} MiB")
+    rows = [
+        ("one iteration", f"{timing.iteration:.2f} s"),
+        ("of which rewards", f"{timing.rewards:.2f} s"),
+        ("its networks, timed alone", f"{timing.networks:.2f} s"),
+        ("(iteration - rewards) / networks", f"{timing.ratio:.3f}"),
+        ("network evaluations, per sample", str(timing.evaluations)),
+        ("peak memory, planned", f"{planned / 2**20:.1f} MiB"),
+    ]
     if timing.peak_bytes is not None:
-        table.add_row("peak memory, measured", f"{timing.peak_bytes / 2**20:.1f} MiB")
-        table.add_row("planned / measured", f"{planned / timing.peak_bytes:.3f}")
-    Console().print(table)
+        rows.append(("peak memory, measured", f"{timing.peak_bytes / 2**20:.1f} MiB"))
+        rows.append(("planned / measured", f"{planned / timing.peak_bytes:.3f}"))
+    typer.echo(as_columns(("what", "figure"), rows))
 
 
 app.command("rewards")(bench_rewards.rewards)

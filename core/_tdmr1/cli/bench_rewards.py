@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
-from tdmr1.trainers.benchmarks.hidden_latency import HiddenLatency, measure_hidden_latency
-from tdmr1.trainers.benchmarks.list_command import Listing, measure_listing
-from tdmr1.trainers.benchmarks.place_overhead import PLACES, Overhead, measure_overhead
-from tdmr1.trainers.benchmarks.worker_kills import WorkerKills, measure_worker_kills
-from tdmr1.trainers.config import TrainConfig, build_config
+from tdmr1.progress import showing
+from tdmr1.tables import as_columns
+
+if TYPE_CHECKING:
+    from tdmr1.trainers.benchmarks.hidden_latency import HiddenLatency
+    from tdmr1.trainers.benchmarks.list_command import Listing
+    from tdmr1.trainers.benchmarks.place_overhead import Overhead
+    from tdmr1.trainers.benchmarks.worker_kills import WorkerKills
 
 
 class Part(str, Enum):
@@ -28,7 +30,12 @@ class Part(str, Enum):
     KILLS = "kills"
 
 
-PlaceName = Enum("PlaceName", {name.upper(): name for name in PLACES}, type=str)  # type: ignore[misc]
+class PlaceName(str, Enum):
+    """Where the overhead can be measured."""
+
+    WORKER = "worker"
+    ENV = "env"
+    HTTP = "http"
 
 
 def rewards(
@@ -58,41 +65,42 @@ def rewards(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Measure what rewards cost, listed or elsewhere, what is hidden, and kill their worker."""
+    from tdmr1.trainers.benchmarks.hidden_latency import measure_hidden_latency
+    from tdmr1.trainers.benchmarks.list_command import measure_listing
+    from tdmr1.trainers.benchmarks.place_overhead import measure_overhead
+    from tdmr1.trainers.benchmarks.worker_kills import measure_worker_kills
+    from tdmr1.trainers.config import TrainConfig, build_config
+
     parts = part or list(Part)
     options = build_config(TrainConfig, preset, config, set or (), {"model": model})
-    display = Console(stderr=True)
     found: dict[str, Any] = {}
-    if Part.LIST in parts:
-        display.print("listing installed rewards", highlight=False)
-        found["list"] = measure_listing(installed, repeats)
-    if Part.OVERHEAD in parts:
-        found["overhead"] = []
-        for name in [p.value for p in place] if place else PLACES:
-            display.print(f"scoring @{name}", highlight=False)
-            found["overhead"].append(measure_overhead(name, images, side, repeats))
-    if Part.HIDDEN in parts:
-        display.print("training with a reward that is quick and one that is slow", highlight=False)
-        found["hidden"] = measure_hidden_latency(options, reward_seconds, iterations)
-    if Part.KILLS in parts:
-        display.print("training while the worker is killed, and in peace", highlight=False)
-        found["kills"] = measure_worker_kills(options, reward_seconds, seconds, every)
+    with showing(sys.stderr):
+        if Part.LIST in parts:
+            found["list"] = measure_listing(installed, repeats)
+        if Part.OVERHEAD in parts:
+            found["overhead"] = []
+            for name in [p.value for p in place or PlaceName]:
+                found["overhead"].append(measure_overhead(name, images, side, repeats))
+        if Part.HIDDEN in parts:
+            found["hidden"] = measure_hidden_latency(options, reward_seconds, iterations)
+        if Part.KILLS in parts:
+            found["kills"] = measure_worker_kills(options, reward_seconds, seconds, every)
     if as_json:
         typer.echo(json.dumps(found, default=dataclasses.asdict, indent=2))
     else:
-        Console().print(_table(found))
+        typer.echo(_table(found))
 
 
-def _table(found: dict[str, Any]) -> Table:
-    table = Table("what", "figure", box=None)
+def _table(found: dict[str, Any]) -> str:
+    rows = []
     if "list" in found:
-        table.add_row(*_listing(found["list"]))
-    for overhead in found.get("overhead", ()):
-        table.add_row(*_overhead(overhead))
-    rows = _hidden(found["hidden"]) if "hidden" in found else {}
-    rows |= _kills(found["kills"]) if "kills" in found else {}
-    for what, figure in rows.items():
-        table.add_row(what, figure)
-    return table
+        rows.append(_listing(found["list"]))
+    rows += map(_overhead, found.get("overhead", ()))
+    if "hidden" in found:
+        rows += _hidden(found["hidden"]).items()
+    if "kills" in found:
+        rows += _kills(found["kills"]).items()
+    return as_columns(("what", "figure"), rows)
 
 
 def _listing(listing: Listing) -> tuple[str, str]:

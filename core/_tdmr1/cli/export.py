@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tdmr1.trainers.export.export import Export
-from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.cli import complete
+from tdmr1.progress import showing
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder of `tdmr1 train` or `tdmr1 distill`.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Run folder of `tdmr1 train` or `tdmr1 distill`.", autocompletion=complete.runs
+        ),
+    ],
     merge: Annotated[
         bool, typer.Option("--merge", help="Whole weights, with the LoRA added.")
     ] = False,
@@ -28,9 +34,13 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's student for others: weights, scheduler and a model card."""
+    from tdmr1.trainers.export.export import Export
+    from tdmr1.trainers.loop.run import RunFolder
+
     folder = RunFolder(run)
     out = out or run / ("export-merged" if merge else "export")
-    iterations = Export(folder, merge, push, base, licence).write(out)
+    with showing(sys.stderr):
+        iterations = Export(folder, merge, push, base, licence).write(out)
     if iterations < folder.config().iterations:
         typer.echo(f"the run was stopped: this is its student after {iterations} iterations")
     typer.echo(f"exported to {out}; {out / 'README.md'} says how to draw with it")

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tdmr1.cli import complete
 from tdmr1.cli.train import Settings
 from tdmr1.errors import UserError
-from tdmr1.trainers.config import TrainConfig, build_config
-from tdmr1.trainers.loop import jobs
-from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.progress import showing
 
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     run: Annotated[
-        Path | None, typer.Option(help="Run folder; by default the student that ships.")
+        Path | None,
+        typer.Option(
+            help="Run folder; by default the student that ships.", autocompletion=complete.runs
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Generator, where no run is named; by default shapes.")
+        str | None,
+        typer.Option(
+            help="Generator, where no run is named; by default shapes.",
+            autocompletion=complete.models,
+        ),
     ] = None,
     student: Annotated[
         str | None, typer.Option(help="Where no run is named: a folder, a file or a Hub id.")
@@ -31,9 +38,14 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
     """Generate a picture of PROMPT with a run's student, or another, in its few steps."""
+    from tdmr1.trainers.config import TrainConfig, build_config
+    from tdmr1.trainers.loop import jobs
+    from tdmr1.trainers.loop.run import RunFolder
+
     if run is not None and (model, student, set or None) != (None, None, None):
         raise UserError("--run says which model, student and options; drop the others")
     chosen = {"model": model, "student": student}
     source = RunFolder(run) if run else build_config(TrainConfig, None, None, set or [], chosen)
-    jobs.generate(prompt, source, count, seed, out)
+    with showing(sys.stderr):
+        jobs.generate(prompt, source, count, seed, out)
     typer.echo(f"wrote {out}")

@@ -7,8 +7,9 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from tdmr1.cli.help import laid_out
 from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 
@@ -26,15 +27,12 @@ class LazyCommand(TyperCommand):
         remedy: what to type when the module, or one that it needs, is missing; by default as
             `tdmr1.missing.remedy` says.
         distribution: that brings the module.
-
-    Raises:
-        UserError: on invocation, when the module cannot be imported; says the remedy.
     """
 
     def __init__(
         self, name: str, target: str, help: str, remedy: str = "", distribution: str = ""
     ) -> None:
-        super().__init__(name, help=help)
+        super().__init__(name, help=help, short_help=help)
         self.target = target
         self.remedy, self.distribution = remedy, distribution
 
@@ -48,15 +46,30 @@ class LazyCommand(TyperCommand):
         else:
             host.command(self.name)(target)
         command = typer.main.get_group(host).commands[str(self.name)]
-        return command.make_context(*args, **kwargs)
+        return laid_out(command).make_context(*args, **kwargs)
 
     def _import(self) -> Any:  # noqa: ANN401
         module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+class Commands(TyperGroup):
+    """The whole command line, whose commands import what they need as late as they can.
+
+    Raises:
+        UserError: on invocation, when something cannot be imported; says the remedy.
+    """
+
+    def invoke(self, context: Any) -> Any:  # noqa: ANN401
         try:
-            return getattr(importlib.import_module(module), attribute)
+            return super().invoke(context)
         except ImportError as error:
-            advice = self.remedy or remedy(error, self.distribution)
-            raise UserError(f"`tdmr1 {self.name}` cannot start: {error}\ntry: {advice}") from error
+            command = self.commands[str(context.invoked_subcommand)]
+            assert isinstance(command, LazyCommand), "there are no others"
+            advice = command.remedy or remedy(error, command.distribution)
+            raise UserError(
+                f"`tdmr1 {command.name}` cannot start: {error}\ntry: {advice}"
+            ) from error
 
 
 def installed_commands() -> list[LazyCommand]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from typing import Annotated
 
 import typer
+
+from tdmr1.cli import complete
+from tdmr1.progress import showing, task
 
 app = typer.Typer()
 
@@ -30,7 +34,8 @@ def install(
     """Make an environment of its own for a reward."""
     from tdmr1.rewards.places.install import install
 
-    made = install(name, python, source)
+    with showing(sys.stderr), task(f"installing {name}"):
+        made = install(name, python, source)
     typer.echo(
         f"{made.distribution} {made.version} on Python {made.python} is in {made.folder}\n"
         f"use it: --reward {name}@env"
@@ -38,7 +43,11 @@ def install(
 
 
 @app.command()
-def remove(name: Name) -> None:
+def remove(
+    name: Annotated[
+        str, typer.Argument(help="Of the reward.", autocompletion=complete.environments)
+    ],
+) -> None:
     """Delete the environment of a reward."""
     from tdmr1.rewards.places.install import remove
 
@@ -49,7 +58,11 @@ def remove(name: Name) -> None:
 @app.command()
 def serve(
     reward: Annotated[
-        str, typer.Argument(help="NAME, or NAME@env for the one with an environment of its own.")
+        str,
+        typer.Argument(
+            help="NAME, or NAME@env for the one with an environment of its own.",
+            autocompletion=complete.rewards,
+        ),
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -75,7 +88,8 @@ def serve(
     with contextlib.ExitStack() as stack:
         secret = token or os.environ.get("TDMR1_TOKEN") or None
         server = stack.enter_context(RewardServer(host, port, secret))
-        worker = stack.enter_context(contextlib.closing(open_worker(spec, options=options)))
+        with showing(sys.stderr), task(f"loading {spec.name}"):
+            worker = stack.enter_context(contextlib.closing(open_worker(spec, options=options)))
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
         shown = f"[{shown}]" if ":" in shown else shown
         address = f"http://{shown}:{server.server_address[1]}"

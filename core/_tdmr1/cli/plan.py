@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
-from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, build_config
-from tdmr1.trainers.planning.plan import LEFT, Plan, fitted, new_plan
+from tdmr1.progress import showing, task
+from tdmr1.tables import as_columns
+
+if TYPE_CHECKING:
+    from tdmr1.trainers.config import AnyConfig
+    from tdmr1.trainers.planning.plan import Plan
 
 GIB = 2**30
 
@@ -30,47 +33,59 @@ def plan(
     ] = 100.0,
 ) -> None:
     """Predict memory and time of a training from the model's configuration alone."""
+    from tdmr1.trainers.config import DistillConfig, TrainConfig, build_config
+    from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
+
     arguments = {"model": model, "method": None if batch is None else {"batch": batch}}
     options: AnyConfig
     if distill:
         options = build_config(DistillConfig, preset, config, set or (), arguments)
     else:
         options = build_config(TrainConfig, preset, config, set or (), arguments)
-    console = Console(soft_wrap=True, highlight=False)
+    settings: list[str] = []
+    with showing(sys.stderr), task("planning"):
+        if card_memory is None:
+            found = new_plan(options)
+        else:
+            settings, found = fitted(options, int(card_memory * GIB))
+    typer.echo(_memory(found))
+    typer.echo()
+    typer.echo(_time(found, tflops))
+    typer.echo("an estimate: operations over the throughput that was stated, nothing measured")
     if card_memory is None:
-        _show(console, new_plan(options), tflops)
         return
-    settings, found = fitted(options, int(card_memory * GIB))
-    _show(console, found, tflops)
     fits = (
         f"fits {card_memory:.4g} GiB, of which {LEFT:.0%} is left free for what is not predicted"
     )
     if settings:
-        console.print(f"{fits}, with: {' '.join(f'--set {setting}' for setting in settings)}")
+        typer.echo(f"{fits}, with: {' '.join(f'--set {setting}' for setting in settings)}")
     else:
-        console.print(f"{fits}, as it is")
+        typer.echo(f"{fits}, as it is")
 
 
-def _show(console: Console, plan: Plan, tflops: float) -> None:
-    rehearsal, moments, flops = plan.rehearsal, plan.moments, plan.flops()
-    memory = Table("memory, GiB", "predicted", box=None)
-    memory.add_row("network, frozen", f"{plan.network / GIB:.2f}")
-    for part in plan.parts:
-        memory.add_row(f"{part.name}, {part.held}", f"{part.bytes / GIB:.2f}")
-    memory.add_row("roles", f"{rehearsal.roles / GIB:.2f}")
-    memory.add_row("their optimisers' states", f"{rehearsal.optimizers / GIB:.2f}")
-    memory.add_row("copy of both, should an iteration fail", f"{rehearsal.copy / GIB:.2f}")
+def _memory(plan: Plan) -> str:
+    rehearsal, moments = plan.rehearsal, plan.moments
+    found = {
+        "network, frozen": plan.network,
+        **{f"{part.name}, {part.held}": part.bytes for part in plan.parts},
+        "roles": rehearsal.roles,
+        "their optimisers' states": rehearsal.optimizers,
+        "copy of both, should an iteration fail": rehearsal.copy,
+    }
     for name, phase in rehearsal.phases.items():
-        more = phase.peak - plan.trained
-        memory.add_row(f"{name}: activations, samples, gradients", f"{more / GIB:.2f}")
+        found[f"{name}: activations, samples, gradients"] = phase.peak - plan.trained
     most = max(moments, key=lambda name: moments[name])
-    memory.add_row(f"most at a time, in: {most}", f"{plan.peak / GIB:.2f}")
-    console.print(memory)
-    console.print()
-    time = Table(
-        "time of an iteration", "10^12 operations", f"s at {tflops:.4g} TFLOP/s", box=None
+    found[f"most at a time, in: {most}"] = plan.peak
+    rows = [(what, f"{size / GIB:.2f}") for what, size in found.items()]
+    return as_columns(("memory, GiB", "predicted"), rows)
+
+
+def _time(plan: Plan, tflops: float) -> str:
+    flops = plan.flops()
+    rows = [
+        (name, f"{count / 1e12:.4g}", f"{count / 1e12 / tflops:.4g}")
+        for name, count in {**flops, "in all, without rewards": sum(flops.values())}.items()
+    ]
+    return as_columns(
+        ("time of an iteration", "10^12 operations", f"s at {tflops:.4g} TFLOP/s"), rows
     )
-    for name, count in {**flops, "in all, without rewards": sum(flops.values())}.items():
-        time.add_row(name, f"{count / 1e12:.4g}", f"{count / 1e12 / tflops:.4g}")
-    console.print(time)
-    console.print("an estimate: operations over the throughput that was stated, nothing measured")

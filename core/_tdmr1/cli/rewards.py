@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import typer
 
 from tdmr1.cli import authoring, places, scoring
-from tdmr1.rewards.discovery.installed import InstalledReward, in_environments, installed
+from tdmr1.progress import showing, task
+from tdmr1.rewards.discovery.installed import in_environments, installed
 from tdmr1.rewards.discovery.packages import LIMIT, hidden
+from tdmr1.tables import as_columns
 
 app = typer.Typer()
 
@@ -33,32 +36,22 @@ def list_rewards(
     if verify:
         from tdmr1.rewards.discovery.verify import verified
 
-        found = [verified(reward) for reward in found]
+        with showing(sys.stderr), task("verifying", len(found), "rewards") as verifying:
+            for number, reward in enumerate(found):
+                found[number] = verified(reward)
+                verifying.advance()
     if names := hidden():
         typer.echo(f"hidden by the environment variable {LIMIT}: {', '.join(names)}", err=True)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(reward) for reward in found], indent=2))
     elif found:
-        _print_table(found)
+        heads = ("name", "distribution", "contract", "summary", "runs", "status")
+        rows = [(r.name, r.origin, str(r.contract), r.summary, r.place, r.status) for r in found]
+        typer.echo(as_columns(heads, rows))
     else:
         typer.echo("no reward is installed; try: pip install tdmr1-reward-geneval", err=True)
     if verify and not all(reward.usable for reward in found):
         raise typer.Exit(1)
-
-
-def _print_table(found: list[InstalledReward]) -> None:
-    # Rich takes a good part of the start-up time, so only who needs a table pays for it.
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    heads = ("name", "distribution", "contract", "summary", "runs", "status")
-    # Folded: an ellipsis could hide what is to be typed.
-    table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
-    for reward in found:
-        origin = f"{reward.distribution} {reward.version}"
-        contract = str(reward.contract)
-        table.add_row(reward.name, origin, contract, reward.summary, reward.place, reward.status)
-    Console(markup=False, highlight=False).print(table)
 
 
 app.add_typer(authoring.app)

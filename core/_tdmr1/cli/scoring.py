@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tdmr1.cli import complete
 from tdmr1.cli.share import share
+from tdmr1.progress import showing, task
+from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must start fast
-    from rich.console import Console
-
     from tdmr1.rewards.mixing.mix import RewardMix
     from tdmr1.rewards.offline.pairing import Picture
     from tdmr1.rewards.offline.score import Summary
@@ -21,7 +23,12 @@ if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must sta
 
 
 def score(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Reward, NAME[@PLACE].")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Reward, NAME[@PLACE].", autocompletion=complete.rewards
+        ),
+    ],
     images: Annotated[
         list[Path], typer.Argument(metavar="DIR_OR_FILES", help="Folders and image files.")
     ],
@@ -30,7 +37,13 @@ def score(
         typer.Option(help='Prompt file, with a "file" each, or one prompt an image in order.'),
     ],
     reward: Annotated[
-        list[str] | None, typer.Option("--reward", "-r", help="One more reward; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--reward",
+            "-r",
+            help="One more reward; repeatable.",
+            autocompletion=complete.rewards,
+        ),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="key=value, an option of NAME; repeatable.")
@@ -59,36 +72,35 @@ def score(
 
     Exit status: 0, or 1 if anything ended as an error.
     """
-    from rich.console import Console
-
     from tdmr1.rewards.cache.store import open_cache
     from tdmr1.rewards.discovery.options import parse_options
     from tdmr1.rewards.offline.pairing import find_images, pair
     from tdmr1.rewards.offline.score import open_rewards, summarize
     from tdmr1.rewards.offline.scorefile import ScoreFile
 
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    pictures, unused = pair(find_images(images), prompts)
     lines = ScoreFile(out)
-    cache = open_cache(reward_cache)
     names = [name, *(reward or [])]
-    mix, identities = open_rewards(
-        names, reward_timeout, max_reward_errors, parse_options(option or []), cache
-    )
-    with contextlib.closing(mix):
-        known = _run(pictures, mix, identities, lines, batch)
+    with showing(sys.stderr):
+        with task("looking for images"):
+            pictures, unused = pair(find_images(images), prompts)
+        cache = open_cache(reward_cache)
+        mix, identities = open_rewards(
+            names, reward_timeout, max_reward_errors, parse_options(option or []), cache
+        )
+        with contextlib.closing(mix):
+            known = _run(pictures, mix, identities, lines, batch)
     summaries = {reward: summarize(pictures, reward, lines) for reward in identities}
-    _print_table(summaries, console)
+    typer.echo(_table(summaries))
     if unused:
-        console.print(f"{unused} lines of {prompts} name none of these images")
+        typer.echo(f"{unused} lines of {prompts} name none of these images")
     if known:
-        console.print(f"{known} of {len(pictures) * len(names)} scores were in {out} already")
+        typer.echo(f"{known} of {len(pictures) * len(names)} scores were in {out} already")
     if cache is not None:
-        console.print(f"{sum(mix.cache_hits().values())} were in the cache {cache.path}")
+        typer.echo(f"{sum(mix.cache_hits().values())} were in the cache {cache.path}")
         cache.close()
-    console.print(f"scores: {out}")
+    typer.echo(f"scores: {out}")
     if any(summary.errors for of_reward in summaries.values() for summary in of_reward):
-        console.print(f"errors are in {out}; the same command tries those images again")
+        typer.echo(f"errors are in {out}; the same command tries those images again")
         raise typer.Exit(1)
 
 
@@ -99,23 +111,16 @@ def _run(
     lines: ScoreFile,
     batch: int,
 ) -> int:
-    """Score behind a progress bar; how many scores were known."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    """Score, and say how far it is; how many scores were known."""
     from tdmr1.errors import UserError
     from tdmr1.rewards.errors import RewardError
     from tdmr1.rewards.offline.score import score_pictures
 
-    display = Console(stderr=True)
     try:
-        with Progress(console=display, transient=True, disable=not display.is_terminal) as bar:
-            task = bar.add_task(f"scoring with {', '.join(identities)}", total=len(pictures))
-
-            def advance(done: int) -> None:
-                bar.advance(task, done)
-
-            known = score_pictures(pictures, mix.scorers, identities, lines, batch, advance)
+        with task(f"scoring with {', '.join(identities)}", len(pictures), "images") as scoring:
+            known = score_pictures(
+                pictures, mix.scorers, identities, lines, batch, scoring.advance
+            )
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
@@ -127,19 +132,19 @@ def _run(
     return known
 
 
-def _print_table(summaries: Mapping[str, Sequence[Summary]], console: Console) -> None:
-    from rich.table import Table
-
-    table = Table("reward", "tag", "images", "mean", "passed", "abstained", "errors", box=None)
-    for reward, of_reward in summaries.items():
-        for row in of_reward:
-            table.add_row(
-                reward,
-                "all" if row.tag is None else row.tag,
-                str(row.images),
-                "-" if row.mean is None else f"{row.mean:.3f}",
-                "-" if row.passed is None else f"{row.passed:.1%}",
-                str(row.abstained),
-                str(row.errors),
-            )
-    console.print(table)
+def _table(summaries: Mapping[str, Sequence[Summary]]) -> str:
+    heads = ("reward", "tag", "images", "mean", "passed", "abstained", "errors")
+    rows = [
+        (
+            reward,
+            "all" if row.tag is None else row.tag,
+            str(row.images),
+            "-" if row.mean is None else f"{row.mean:.3f}",
+            "-" if row.passed is None else f"{row.passed:.1%}",
+            str(row.abstained),
+            str(row.errors),
+        )
+        for reward, of_reward in summaries.items()
+        for row in of_reward
+    ]
+    return as_columns(heads, rows)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from tdmr1.cli import complete
 from tdmr1.cli.share import share
 from tdmr1.errors import UserError
-from tdmr1.trainers.config import Config, DistillConfig, TrainConfig, build_config
-from tdmr1.trainers.loop import jobs
-from tdmr1.trainers.loop.loop import Interrupted
-from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.progress import say, showing
+
+if TYPE_CHECKING:  # imported where they are needed, so that `--help` and the shell's Tab are fast
+    from tdmr1.trainers.config import Config, DistillConfig, TrainConfig
+    from tdmr1.trainers.loop.run import RunFolder
 
 Rewards = Annotated[
     list[str] | None,
     typer.Option(
-        "--reward", "-r", help="NAME[=WEIGHT][@PLACE] or ./file.py:function; repeatable."
+        "--reward",
+        "-r",
+        metavar="REWARD",
+        help="NAME[=WEIGHT][@PLACE] or ./file.py:function; repeatable.",
+        autocompletion=complete.rewards,
     ),
 ]
 Gates = Annotated[
@@ -31,13 +37,26 @@ Gates = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="Generator: a registered one, or a Hub id or folder of a pipeline."),
+    typer.Option(
+        metavar="MODEL",
+        help="Generator: a registered one, or a Hub id or folder of a pipeline.",
+        autocompletion=complete.models,
+    ),
 ]
 Prompts = Annotated[str | None, typer.Option(help="Prompt file: .txt, .csv or JSON.")]
 Heldout = Annotated[str | None, typer.Option(help="Prompt file of the evaluation; likewise.")]
-Preset = Annotated[str | None, typer.Option(help="Named settings; without one: the model's own.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Named settings; without one: the model's own.",
+        autocompletion=complete.presets,
+    ),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of options.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; repeatable.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Repeatable.")
+]
 MaxRewardErrors = Annotated[
     float | None,
     typer.Option(
@@ -45,7 +64,10 @@ MaxRewardErrors = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder; by default runs/KIND-DATE-TIME.")]
-Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(help="Continue the run in this folder.", autocompletion=complete.runs),
+]
 Iterations = Annotated[int | None, typer.Option(help="Iterations in all.")]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 
@@ -69,6 +91,8 @@ def train(
     seed: Seed = None,
 ) -> None:
     """Train a few-step generator on black-box rewards (TDM-R1)."""
+    from tdmr1.trainers.config import TrainConfig
+
     arguments = {
         "rewards": reward or None,
         "gates": gate or None,
@@ -98,6 +122,8 @@ def distill(
     seed: Seed = None,
 ) -> None:
     """Distil a many-step teacher into a few-step student (TDM). Rewards only measure it."""
+    from tdmr1.trainers.config import DistillConfig
+
     arguments = {
         "rewards": reward or None,
         "model": model,
@@ -120,6 +146,8 @@ class Sources:
     arguments: Mapping[str, Any]
 
     def resolve(self, kind: type[Config]) -> Config:
+        from tdmr1.trainers.config import build_config
+
         return build_config(kind, self.preset, self.file, self.settings, self.arguments)
 
     @property
@@ -140,7 +168,9 @@ def start(
         UserError: what was typed is impossible, or the run failed.
         typer.Exit: 130 after Ctrl-C.
     """
-    console = Console()
+    from tdmr1.trainers.loop import jobs
+    from tdmr1.trainers.loop.run import RunFolder
+
     config: TrainConfig | DistillConfig
     if resume is None:
         config = sources.resolve(kind)
@@ -154,30 +184,30 @@ def start(
             raise UserError(
                 f"{resume} is a run of `tdmr1 {config.kind}`, not of `tdmr1 {kind.kind}`"
             )
-    with continuable(run, f"tdmr1 {kind.kind} --resume {run.path}", console):
-        console.print(f"run folder: {run.path}", highlight=False, soft_wrap=True)
-        jobs.train(config, run, console)
-        console.print(f"student: {run.student}", highlight=False, soft_wrap=True)
-        console.print(
-            f'try it: tdmr1 generate "PROMPT" --run {run.path}', highlight=False, soft_wrap=True
-        )
+    command = f"tdmr1 {kind.kind} --resume {run.path}"
+    with showing(sys.stdout), continuable(run, command):
+        say(f"run folder: {run.path}")
+        jobs.train(config, run)
+        say(f"student: {run.student}")
+        say(f'try it: tdmr1 generate "PROMPT" --run {run.path}')
 
 
 @contextlib.contextmanager
-def continuable(run: RunFolder, command: str, console: Console) -> Iterator[None]:
+def continuable(run: RunFolder, command: str) -> Iterator[None]:
     """Whatever stops a run inside the block, say how to continue it, if it was begun at all.
 
     Args:
         run: its folder.
         command: continues it.
-        console: where to.
     """
+    from tdmr1.trainers.loop.loop import Interrupted
+
     try:
         yield
     except KeyboardInterrupt as stop:
         if run.started:
             how = f"stopped, {stop}" if isinstance(stop, Interrupted) else "stopped"
-            console.print(f"{how}; continue with: {command}", highlight=False, soft_wrap=True)
+            say(f"{how}; continue with: {command}")
         raise typer.Exit(130) from None
     except UserError as error:
         if not run.started:

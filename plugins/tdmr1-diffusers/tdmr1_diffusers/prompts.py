@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from tdmr1.core.generator import Condition
+from tdmr1.progress import task
 from tdmr1_diffusers.embeddings import EmbeddingCache
 
 CPU = torch.device("cpu")
@@ -69,10 +70,14 @@ class PromptEncoder:
     def _encode(self, prompts: Sequence[str]) -> Iterator[tuple[str, Condition]]:
         if not prompts:
             return
-        with self._at_hand() as encoders:
+        with (
+            task("embedding", len(prompts), "prompts") as embedding_prompts,
+            self._at_hand() as encoders,
+        ):
             for prompt in prompts:
                 embedding = self._embed(encoders, prompt, self._device).to(CPU)
                 self._cache.put(prompt, embedding)
+                embedding_prompts.advance()
                 yield prompt, embedding
 
     @contextlib.contextmanager

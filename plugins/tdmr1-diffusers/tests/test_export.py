@@ -1,6 +1,5 @@
 """Exports of tiny pipelines, drawn by plain diffusers with the code of their cards."""
 
-import io
 import json
 import re
 import subprocess
@@ -14,7 +13,6 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from rich.console import Console
 from safetensors.torch import load_file
 
 from tdmr1.core import cards
@@ -94,7 +92,7 @@ def runs(written, tmp_path_factory):
             method={**METHOD, **method},
         )
         torch.manual_seed(0)
-        jobs.train(config, RunFolder(root / name), Console(file=io.StringIO()))
+        jobs.train(config, RunFolder(root / name))
         return RunFolder(root / name)
 
     return {name: run(name, *given) for name, given in RUNS.items()}

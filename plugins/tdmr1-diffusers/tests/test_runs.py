@@ -1,10 +1,7 @@
 """Whole runs of the tiny pipelines."""
 
-import io
-
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 from tdmr1.core.tdmr1 import TDMR1
@@ -50,7 +47,7 @@ def given(folder, tmp_path):
 
 def run(config, folder):
     run = RunFolder(folder)
-    jobs.train(config, run, Console(file=io.StringIO()))
+    jobs.train(config, run)
     return run
 
 

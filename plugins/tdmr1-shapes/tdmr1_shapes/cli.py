@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from tdmr1.progress import showing
 
 app = typer.Typer()
 
@@ -31,7 +34,8 @@ def pretrain(
     from tdmr1_shapes.pretrain import PretrainOptions, pretrain
 
     options = PretrainOptions(steps=steps, batch=batch, lr=lr, seed=seed, precision=precision)
-    pretrain(options, out)
+    with showing(sys.stdout):
+        pretrain(options, out)
     typer.echo(f"teacher: {out}")
 
 
@@ -44,8 +48,6 @@ def evaluate(
     precision: Annotated[Literal["auto", "no", "bf16"], typer.Option(help="Autocast.")] = "auto",
 ) -> None:
     """Judge a teacher on the held-out prompts; its provenance.json takes the figures."""
-    from rich.console import Console
-
     from tdmr1.trainers.config import DistillConfig
     from tdmr1.trainers.evaluation.table import as_table
     from tdmr1_shapes.evaluation import evaluate
@@ -53,4 +55,6 @@ def evaluate(
     config = DistillConfig(
         rewards=tuple(reward), eval_images=images, eval_seed=seed, precision=precision
     )
-    Console().print(as_table({"teacher": evaluate(folder, config)}), highlight=False)
+    with showing(sys.stderr):
+        report = evaluate(folder, config)
+    typer.echo(as_table({"teacher": report}))

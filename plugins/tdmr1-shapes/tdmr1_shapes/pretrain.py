@@ -7,6 +7,7 @@ import functools
 import json
 import platform
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tdmr1.core import flow
 from tdmr1.core.files import write_torch
 from tdmr1.files import replacing
+from tdmr1.progress import task
 from tdmr1_shapes import prompts
 from tdmr1_shapes.ema import Ema
 from tdmr1_shapes.model import Architecture, Teacher
@@ -61,6 +63,9 @@ RELATION_SHARE = {"left of": 0.35, "above": 0.35, "right of": 0.15, "below": 0.1
 
 FIT_IMAGES = 2000
 """Renders that the latents' principal components are taken over."""
+
+SHOWN = 50
+"""Steps that the loss which is shown is averaged over."""
 
 STATE = "pretrain.pt"
 PROVENANCE = "provenance.json"
@@ -159,7 +164,8 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
     torch.set_flush_denormal(True)
     torch.manual_seed(options.seed)
     teacher = Teacher.new(size)
-    teacher.latents.fit(to_tensor(sample_images(FIT_IMAGES, options.seed)))
+    with task("fitting the latents"):
+        teacher.latents.fit(to_tensor(sample_images(FIT_IMAGES, options.seed)))
     parameters = teacher.trainable()
     optimizer = torch.optim.AdamW(
         [
@@ -181,34 +187,35 @@ def pretrain(options: PretrainOptions, folder: Path, size: Architecture | None =
         optimizer.load_state_dict(state["optimizer"])
         teacher.latents.load_state_dict(state["latents"])
     loader = iter(DataLoader(Renders(options, step), batch_size=None, num_workers=1))
-    started, losses = time.perf_counter() - seconds, []
-    while step < options.steps:
-        images, captions = next(loader)
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr * schedule(step, options.steps)
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
-            loss = denoising_loss(teacher, to_tensor(images), captions, generator)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimizer.step()
-        average.update()
-        losses.append(loss.item())
-        step += 1
-        if step % 50 == 0:
-            seconds = time.perf_counter() - started
-            print(f"step {step} loss {np.mean(losses[-50:]):.4f} {seconds:.0f} s", flush=True)
-        if step % options.save_every == 0 or step == options.steps:
-            state = {
-                "step": step,
-                "seconds": time.perf_counter() - started,
-                "parameters": {name: p.detach() for name, p in parameters.items()},
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "latents": teacher.latents.state_dict(),
-            }
-            write_torch(state, state_file)
+    started = time.perf_counter() - seconds
+    losses: deque[float] = deque(maxlen=SHOWN)
+    with task("training the teacher", options.steps, "steps", step) as training:
+        while step < options.steps:
+            images, captions = next(loader)
+            for group in optimizer.param_groups:
+                group["lr"] = options.lr * schedule(step, options.steps)
+            generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+            with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+                loss = denoising_loss(teacher, to_tensor(images), captions, generator)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+            optimizer.step()
+            average.update()
+            losses.append(loss.item())
+            step += 1
+            training.advance()
+            training.figures = [("loss", f"{np.mean(losses):.4f}")]
+            if step % options.save_every == 0 or step == options.steps:
+                state = {
+                    "step": step,
+                    "seconds": time.perf_counter() - started,
+                    "parameters": {name: p.detach() for name, p in parameters.items()},
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "latents": teacher.latents.state_dict(),
+                }
+                write_torch(state, state_file)
     with average.applied():
         teacher.save(folder, torch.float16)
     provenance = {

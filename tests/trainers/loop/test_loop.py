@@ -49,7 +49,7 @@ class Counting:
 
 
 @pytest.fixture
-def loop(tmp_path, console):
+def loop(tmp_path, output):
     """Run, or continue, 7 iterations with a checkpoint after every third; gives the stage."""
 
     def loop(stage=None, observe=lambda iteration: {}, folder="run", **options):
@@ -57,7 +57,7 @@ def loop(tmp_path, console):
         run, stage = RunFolder(tmp_path / folder), stage or Counting()
         run.start(config)
         try:
-            run_loop(stage, config, run, Progress(console), observe)
+            run_loop(stage, config, run, Progress(), observe)
         finally:
             run.close()
         return stage
@@ -168,7 +168,7 @@ def press(stage=None):
 
 
 @pytest.mark.parametrize("where", ["observe", "before_collecting", "before_updating"])
-def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, console, where):
+def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, output, where):
     whole = loop(folder="whole")
     handler = signal.getsignal(signal.SIGINT)
 
@@ -182,7 +182,7 @@ def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, console,
     assert stop.value.iteration == stage.steps == (4 if where == "observe" else 5)
     assert str(stop.value) == f"saved after {stage.steps} iterations"
     assert saved(tmp_path)[-1] == f"checkpoint-{stage.steps:06d}"
-    assert "stopping after this iteration" in console.file.getvalue()
+    assert "stopping after this iteration" in output.getvalue()
     assert signal.getsignal(signal.SIGINT) is handler
     assert loop().sum == whole.sum
     assert lines() == lines("whole")
@@ -277,7 +277,7 @@ def test_observing_does_not_move_torch_s_random_stream(loop):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_totals_go_on_where_a_run_goes_on(loop, console):
+def test_totals_go_on_where_a_run_goes_on(loop, output):
     class Failing(Counting):
         def update(self):
             return {**super().update(), "errors/ocr": 2.0}
@@ -285,5 +285,5 @@ def test_totals_go_on_where_a_run_goes_on(loop, console):
     with pytest.raises(UserError):
         loop(Failing(before_updating=fails_at(4, UserError("off"))))
     loop(Failing())
-    assert "iteration 7 of 7: " in console.file.getvalue()
-    assert console.file.getvalue().rstrip().endswith("errors ocr 14")
+    assert "training: 7 of 7 iterations, " in output.getvalue()
+    assert output.getvalue().rstrip().endswith("errors ocr 14")
