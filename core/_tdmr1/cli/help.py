@@ -46,11 +46,15 @@ class Formatter(_Formatter):  # type: ignore[misc]  # a class, under a private n
             4 if self.width < NARROW else min(widest, col_max) + col_spacing
         )
         for name, text in rows:
-            lines = fold(text, max(self.width - indent, LEAST))
-            name = " " * self.current_indent + name
-            if len(name) + col_spacing <= indent:
-                name = name.ljust(indent) + lines.pop(0)
-            self.write("".join([f"{name}\n", *(f"{'':{indent}}{line}\n" for line in lines)]))
+            lines = [
+                f"{'':{indent}}{line}" for line in fold(text, max(self.width - indent, LEAST))
+            ]
+            if self.current_indent + len(name) + col_spacing <= indent:
+                lines[0] = f"{'':{self.current_indent}}{name}".ljust(indent) + lines[0].lstrip()
+            else:
+                names = fold(name, self.width - self.current_indent)
+                lines[:0] = [f"{'':{self.current_indent}}{part}" for part in names]
+            self.write("".join(f"{line.rstrip()}\n" for line in lines))
 
 
 class Context(typer.Context):
