@@ -220,9 +220,13 @@ class Generator(abc.ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (B, *latent_shape) to images (B, 3, H, W) in [0, 1]. No gradient."""
 
+    @classmethod
     @abc.abstractmethod
-    def prompts(self, split: Split) -> list[Prompt]:
-        """The prompts that ship with the generator; the two splits share none."""
+    def prompts(cls, split: Split) -> list[Prompt]:
+        """The prompts that ship with the generator; the two splits share none.
+
+        Of the class, as rewards are asked about them before its weights are read.
+        """
 
     def lora_aliases(self) -> Mapping[str, Alias]:
         """LAYER of other code for the same model -> what it is in `network`: the names in LoRA

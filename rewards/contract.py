@@ -139,6 +139,24 @@ class Reward(abc.ABC):
             Exception: anything that keeps the reward from judging; never return a number instead.
         """
 
+    def judges(self, prompt: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether it has an opinion about images of a prompt.
+
+        Override it where prompt and metadata tell. A run asks about all of its prompts before it
+        loads anything else, so that no model is downloaded for prompts that cannot be judged.
+
+        Args:
+            prompt, metadata: as in `Sample`.
+
+        Returns:
+            False where it abstains on every image of the prompt, else True, the default.
+
+        Raises:
+            Exception: it would fail on every image of it, e.g. as the metadata names what the
+                reward does not know.
+        """
+        return True
+
     def goldens(self) -> Sequence[Golden]:
         """Pictures that show whether the reward works, for `tdmr1 rewards check` and the tests.
 

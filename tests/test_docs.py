@@ -20,7 +20,7 @@ def blocks(document):
 @pytest.mark.parametrize(
     ("file", "attribute", "unchecked"),
     [
-        ("my.py", "score", {"tells good from bad", "range kept"}),
+        ("my.py", "score", {"tells good from bad", "range kept", "judges what it scores"}),
         ("tdmr1_reward_contrast.py", "ContrastReward", set()),
     ],
 )

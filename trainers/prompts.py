@@ -66,6 +66,12 @@ class PromptStream:
         self._shares = shares / shares.sum()
         self._rng = np.random.default_rng(seed)
 
+    @property
+    def drawable(self) -> list[Prompt]:
+        """All prompts but those that are never drawn."""
+        kinds = zip(self._kinds.values(), self._shares, strict=True)
+        return [prompt for prompts, share in kinds if share > 0 for prompt in prompts]
+
     def next(self, count: int) -> list[Prompt]:
         """The next `count` prompts."""
         kinds = list(self._kinds.values())

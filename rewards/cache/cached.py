@@ -12,7 +12,8 @@ from tdmr1.rewards.cache.identity import identify
 from tdmr1.rewards.cache.store import RewardCache
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.base import Judged, Place
+from tdmr1.rewards.prompts import PromptLine
 
 
 class CachedPlace(Place):
@@ -45,6 +46,9 @@ class CachedPlace(Place):
             self._cache.write({k: fresh[i] for i in unknown if (k := keys[i]) is not None})
         self.hits += len(samples) - len(unknown)
         return scores
+
+    def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
+        return self._place.judges(prompts)
 
     def close(self) -> None:
         self._place.close()

@@ -12,8 +12,11 @@ from tdmr1.rewards.checks.finding import Finding, failed, not_checked, passed
 from tdmr1.rewards.checks.samples import golden_samples, probes, score
 from tdmr1.rewards.contract import Golden, Reward, Sample
 from tdmr1.rewards.discovery.function import FunctionReward
-from tdmr1.rewards.errors import blaming
+from tdmr1.rewards.errors import RewardFailed, blaming
 from tdmr1.rewards.mixing.scoring import Outcomes
+from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.places.here import judged
+from tdmr1.rewards.prompts import PromptLine
 
 TOLERANCE = 1e-3
 """Of the range, or of the value; half precision differs so much between sizes of a batch."""
@@ -126,6 +129,22 @@ def abstains_without_its_needs(reward: Reward, goldens: Sequence[Golden]) -> Fin
     if reward.needs and not abstained:
         return failed(f"scores {outcomes.values[0]:g} without what it needs: {needs}")
     return passed(f"abstains without {needs}" if needs else "needs nothing")
+
+
+def judges_what_it_scores(reward: Reward, goldens: Sequence[Golden]) -> Finding:
+    """`judges` fails on none of its prompts, and is False only where it abstains."""
+    if type(reward).judges is Reward.judges:
+        return not_checked("it does not say which prompts it judges; see `judges`")
+    samples = [*probes(goldens), Sample(probes(goldens)[0].image, "")]
+    prompts = [PromptLine(sample.prompt, dict(sample.metadata)) for sample in samples]
+    outcomes = score(reward, samples)
+    for index, answer in enumerate(judged(reward, prompts, RewardInfo.of(reward))):
+        where = _named(index, samples[index])
+        if isinstance(answer, RewardFailed):
+            return failed(f"{where}: {answer}")
+        if not answer and not outcomes.abstained[index]:
+            return failed(f"{where}: `judges` is False, and it scores {_outcome(outcomes, index)}")
+    return passed(f"{len(samples)} samples")
 
 
 def input_unchanged(reward: Reward, goldens: Sequence[Golden]) -> Finding:

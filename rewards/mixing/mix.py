@@ -29,6 +29,7 @@ from tdmr1.rewards.mixing.scoring import Outcomes, Scorer
 from tdmr1.rewards.places.background import Lane
 from tdmr1.rewards.places.base import Place
 from tdmr1.rewards.places.opening import open_place, refuse_broken
+from tdmr1.rewards.prompts import PromptLine
 
 
 class RewardMix:
@@ -151,6 +152,19 @@ class RewardMix:
         """
         return self.submit(samples).result()
 
+    def judges(self, prompts: Sequence[PromptLine]) -> dict[str, NDArray[np.bool_]]:
+        """Reward name -> which of N prompts it has an opinion about, bool (N,); side by side.
+
+        Raises:
+            RewardError: as `Scorer.judges`.
+        """
+        asked = {
+            name: self._lanes[name].submit(partial(scorer.judges, prompts))
+            for name, scorer in self.scorers.items()
+        }
+        wait(asked.values())
+        return {name: future.result() for name, future in asked.items()}
+
     def merit(self, name: str, outcomes: Outcomes) -> NDArray[np.float64]:
         """A reward's values (N,) as training climbs them: turned round where lower is better."""
         higher_is_better = self.scorers[name].place.info.higher_is_better
@@ -205,21 +219,22 @@ def _close(future: Future[Place]) -> None:
         future.result().close()
 
 
-def check_coverage(outcomes: Mapping[str, Outcomes]) -> None:
+def check_coverage(abstained: Mapping[str, NDArray[np.bool_]]) -> None:
     """Refuse a mixture about which no reward has an opinion: there is nothing to learn from.
 
-    Whether a reward abstains depends on prompt and metadata, so one scored batch tells.
+    Whether a reward abstains depends on prompt and metadata, so its word on them tells, or one
+    scored batch.
 
     Args:
-        outcomes: what `RewardMix.score` returned for the run's first batch.
+        abstained: reward name -> of which of N samples or prompts it has none, bool (N,).
 
     Raises:
-        RewardsAllAbstain: every reward abstained on every sample of a batch that is not empty.
+        RewardsAllAbstain: no reward has one of any, and N is not 0.
     """
-    n_samples = max((len(o) for o in outcomes.values()), default=0)
-    if n_samples and all(o.abstained.all() for o in outcomes.values()):
+    count = max(map(len, abstained.values()), default=0)
+    if count and all(mine.all() for mine in abstained.values()):
         raise RewardsAllAbstain(
-            f"no reward scores any prompt of the mixture: {', '.join(outcomes)} abstained on all "
-            f"{n_samples} samples; choose prompts with what the reward looks for (its README says "
+            f"no reward scores any prompt of the mixture: {', '.join(abstained)} abstained on all "
+            f"{count} of them; choose prompts with what the reward looks for (its README says "
             "what), or another --reward"
         )

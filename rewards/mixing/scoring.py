@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardFailed, RewardLost
-from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.base import Judged, Place
+from tdmr1.rewards.prompts import PromptLine
+
+ASKED = 200
+"""Prompts in one question whether they are judged."""
 
 Outcome: TypeAlias = Score | RewardError | None
 """What became of one sample: a score, an error, or an abstention."""
@@ -95,6 +99,24 @@ class Scorer:
             outcomes = [error] * len(samples)
         self._count(outcomes)
         return Outcomes.of(outcomes)
+
+    def judges(self, prompts: Sequence[PromptLine]) -> NDArray[np.bool_]:
+        """Which of N prompts the reward has an opinion about, bool (N,).
+
+        Raises:
+            RewardFailed: it would fail on more of them than the budget allows.
+            RewardError: as `Place.judges`.
+        """
+        answers: list[Judged] = []
+        for start in range(0, len(prompts), ASKED):
+            answers += self.place.judges(prompts[start : start + ASKED])
+        failures = [answer for answer in answers if isinstance(answer, RewardFailed)]
+        if len(failures) > self.max_error_fraction * len(prompts):
+            raise RewardFailed(
+                f"{failures[0]}\n{len(failures)} of {len(prompts)} prompts are such; choose "
+                "prompts that it can judge, or a --reward that knows what these ask for"
+            )
+        return np.array([answer is True for answer in answers], dtype=np.bool_)
 
     def _one_by_one(self, samples: Sequence[Sample]) -> list[Outcome]:
         outcomes: list[Outcome] = []

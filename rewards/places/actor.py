@@ -8,17 +8,22 @@ from typing import Any
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardLost
-from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, RewardInfo
-from tdmr1.rewards.places.here import call
+from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, Judged, RewardInfo
+from tdmr1.rewards.places.here import call, judged
 from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.messages import (
     error_message,
     info_message,
+    judge_request,
+    judged_message,
     read_info,
+    read_judged,
+    read_prompts,
     read_scores,
     scores_message,
 )
 from tdmr1.rewards.places.wire import FrameInvalid, Header, encode, read_frame, unpack_samples
+from tdmr1.rewards.prompts import PromptLine
 from tdmr1.rewards.texts import told
 
 
@@ -47,6 +52,13 @@ class RewardActor:
         except RewardError as error:
             answer = error_message(error)
         return b"".join(encode(answer))
+
+    def judge(self, frame: bytes) -> bytes:
+        """Say which of a request's prompts are judged."""
+        assert self._loaded is not None, "load comes first"
+        reward, info = self._loaded
+        answers = judged(reward, read_prompts(read_frame(frame)[0]), info)
+        return b"".join(encode(judged_message(answers)))
 
 
 class Actor:
@@ -84,6 +96,16 @@ class Actor:
         try:
             return read_scores(header, samples, info)
         except (FrameInvalid, RewardAnswerInvalid) as error:
+            raise self._lost(f"answered nonsense: {error}") from None
+
+    def judges(self, prompts: Sequence[PromptLine], seconds: float) -> list[Judged]:
+        """Ask which prompts are judged; raises RewardLost."""
+        asked = self._handle.judge.remote(b"".join(encode(judge_request(prompts))))
+        what = f"say of {len(prompts)} prompts whether it judges them"
+        header = self._wait(asked, seconds, what, SLOW)
+        try:
+            return read_judged(header, prompts)
+        except FrameInvalid as error:
             raise self._lost(f"answered nonsense: {error}") from None
 
     def end(self) -> None:

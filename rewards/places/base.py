@@ -5,10 +5,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from tdmr1.rewards.contract import CONTRACT_VERSION, Reward, Sample, Score
-from tdmr1.rewards.errors import blaming
+from tdmr1.rewards.errors import RewardFailed, blaming
+from tdmr1.rewards.prompts import PromptLine
+
+Judged: TypeAlias = bool | RewardFailed
+"""What a reward says of a prompt: whether it has an opinion; or why it would fail."""
 
 START_TIMEOUT = 900.0
 """Seconds in which a process has to import its reward and load the weights."""
@@ -94,6 +98,14 @@ class Place(abc.ABC):
             RewardLost: whoever scores elsewhere was lost twice over this batch: it ended, hung
                 past its time limit, or answered nonsense.
             RewardRefused: whoever scores elsewhere will not.
+        """
+
+    @abc.abstractmethod
+    def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
+        """Ask `Reward.judges` about N prompts, in order; so many that a header can hold them.
+
+        Raises:
+            RewardError: as `score`, but for what the reward says of a prompt.
         """
 
     def close(self) -> None:  # noqa: B027  # a place that holds nothing has nothing to end

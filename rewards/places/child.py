@@ -27,9 +27,15 @@ from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward
 from tdmr1.rewards.errors import RewardError
 from tdmr1.rewards.places.base import RewardInfo
-from tdmr1.rewards.places.here import call
+from tdmr1.rewards.places.here import call, judged
 from tdmr1.rewards.places.loading import load_described
-from tdmr1.rewards.places.messages import error_message, info_message, scores_message
+from tdmr1.rewards.places.messages import (
+    error_message,
+    info_message,
+    judged_message,
+    read_prompts,
+    scores_message,
+)
 from tdmr1.rewards.places.process import GRACE
 from tdmr1.rewards.places.wire import (
     FrameInvalid,
@@ -108,7 +114,7 @@ def _end_group() -> None:
 
 
 def answer(reward: Reward, info: RewardInfo, header: Header, descriptor: int | None) -> Header:
-    """Score what a request asks for.
+    """Score what a request asks for, or say which prompts are judged.
 
     Args:
         reward: that of this process.
@@ -119,9 +125,11 @@ def answer(reward: Reward, info: RewardInfo, header: Header, descriptor: int | N
     Raises:
         FrameInvalid: it is not a request.
     """
+    if header.get("op") == "judge" and descriptor is None:
+        return judged_message(judged(reward, read_prompts(header), info))
     size = header.get("memory")
     if header.get("op") != "score" or type(size) is not int or descriptor is None:
-        raise FrameInvalid("it does not ask to score")
+        raise FrameInvalid("it asks neither to score nor to judge prompts")
     try:
         memory = mmap.mmap(descriptor, max(size, 1), access=mmap.ACCESS_READ)
     finally:

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
 from tdmr1.rewards.places.background import Lane
-from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.places.base import Judged, RewardInfo
 from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
     authorization,
+    judge_request,
     read_info,
+    read_judged,
     read_scores,
     score_request,
     sendable,
@@ -29,6 +31,7 @@ from tdmr1.rewards.places.wire import (
     pixel_chunks,
     read_frame,
 )
+from tdmr1.rewards.prompts import PromptLine
 
 CONNECT_TIMEOUT = 10.0
 """Seconds in which a server has to take a connection, and to say which reward it has."""
@@ -99,6 +102,21 @@ class Server:
         except RewardLost as error:
             raise WorkerLost(f"{self}: {error}") from None
         except (FrameInvalid, RewardAnswerInvalid) as error:
+            raise self._lost(f"answered nonsense: {error}") from None
+
+    def judges(self, prompts: Sequence[PromptLine], seconds: float) -> list[Judged]:
+        """Ask which prompts are judged there, in `seconds` after having waited as long.
+
+        Raises:
+            RewardError: as `score`.
+        """
+        limits = {"reward": self._name, "seconds": seconds, "patience": seconds}
+        with sendable(self._name):
+            frame = encode({**judge_request(prompts), **limits})
+        answer = self._ask(frame, 2 * seconds + _MARGIN)
+        try:
+            return read_judged(answer, prompts)
+        except FrameInvalid as error:
             raise self._lost(f"answered nonsense: {error}") from None
 
     def close(self) -> None:

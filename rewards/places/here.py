@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import TypeVar
 
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import (
@@ -15,9 +16,12 @@ from tdmr1.rewards.errors import (
     advised,
 )
 from tdmr1.rewards.places.answers import checked, described
-from tdmr1.rewards.places.base import SLOW, Place, RewardInfo
-from tdmr1.rewards.places.read_only import read_only
-from tdmr1.rewards.texts import told
+from tdmr1.rewards.places.base import SLOW, Judged, Place, RewardInfo
+from tdmr1.rewards.places.read_only import frozen, read_only
+from tdmr1.rewards.prompts import PromptLine
+from tdmr1.rewards.texts import plain, shown, told
+
+Answer = TypeVar("Answer")
 
 
 class Here(Place):
@@ -40,11 +44,19 @@ class Here(Place):
         self.info = info or RewardInfo.of(reward)
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
-        answer: Future[list[Score | None]] = Future()
+        what = f"score {len(samples)} samples"
+        return self._in_time(lambda: call(self.reward, samples, self.info), what)
+
+    def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
+        what = f"say of {len(prompts)} prompts whether it judges them"
+        return self._in_time(lambda: judged(self.reward, prompts, self.info), what)
+
+    def _in_time(self, ask: Callable[[], Answer], what: str) -> Answer:
+        answer: Future[Answer] = Future()
 
         def work() -> None:
             try:
-                answer.set_result(call(self.reward, samples, self.info))
+                answer.set_result(ask())
             except Exception as error:
                 answer.set_exception(error)
 
@@ -54,8 +66,7 @@ class Here(Place):
         thread.join(self.timeout)
         if not answer.done():
             raise RewardTimeout(
-                f"reward {self.info.name!r} did not score {len(samples)} samples within "
-                f"{self.timeout:g} s{SLOW}"
+                f"reward {self.info.name!r} did not {what} within {self.timeout:g} s{SLOW}"
             )
         return answer.result()
 
@@ -79,3 +90,19 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
     except Exception as error:  # its own classes have their own code
         text = f"reward {info.name!r} returned what cannot be read: {told(error)}"
         raise RewardAnswerInvalid(text) from error
+
+
+def judged(reward: Reward, prompts: Sequence[PromptLine], info: RewardInfo) -> list[Judged]:
+    """What a reward says of N prompts, asked in this thread."""
+    return [_judged(reward, prompt, info) for prompt in prompts]
+
+
+def _judged(reward: Reward, prompt: PromptLine, info: RewardInfo) -> Judged:
+    cannot = f'reward {info.name!r} cannot judge "{plain(prompt.text)}"'
+    try:
+        answer = reward.judges(prompt.text, frozen(prompt.metadata))
+    except BaseException as error:  # also SystemExit: it is the reward's opinion, not the run's
+        return RewardFailed(advised(f"{cannot}: {told(error)}", error))
+    if isinstance(answer, bool):
+        return answer
+    return RewardFailed(f"{cannot}: `judges` returned {shown(answer)} instead of True or False")

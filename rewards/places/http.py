@@ -10,9 +10,10 @@ from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
-from tdmr1.rewards.places.base import START_TIMEOUT, Place
+from tdmr1.rewards.places.base import START_TIMEOUT, Judged, Place
 from tdmr1.rewards.places.connection import Server, WorkerLost
 from tdmr1.rewards.places.parts import parts_of
+from tdmr1.rewards.prompts import PromptLine
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,10 @@ class Http(Place):
                 again = partial(other.score, part, self.info, self.timeout, patience)
                 futures[i] = other.lane.submit(again)
         return [score for future in futures for score in future.result()]
+
+    def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
+        server = self._servers[0]  # the others have the same reward
+        return server.lane.submit(partial(server.judges, prompts, self.timeout)).result()
 
     def close(self) -> None:
         for server in self._servers:

@@ -18,6 +18,12 @@ and gets N outcomes, or an error whose kind is the name of one of those in `erro
     {"scores": [...]}
     {"error": {"kind": "RewardFailed", "text": "reward 'ocr' failed on 96 samples: ..."}}
 
+It may also ask whether the reward judges N prompts, and gets, for each, whether it has an opinion,
+or why it would fail:
+
+    {"op": "judge", "prompts": [{"prompt": "two stars", "metadata": {...}}, ...]}
+    {"judges": [true, false, "reward 'geneval' cannot judge ..."]}
+
 A server is also told the reward that is meant, `"reward": "ocr"`, the seconds in which it has to
 score, `"seconds": 60.0`, and those in which the turn of these samples has to come, `"patience":
 60.0`. Between a process and its child the body does not travel: it lies in memory that both map,
@@ -36,9 +42,14 @@ from typing import Any
 
 from tdmr1.rewards import errors
 from tdmr1.rewards.contract import CONTRACT_VERSION, Sample, Score
-from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardRefused
+from tdmr1.rewards.errors import (
+    RewardAnswerInvalid,
+    RewardError,
+    RewardFailed,
+    RewardRefused,
+)
 from tdmr1.rewards.places.answers import checked
-from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.places.base import Judged, RewardInfo
 from tdmr1.rewards.places.wire import (
     FrameInvalid,
     Header,
@@ -46,6 +57,7 @@ from tdmr1.rewards.places.wire import (
     pack_scores,
     unpack_scores,
 )
+from tdmr1.rewards.prompts import PromptLine
 from tdmr1.rewards.texts import plain
 
 CONTENT_TYPE = "application/x-tdmr1-frame"
@@ -90,6 +102,26 @@ def score_request(samples: Sequence[Sample], memory: bool = False) -> Header:
     if memory:
         header["memory"] = sum(sample.image.size for sample in samples)
     return header
+
+
+def judge_request(prompts: Sequence[PromptLine]) -> Header:
+    """Asks whether the reward judges prompts."""
+    entries = [{"prompt": p.text, "metadata": dict(p.metadata)} for p in prompts]
+    return {"op": "judge", "prompts": entries}
+
+
+def read_prompts(header: Header) -> list[PromptLine]:
+    """The prompts that such a request asks about; raises FrameInvalid where it has none."""
+    match header.get("prompts"):
+        case [*entries]:
+            return [_prompt(entry, i) for i, entry in enumerate(entries)]
+        case _:
+            raise FrameInvalid("`prompts` is not a list")
+
+
+def judged_message(answers: Sequence[Judged]) -> Header:
+    """The answer to it."""
+    return {"judges": [a if isinstance(a, bool) else plain(str(a), MAX_MESSAGE) for a in answers]}
 
 
 def info_message(info: RewardInfo) -> Header:
@@ -187,6 +219,22 @@ def read_scores(header: Header, samples: Sequence[Sample], info: RewardInfo) -> 
         raise FrameInvalid(str(error)) from None
 
 
+def read_judged(header: Header, prompts: Sequence[PromptLine]) -> list[Judged]:
+    """What the reward says of `prompts`.
+
+    Raises:
+        RewardError: what the other side says went wrong.
+        FrameInvalid: it answered something else than N bools and texts.
+    """
+    raise_error(header)
+    answers = header.get("judges")
+    if not isinstance(answers, list) or len(answers) != len(prompts):
+        raise FrameInvalid(f"`judges` is not a list of {len(prompts)}")
+    if not all(isinstance(answer, bool | str) for answer in answers):
+        raise FrameInvalid("`judges` has more than true, false and texts")
+    return [a if isinstance(a, bool) else RewardFailed(plain(a, MAX_MESSAGE)) for a in answers]
+
+
 def raise_error(header: Header) -> None:
     """Raise what the other side reports, a `RewardError`; nothing where it reports nothing."""
     match header.get("error"):
@@ -196,6 +244,14 @@ def raise_error(header: Header) -> None:
             raise _KINDS[kind](plain(text, MAX_MESSAGE))
         case _:
             raise FrameInvalid("it reports an error of an unknown kind")
+
+
+def _prompt(entry: object, index: int) -> PromptLine:
+    match entry:
+        case {"prompt": str(prompt), "metadata": dict(metadata)}:
+            return PromptLine(prompt, metadata)
+        case _:
+            raise FrameInvalid(f"prompt {index} is not one")
 
 
 def _limit(value: object, unlimited: float) -> float:

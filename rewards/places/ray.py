@@ -18,11 +18,12 @@ from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, RewardLost, RewardRefused, RewardSpecInvalid
 from tdmr1.rewards.places.actor import Actor
-from tdmr1.rewards.places.base import Place, RewardInfo
+from tdmr1.rewards.places.base import Judged, Place, RewardInfo
 from tdmr1.rewards.places.messages import load_request, score_request, sendable
 from tdmr1.rewards.places.parts import parts_of
 from tdmr1.rewards.places.requirement import base_requirement, plugin_requirement
 from tdmr1.rewards.places.wire import encode, pixel_chunks
+from tdmr1.rewards.prompts import PromptLine
 
 OPTIONS = "TDMR1_RAY_ACTOR"
 """Environment variable: Ray's own options of the actors, as JSON, e.g. {"num_gpus": 1}."""
@@ -91,6 +92,10 @@ class Ray(Place):
         if lost_again:
             raise next(iter(lost_again.values()))
         return [score for i in parts for score in (scores | again)[i]]
+
+    def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
+        with sendable(self._name):
+            return self._actors[0].judges(prompts, self.timeout)
 
     def _attempt(
         self, parts: Mapping[int, Sequence[Sample]]

@@ -7,6 +7,7 @@ looked at before the token is right.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
 import logging
@@ -15,18 +16,21 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardError, RewardLost, RewardRefused
+from tdmr1.rewards.places.base import Judged
 from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
     authorization,
     error_message,
     info_message,
+    judged_message,
+    read_prompts,
     scores_message,
 )
 from tdmr1.rewards.places.wire import (
@@ -40,6 +44,7 @@ from tdmr1.rewards.places.wire import (
     unpack_samples,
 )
 from tdmr1.rewards.places.worker import Worker
+from tdmr1.rewards.prompts import PromptLine
 
 _IDLE = 600.0
 """Seconds after which a connection without requests is closed."""
@@ -108,12 +113,28 @@ class RewardServer(socketserver.ThreadingTCPServer):
         Raises:
             RewardError: as `Worker.score_in`.
         """
+        with self._turn(patience):
+            return self.worker.score_in(memory, samples, seconds)
+
+    def judges(
+        self, prompts: Sequence[PromptLine], seconds: float, patience: float
+    ) -> list[Judged]:
+        """Ask the reward which prompts it judges, once the samples before have been scored.
+
+        Raises:
+            RewardError: as `Worker.judges`.
+        """
+        with self._turn(patience):
+            return self.worker.judges(prompts, seconds)
+
+    @contextlib.contextmanager
+    def _turn(self, patience: float) -> Iterator[None]:
         if not self._lock.acquire(timeout=patience):
             raise RewardLost(
                 f"reward {self.worker.info.name!r} was at work for others for {patience:g} s"
             )
         try:
-            return self.worker.score_in(memory, samples, seconds)
+            yield
         finally:
             self._lock.release()
 
@@ -185,22 +206,25 @@ class _Handler(BaseHTTPRequestHandler):
                 raise FrameInvalid(f"announces a body of {body_size} bytes, {self._left} follow")
             if header.get("op") == "info":
                 return info_message(self.server.worker.info)
-            return self._scores(header, body_size)
+            return self._asked(header, body_size)
         except StreamEnded:
             raise _Refusal(400, "the request is empty") from None
         except FrameInvalid as error:
             raise _Refusal(400, f"the request is not a valid frame: {error}") from None
 
-    def _scores(self, header: Header, body_size: int) -> Header:
-        if header.get("op") != "score":
-            raise FrameInvalid("its `op` is neither info nor score")
+    def _asked(self, header: Header, body_size: int) -> Header:
+        if header.get("op") not in ("judge", "score"):
+            raise FrameInvalid("its `op` is neither info, judge nor score")
         if header.get("reward") != (name := self.server.worker.info.name):
             raise _Refusal(404, f"this server has reward {name!r}, and not the one asked for")
         seconds, patience = _duration(header, "seconds"), _duration(header, "patience")
-        pixels = self._memory.room(body_size)
-        self._fill(pixels)
-        samples = unpack_samples(header.get("samples"), pixels)
         try:
+            if header["op"] == "judge":
+                prompts = read_prompts(header)
+                return judged_message(self.server.judges(prompts, seconds, patience))
+            pixels = self._memory.room(body_size)
+            self._fill(pixels)
+            samples = unpack_samples(header.get("samples"), pixels)
             return scores_message(self.server.score(self._memory, samples, seconds, patience))
         except RewardError as error:
             return error_message(error)

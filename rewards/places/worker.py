@@ -7,22 +7,27 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardLost, RewardRefused
-from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, Place, RewardInfo
+from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, Judged, Place, RewardInfo
 from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
+    judge_request,
     load_request,
     read_info,
+    read_judged,
     read_scores,
     score_request,
     sendable,
 )
 from tdmr1.rewards.places.process import Child
-from tdmr1.rewards.places.wire import FrameInvalid, encode
+from tdmr1.rewards.places.wire import FrameInvalid, Header, encode
+from tdmr1.rewards.prompts import PromptLine
+
+Answer = TypeVar("Answer")
 
 CHILD = "tdmr1.rewards.places.child"
 
@@ -84,6 +89,14 @@ class Worker(Place):
             _log.warning("%s\nit is started again, and scores the same samples again", error)
             return self._attempt(request, self._memory, samples, self.timeout)
 
+    def judges(self, prompts: Sequence[PromptLine], seconds: float | None = None) -> list[Judged]:
+        """As any place, in so many seconds, by default its own limit; in a single attempt."""
+        with sendable(self._name):
+            request = b"".join(encode(judge_request(prompts)))
+        what = f"say of {len(prompts)} prompts whether it judges them"
+        limit = self.timeout if seconds is None else seconds
+        return self._ask(request, limit, what, lambda answer: read_judged(answer, prompts))
+
     def score_in(
         self, memory: Memory, samples: Sequence[Sample], seconds: float
     ) -> list[Score | None]:
@@ -115,12 +128,26 @@ class Worker(Place):
     def _attempt(
         self, request: bytes, memory: Memory, samples: Sequence[Sample], seconds: float
     ) -> list[Score | None]:
-        child, what = self._living(), f"score {len(samples)} samples"
-        answer = child.ask(request, seconds, what, memory.descriptor, SLOW)
-        if answer.get("kept"):
-            memory.renew()
-        try:
+        def read(answer: Header) -> list[Score | None]:
+            if answer.get("kept"):
+                memory.renew()
             return read_scores(answer, samples, self.info)
+
+        what = f"score {len(samples)} samples"
+        return self._ask(request, seconds, what, read, memory.descriptor)
+
+    def _ask(
+        self,
+        request: bytes,
+        seconds: float,
+        what: str,
+        read: Callable[[Header], Answer],
+        descriptor: int | None = None,
+    ) -> Answer:
+        child = self._living()
+        answer = child.ask(request, seconds, what, descriptor, SLOW)
+        try:
+            return read(answer)
         except (FrameInvalid, RewardAnswerInvalid) as error:
             raise child.lost(f"should {what}, and answered nonsense: {error}") from None
 

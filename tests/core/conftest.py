@@ -52,7 +52,8 @@ class TinyGenerator(Generator):
     def decode(self, latents):
         return latents[:, :3].sigmoid()
 
-    def prompts(self, split):
+    @classmethod
+    def prompts(cls, split):
         return []
 
     def student_folder(self):

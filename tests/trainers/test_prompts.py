@@ -31,7 +31,9 @@ def test_tags_are_drawn_alike_however_many_prompts_they_have():
 
 def test_weights_shift_the_balance():
     assert drawn(PromptStream(PROMPTS, "tag", {"a": 3}, 0))["a"] == pytest.approx(3000, abs=150)
-    assert drawn(PromptStream(PROMPTS, "tag", {"a": 0}, 0))["a"] == 0
+    without = PromptStream(PROMPTS, "tag", {"a": 0}, 0)
+    assert drawn(without)["a"] == 0
+    assert without.drawable == PROMPTS[1:]
 
 
 def test_without_balance_prompts_are_drawn_alike():

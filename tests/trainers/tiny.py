@@ -45,7 +45,8 @@ class TinyGenerator(Generator):
     def decode(self, latents):
         return latents.sigmoid()
 
-    def prompts(self, split):
+    @classmethod
+    def prompts(cls, split):
         tags = ["red", "blue"]
         return [
             Prompt(f"a {tag} {split} {'x' * i}", {"tag": tag}) for i in range(3) for tag in tags

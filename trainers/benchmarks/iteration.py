@@ -21,10 +21,10 @@ from tdmr1.core.roles import Role
 from tdmr1.progress import task
 from tdmr1.rewards.contract import Sample
 from tdmr1.trainers.config import TrainConfig
-from tdmr1.trainers.loop.setup import new_judge, read_split
+from tdmr1.trainers.loop.setup import expect, new_judge, read_split
 from tdmr1.trainers.loop.stages import Reinforcement
 from tdmr1.trainers.memory import PeakMemory
-from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.models import generator_type, load_generator, new_accelerator, prepared
 
 PROMPT = Prompt("a photo of a red star")
 """Where neither a file nor the generator has any."""
@@ -84,10 +84,12 @@ def untrained(config: TrainConfig) -> Reinforcement:
     with contextlib.ExitStack() as opened:
         judge = new_judge(config)
         opened.callback(judge.close)
+        known = config.prompts is not None or generator_type(config.model).prompts("train")
+        prompts = read_split(config, "train") if known else [PROMPT]
+        judge.ask(prompts)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
-        known = config.prompts is not None or generator.prompts("train")
-        prompts = read_split(config, generator, "train") if known else [PROMPT]
+        expect(generator, prompts)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
         opened.pop_all()
     return stage

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from tdmr1.progress import task
 from tdmr1.rewards.contract import Sample, Score
-from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.base import Judged, Place
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.places.worker import Worker
+from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.benchmarks.hidden_latency import on_timed_reward
 from tdmr1.trainers.benchmarks.place_overhead import TIMED_REWARD
 from tdmr1.trainers.benchmarks.timed_reward import TimedReward
@@ -68,6 +69,9 @@ class Compared(Place):
         self.samples += len(scores)
         self.wrong += sum(a != b for a, b in zip(scores, self._here.score(samples), strict=True))
         return scores
+
+    def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
+        return self.worker.judges(prompts)
 
     def close(self) -> None:
         self.worker.close()

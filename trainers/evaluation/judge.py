@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tdmr1.core.advantage import Feedback
 from tdmr1.core.generator import Generator, Prompt
+from tdmr1.progress import task
 from tdmr1.rewards.cache.store import open_cache
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.discovery.installed import warn_of_unusable
@@ -22,6 +23,7 @@ from tdmr1.rewards.mixing.gates import Gate
 from tdmr1.rewards.mixing.mix import RewardMix, check_coverage
 from tdmr1.rewards.mixing.pending import Pending
 from tdmr1.rewards.mixing.scoring import Outcomes
+from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.images import to_uint8
 
 DECODED = 64
@@ -126,6 +128,18 @@ class Judge:
             max(s.seconds for s in scored.values()),
         )
 
+    def ask(self, train: Sequence[Prompt], heldout: Sequence[Prompt] = ()) -> None:
+        """Hear of every reward whether it can judge a run's prompts, before a model is loaded.
+
+        Raises:
+            RewardError: one cannot, or cannot be asked; or none has an opinion about any prompt of
+                the training.
+        """
+        prompts = [PromptLine(prompt.text, prompt.metadata) for prompt in [*train, *heldout]]
+        with task("asking the rewards about the prompts"):
+            judged = self.mix.judges(prompts)
+        check_coverage({name: ~judged[name][: len(train)] for name in self.mix.weights})
+
     def try_on(
         self, generator: Generator, prompts: Sequence[Prompt], device: torch.device
     ) -> None:
@@ -141,7 +155,7 @@ class Judge:
         image = to_uint8(generator.decode(empty))[0]
         samples = [Sample(image, prompt.text, prompt.metadata) for prompt in prompts]
         outcomes = self.mix.score(samples)
-        check_coverage({name: outcomes[name] for name in self.mix.weights})
+        check_coverage({name: outcomes[name].abstained for name in self.mix.weights})
 
     def feedback(self, judgement: Judgement) -> list[Feedback]:
         """The outcomes as the method takes them, on the CPU; without rewards of gates alone."""

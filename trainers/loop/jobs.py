@@ -22,7 +22,7 @@ from tdmr1.trainers.loop.loop import run_loop
 from tdmr1.trainers.loop.periodic import PeriodicEvaluation
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.run import RunFolder
-from tdmr1.trainers.loop.setup import new_judge, new_stage, read_split
+from tdmr1.trainers.loop.setup import expect, new_judge, new_stage, read_split
 from tdmr1.trainers.memory import too_little_explained
 from tdmr1.trainers.models import load_generator, new_accelerator, prepared
 from tdmr1.trainers.students import find_student
@@ -39,7 +39,8 @@ def train(config: AnyConfig, run: RunFolder) -> None:
     """
     with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
         generator = stage.generator
-        heldout = read_split(config, generator, "heldout")
+        heldout = read_split(config, "heldout")
+        expect(generator, heldout)
         evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
         student = few_step(generator, stage.student, stage.steps)
         periodic = PeriodicEvaluation(evaluation, student, config, run)
@@ -90,8 +91,10 @@ def evaluate(
     config = validated(type(config), {**config.model_dump(), **changes})
     trained = _trained(run)
     with contextlib.closing(new_judge(config)) as judge:
+        prompts = read_split(config, "heldout")
+        judge.ask((), prompts)
         generator, roles, student = _student(config)
-        prompts = read_split(config, generator, "heldout")
+        expect(generator, prompts)
         device = next(generator.network.parameters()).device
         evaluation = Evaluation(config, generator, prompts, judge, device)
         sampler = few_step(generator, student, config.method.steps)

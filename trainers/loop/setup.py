@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from tdmr1.progress import task
 from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.evaluation.judge import Judge
 from tdmr1.trainers.loop.stages import Distillation, Reinforcement, Stage, new_stream
-from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.models import generator_type, load_generator, new_accelerator, prepared
 from tdmr1.trainers.prompts import read_prompts
 from tdmr1.trainers.students import find_student
 
@@ -29,15 +30,19 @@ def distillation(config: DistillConfig) -> Distillation:
     """Stage 0, TDM: rewards, if there are any, and then weights are loaded.
 
     Raises:
-        UserError: one of them cannot be loaded, or there are no prompts.
+        UserError: one of them cannot be loaded, or there are no prompts; or a reward cannot judge
+            the held-out ones.
     """
     with contextlib.ExitStack() as opened:
         judge = new_judge(config) if config.rewards else None
         if judge is not None:
             opened.callback(judge.close)
+        prompts, heldout = read_split(config, "train"), read_split(config, "heldout")
+        if judge is not None:
+            judge.ask((), heldout)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
-        prompts = read_split(config, generator, "train")
+        expect(generator, prompts)
         stage = Distillation(config, generator, prompts, judge, accelerator)
         opened.pop_all()
     return stage
@@ -52,13 +57,15 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
     with contextlib.ExitStack() as opened:
         judge = new_judge(config)
         opened.callback(judge.close)
+        prompts, heldout = read_split(config, "train"), read_split(config, "heldout")
+        stream = new_stream(config, prompts)
+        judge.ask(stream.drawable, heldout)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
         student, weight = find_student(config, generator)
-        prompts = read_split(config, generator, "train")
-        tried = new_stream(config, prompts).next(TRIED)
+        expect(generator, prompts)
         with task("trying the rewards"):
-            judge.try_on(generator, tried, accelerator.device)
+            judge.try_on(generator, stream.next(TRIED), accelerator.device)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
         with task("loading the student"):
             stage.method.start_from(student, weight)
@@ -78,24 +85,25 @@ def new_judge(config: RunOptions) -> Judge:
     )
 
 
-def read_split(
-    config: RunOptions, generator: Generator, split: Literal["train", "heldout"]
-) -> list[Prompt]:
-    """The prompts of a run's split: its file's, or the generator's own.
-
-    The generator is told to expect them.
+def read_split(config: RunOptions, split: Literal["train", "heldout"]) -> list[Prompt]:
+    """The prompts of a run's split: its file's, or the generator's own. Loads no weights.
 
     Raises:
         UserError: there are none.
     """
     key = "prompts" if split == "train" else "heldout"
     file = config.prompts if split == "train" else config.heldout
-    prompts = generator.prompts(split) if file is None else read_prompts(Path(file))
-    if not prompts:
-        raise UserError(
-            f"the generator {generator.name!r} ships no {split} prompts; "
-            f"name a file of yours: --{key} FILE"
-        )
-    with task(f"preparing {split} prompts"):
+    if file is not None:
+        return read_prompts(Path(file))
+    kind = generator_type(config.model)
+    if prompts := kind.prompts(split):
+        return prompts
+    raise UserError(
+        f"the generator {kind.name!r} ships no {split} prompts; name a file of yours: --{key} FILE"
+    )
+
+
+def expect(generator: Generator, prompts: Sequence[Prompt]) -> None:
+    """Tell the generator that it is going to encode these."""
+    with task("preparing prompts"):
         generator.expect([prompt.text for prompt in prompts])
-    return prompts

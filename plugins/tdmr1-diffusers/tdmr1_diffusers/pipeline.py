@@ -143,7 +143,8 @@ class PipelineGenerator(Generator):
             *(Part(name, size, held[self._placement]) for name, size in encoders.items()),
         ]
 
-    def prompts(self, split: Split) -> list[Prompt]:
+    @classmethod
+    def prompts(cls, split: Split) -> list[Prompt]:
         return []
 
     def to(self, device: torch.device) -> None:

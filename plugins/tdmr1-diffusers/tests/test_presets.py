@@ -1,9 +1,13 @@
 """The published settings, which are presets of this package."""
 
+import json
+
 import pytest
 
 from tdmr1.core.published import PUBLISHED as PUBLISHED_STUDENTS
+from tdmr1.rewards.errors import RewardFailed
 from tdmr1.trainers.config import TrainConfig, build_config, validated
+from tdmr1.trainers.loop import setup
 from tdmr1.trainers.presets import preset_files
 from tdmr1_diffusers.options import PipelineOptions
 
@@ -40,6 +44,24 @@ def test_those_of_sd3_are_the_papers_table(task):
     assert (m.ema, m.ema_ramp, m.anchor_decay, m.anchor_decay_step) == (0.9, True, 0.3, 0.001)
     assert (m.surrogate_loss, m.surrogate_regularizer) == ("public", 1e-3)
     assert (config.draw, config.generator["prompt_tokens"]) == ("uniform", 128)
+
+
+def test_rewards_that_cannot_judge_the_prompts_stop_it_before_anything_is_loaded(
+    tmp_path, monkeypatch
+):
+    """The shipped detector knows flat shapes alone."""
+    metadata = {"tag": "single_object", "include": [{"class": "bench", "count": 1}]}
+    line = json.dumps({"prompt": "a photo of a bench", **metadata})
+    (tmp_path / "p.jsonl").write_text(line + "\n")
+
+    def load_generator(*given):
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(setup, "load_generator", load_generator)
+    files = [f"{key}={tmp_path / 'p.jsonl'}" for key in ("prompts", "heldout")]
+    config = build_config(TrainConfig, "sd3.5-medium-published-geneval-train", settings=files)
+    with pytest.raises(RewardFailed, match="is 'bench'; expected one of circle, square, triangle"):
+        setup.reinforcement(config)
 
 
 @pytest.mark.parametrize("task", EPOCH)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tdmr1.rewards import Golden, Reward, Sample, Score
 from tdmr1_reward_geneval.detector import Detector
 from tdmr1_reward_geneval.goldens import goldens
 from tdmr1_reward_geneval.shapes import ShapesDetector
-from tdmr1_reward_geneval.task import parse
+from tdmr1_reward_geneval.task import Task, parse
 from tdmr1_reward_geneval.verdict import MAX_OBJECTS, countable, dense_reward, verdict
 
 
@@ -40,9 +41,22 @@ class GenEval(Reward):
         """
         return [None if s.metadata.get("include") is None else self._score(s) for s in samples]
 
+    def judges(self, prompt: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether there is an `include`.
+
+        Raises:
+            MetadataInvalid: as for `score`.
+        """
+        if metadata.get("include") is None:
+            return False
+        self._task(prompt, metadata)
+        return True
+
+    def _task(self, prompt: str, metadata: Mapping[str, Any]) -> Task:
+        return parse(metadata, prompt, self.detector.labels, self.detector.colors)
+
     def _score(self, sample: Sample) -> Score:
-        detector = self.detector
-        task = parse(sample.metadata, sample.prompt, detector.labels, detector.colors)
+        detector, task = self.detector, self._task(sample.prompt, sample.metadata)
         objects = countable(detector.detect(sample.image), task.tag)
         color_of = functools.cache(functools.partial(detector.color, sample.image))
         answer = verdict(objects, task, color_of)

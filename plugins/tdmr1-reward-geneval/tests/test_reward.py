@@ -47,6 +47,16 @@ def test_malformed_metadata_is_an_error():
         GenEval().score([sample(circle(), tag="sign")])
 
 
+def test_it_judges_prompts_whose_objects_its_detector_knows():
+    reward, ask = GenEval(), {"tag": "colors", "include": [CIRCLE]}
+    assert reward.judges("a red circle", ask) is True
+    assert reward.judges("a sign", {"tag": "sign", "word": "A"}) is False
+    assert reward.judges("a sign", {"include": None}) is False
+    ask = {"tag": "single_object", "include": [{"class": "bench", "count": 1}]}
+    with pytest.raises(MetadataInvalid, match="is 'bench'; expected one of circle, square, tri"):
+        reward.judges("a photo of a bench", ask)
+
+
 def test_a_batch_scores_as_one_by_one_in_any_order():
     images = [circle(x, y) for x, y in ((12, 30), (40, 20), (60, 60))]
     samples = [sample(i, include) for i in images for include in ([CIRCLE], [TWO_STARS])]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tdmr1.rewards import Golden, Reward, Sample, Score, Weights
 from tdmr1_reward_ocr.definition import legibility, normalise, quoted
@@ -39,8 +40,12 @@ class Ocr(Reward):
         """One score per sample, or None; raises EngineError where the engine cannot read."""
         return [self._score(sample) for sample in samples]
 
+    def judges(self, prompt: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether the prompt quotes anything."""
+        return bool(_target(prompt))
+
     def _score(self, sample: Sample) -> Score | None:
-        target = normalise(quoted(sample.prompt) or "")
+        target = _target(sample.prompt)
         if not target:
             return None
         read = normalise(self.engine.read(sample.image))
@@ -50,3 +55,8 @@ class Ocr(Reward):
     def goldens(self) -> list[Golden]:
         """Signs that say what the prompt quotes, and signs that do not."""
         return goldens()
+
+
+def _target(prompt: str) -> str:
+    """What is to be read, or nothing."""
+    return normalise(quoted(prompt) or "")

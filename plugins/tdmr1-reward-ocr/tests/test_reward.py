@@ -56,6 +56,13 @@ def test_abstains_without_quoted_text_and_does_not_read(prompt):
     assert engine.images == 0
 
 
+def test_it_judges_what_quotes_something():
+    engine = Reads("")
+    assert Ocr(engine).judges('a sign "Open"', {}) is True
+    assert Ocr(engine).judges("a photo of a cat", {"tag": "x"}) is False
+    assert engine.images == 0
+
+
 def test_a_failing_engine_is_an_error_and_never_a_zero():
     samples = [Sample(BLANK, 'a sign "Open"')]
     with pytest.raises(EngineError):

@@ -31,10 +31,11 @@ def evaluate(folder: Path, config: DistillConfig) -> Report:
     """
     provenance = _read(folder / PROVENANCE)
     with contextlib.closing(new_judge(config)) as judge:
+        prompts = read_split(config, "heldout")
+        judge.ask((), prompts)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(ShapesGenerator(folder), accelerator)
         teacher = Roles.of(generator, config.method).teacher
-        prompts = read_split(config, generator, "heldout")
         evaluation = Evaluation(config, generator, prompts, judge, accelerator.device)
         report = evaluation(many_step(generator, teacher))
     provenance["evaluation"] = {

@@ -51,7 +51,8 @@ class ShapesGenerator(Generator):
     def decode(self, latents: Tensor) -> Tensor:
         return (self._teacher.latents.decode(latents) + 1) / 2
 
-    def prompts(self, split: Split) -> list[Prompt]:
+    @classmethod
+    def prompts(cls, split: Split) -> list[Prompt]:
         return [Prompt(prompt.text, prompt.metadata) for prompt in prompts.split(split)]
 
     def to(self, device: torch.device) -> None:

@@ -46,6 +46,23 @@ class Brightness(Reward):
             return None
         return Score(1 - abs(sample.image.mean() / 255 - sample.metadata["wanted"]))
 
+    def judges(self, prompt, metadata):
+        return "wanted" in metadata
+
+
+class Silent(Brightness):
+    judges = Reward.judges
+
+
+class Denies(Brightness):
+    def judges(self, prompt, metadata):
+        return prompt != "snow"
+
+
+class Refuses(Brightness):
+    def judges(self, prompt, metadata):
+        raise KeyError(prompt)
+
 
 class Boundless(Brightness):
     range = (-math.inf, math.inf)
@@ -213,6 +230,12 @@ def test_what_is_declared_is_allowed(check, reward):
         (answers.repeatable, Drifting, "sample 0 .*, and then .*say `repeatable = False`"),
         (answers.abstains_without_its_needs, Guesses, "scores 0.5 without .* metadata `wanted`"),
         (answers.abstains_without_its_needs, Choosy, "say in `needs` what it looks for"),
+        (answers.judges_what_it_scores, Denies, r'2 \("snow"\): .* False, and it scores 0.98'),
+        (
+            answers.judges_what_it_scores,
+            Refuses,
+            r"cannot judge \"a cellar\": KeyError: 'a cellar'",
+        ),
         (images.odd_sizes, Square, "ValueError: 1 is not 64"),
         (images.odd_sizes, Percent, "outside"),
         (images.grey, Colours, "ZeroDivisionError"),
@@ -266,6 +289,7 @@ def test_a_golden_image_of_another_kind_is_found(image):
     ("check", "reward", "goldens", "says"),
     [
         (answers.tells_good_from_bad, Brightness, (), "no golden images"),
+        (answers.judges_what_it_scores, Silent, GOLDENS, "it does not say which prompts"),
         (answers.order_kept, Constant, GOLDENS, "all samples score alike"),
         (answers.range_kept, Boundless, GOLDENS, "states no `range`"),
         (answers.batch_equals_one_by_one, Random, GOLDENS, "declared not repeatable"),

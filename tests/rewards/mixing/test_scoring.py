@@ -5,9 +5,11 @@ import pytest
 
 from tdmr1.rewards import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardLost, RewardTimeout
+from tdmr1.rewards.mixing import scoring
 from tdmr1.rewards.mixing.scoring import Scorer
 from tdmr1.rewards.places.base import Place
 from tdmr1.rewards.places.here import Here
+from tdmr1.rewards.prompts import PromptLine
 
 
 class Stub(Reward):
@@ -34,6 +36,11 @@ class Elsewhere(Place):
         if self.prompt in [sample.prompt for sample in samples]:
             raise self.error
         return [Score(0.5)] * len(samples)
+
+    def judges(self, prompts):
+        return [
+            RewardFailed(f"what is {p.text}?") if p.text == self.prompt else True for p in prompts
+        ]
 
 
 def batch(n):
@@ -145,3 +152,27 @@ def test_a_reward_that_cannot_be_ended_stops_the_run_whatever_the_budget():
     with pytest.raises(RewardTimeout):
         Scorer(place, max_error_fraction=0.9)(batch(2))
     assert place.calls == 1
+
+
+def lines(n):
+    return [PromptLine(f"prompt {i}", {}) for i in range(n)]
+
+
+def test_a_reward_that_would_fail_on_a_prompt_is_told_before_it_scores():
+    place = Elsewhere("prompt 1", None)
+    with pytest.raises(RewardFailed, match=r"what is prompt 1\?\n1 of 4 prompts are such; choose"):
+        Scorer(place).judges(lines(4))
+    judged = Scorer(place, max_error_fraction=0.25).judges(lines(4))
+    assert judged.tolist() == [True, False, True, True]
+    with pytest.raises(RewardFailed, match="1 of 3 prompts are such"):
+        Scorer(place, max_error_fraction=0.25).judges(lines(3))
+    assert Scorer(place).judges([]).shape == (0,)
+    assert place.calls == 0
+
+
+def test_many_prompts_are_asked_about_some_at_a_time(monkeypatch):
+    monkeypatch.setattr(scoring, "ASKED", 3)
+    place, asked = Elsewhere("", None), []
+    monkeypatch.setattr(place, "judges", lambda p: asked.append(len(p)) or [True] * len(p))
+    assert Scorer(place).judges(lines(7)).tolist() == [True] * 7
+    assert asked == [3, 3, 1]

@@ -95,7 +95,7 @@ def test_any_model_can_be_timed(new_config, generator, monkeypatch, memory):
     kind, encoded = type(generator), []
     encode = kind.encode
     monkeypatch.setattr(kind, "student_folder", lambda self: None)
-    monkeypatch.setattr(kind, "prompts", lambda self, split: [])
+    monkeypatch.setattr(kind, "prompts", lambda split: [])
     monkeypatch.setattr(kind, "encode", lambda self, p: encoded.extend(p) or encode(self, p))
     timing = bench(untrained(new_config(rewards=())), 1, memory)
     assert timing.evaluations > 0
