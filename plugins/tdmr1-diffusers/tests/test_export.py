@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tdmr1.core import cards
-from tdmr1.core.generator import ENTRY_POINT_GROUP
 from tdmr1.trainers.config import DistillConfig, TrainConfig
 from tdmr1.trainers.export.export import Export
 from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.presets import ENTRY_POINT_GROUP
 
 PROMPT = "a red star and two dogs"
 OPTIONS = {"prompt_tokens": 16, "teacher_steps": 2, "teacher_guidance": 2}
