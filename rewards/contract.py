@@ -113,6 +113,10 @@ class Reward(abc.ABC):
         needs: what it looks for in a sample, and abstains without, e.g. "metadata `include`".
         engines: the models and libraries that judge, e.g. "PP-OCRv5 on ONNX Runtime".
         weights: what it loads.
+        reads: paths of the files and folders that its scores depend on beside its code, from the
+            folder of its file or package on; () for none, None where it does not say. What its
+            package ships need not be named. Scores of one without a package are kept only if it
+            says.
     """
 
     name: str
@@ -123,6 +127,7 @@ class Reward(abc.ABC):
     needs: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     weights: tuple[Weights, ...] = ()
+    reads: tuple[str, ...] | None = None
 
     @abc.abstractmethod
     def score(self, samples: Sequence[Sample]) -> Sequence[Score | float | None]:

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import signal
@@ -37,6 +38,8 @@ def picky(samples):
     if any("5" in s.prompt for s in samples):
         raise ValueError("five!")
     return [0.5] * len(samples)
+
+red.reads = blue.reads = picky.reads = Level.reads = ()
 """
 
 
@@ -120,6 +123,37 @@ def test_another_file_takes_the_scores_from_the_cache(score, here):
     assert len(Path("calls").read_text()) == 20
 
 
+def test_a_change_of_anything_that_it_says_or_imports_makes_other_scores(score, monkeypatch):
+    code = "from pathlib import Path\nimport beside_level\ndef level(samples):\n"
+    code += "    return [beside_level.LEVEL * float(Path('factor').read_text())] * len(samples)\n"
+    Path("l.py").write_text(code + "level.reads = ('factor',)")
+    Path("beside_level.py").write_text("LEVEL = 0.25")
+    Path("factor").write_text("1")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def mean(out):
+        sys.modules.pop("beside_level", None)
+        return rows(score("./l.py:level", "--out", out)[1])[1][3]
+
+    assert mean("a.jsonl") == mean("b.jsonl") == "0.250"
+    Path("beside_level.py").write_text("LEVEL = 0.50")
+    importlib.invalidate_caches()
+    assert mean("c.jsonl") == mean("a.jsonl") == "0.500"
+    Path("factor").write_text("2")
+    assert mean("d.jsonl") == mean("a.jsonl") == "1.000"
+
+
+def test_a_function_that_says_nothing_is_asked_again_and_its_lines_are_pointed_at(score, caplog):
+    Path("r.py").write_text(CODE.replace("red.reads = ", ""))
+    score("./r.py:red")
+    score("./r.py:red", "--out", "other.jsonl")
+    assert len(Path("calls").read_text()) == 20
+    assert "scores of reward './r.py:red' are not kept in the cache" in caplog.text
+    _, out, _ = score("./r.py:red")
+    assert "if ./r.py:red has come to judge otherwise, choose another --out" in out
+    assert len(Path("calls").read_text()) == 20
+
+
 def test_options_are_of_the_first_reward_and_change_its_scores(score):
     for option, mean in ([], "0.250"), (["--option", "level=0.5"], "0.500"):
         status, out, err = score("./r.py:Level", "--reward", "./r.py:blue", *option)
@@ -200,6 +234,8 @@ def score(samples):
         os.kill(os.getpid(), signal.SIGNAL)
         signal.pause()
     return [0.5] * len(samples)
+
+score.reads = ()
 """
 
 

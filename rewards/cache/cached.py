@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,16 +12,17 @@ import numpy as np
 from tdmr1.rewards.cache.identity import identify
 from tdmr1.rewards.cache.store import RewardCache
 from tdmr1.rewards.contract import Sample, Score
-from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.places.base import Judged, Place
 from tdmr1.rewards.prompts import PromptLine
+
+_log = logging.getLogger(__name__)
 
 
 class CachedPlace(Place):
     """A place that remembers. Scores and abstentions are kept; errors are not.
 
     Args:
-        place: whose reward is repeatable.
+        place: whose reward is cacheable.
         identity: of the reward; see `tdmr1.rewards.cache.identity`.
         cache: several places may share one.
 
@@ -54,17 +56,23 @@ class CachedPlace(Place):
         self._place.close()
 
 
-def cached(place: Place, spec: RewardSpec, cache: RewardCache | None) -> Place:
-    """A place behind a cache, if there is one and its reward is repeatable.
+def cached(place: Place, cache: RewardCache | None) -> Place:
+    """A place behind a cache, if there is one and the reward's scores can be kept.
 
     Args:
-        place: of `spec`.
-        spec: what was opened there.
+        place: of any reward.
         cache: to ask first.
     """
     if cache is None or not place.info.repeatable:
         return place
-    return CachedPlace(place, identify(spec, place.info), cache)
+    if not place.info.cacheable:
+        _log.warning(
+            "scores of reward %r are not kept in the cache, as it does not say which files it "
+            'reads; say it below the function: `score.reads = ("palette.npy",)`, or `()` for none',
+            place.info.name,
+        )
+        return place
+    return CachedPlace(place, identify(place.info), cache)
 
 
 def sample_key(identity: str, sample: Sample) -> bytes | None:

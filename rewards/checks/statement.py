@@ -11,7 +11,7 @@ from tdmr1.rewards.contract import Golden, Reward, Weights
 from tdmr1.rewards.discovery.function import FunctionReward
 from tdmr1.rewards.texts import shown
 
-STATED = ("range", "higher_is_better", "repeatable", "needs", "engines", "weights")
+STATED = ("range", "higher_is_better", "repeatable", "needs", "engines", "weights", "reads")
 
 
 def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from tdmr1.rewards.contract import Reward, Sample, Score
+from tdmr1.rewards.discovery.beside import make_importable
 from tdmr1.rewards.errors import RewardBroken, RewardNotFound, blaming
 
 ScoreFunction: TypeAlias = Callable[..., Sequence[Score | float | None]]
@@ -25,7 +26,8 @@ class FunctionReward(Reward):
     Args:
         name: what the user typed, `./my.py:score`.
         function: takes a list of samples and returns as many scores, numbers or None. Where the
-            same samples may get other scores next time, its attribute `repeatable` is false.
+            same samples may get other scores next time, its attribute `repeatable` is false; the
+            files that it reads are its attribute `reads`, as in `Reward`.
         options: values of further parameters of the function.
     """
 
@@ -37,6 +39,7 @@ class FunctionReward(Reward):
         self.name = name
         self.summary = (inspect.getdoc(function) or "").partition("\n")[0]
         self.repeatable = bool(getattr(function, "repeatable", True))
+        self.reads = getattr(function, "reads", None)
         self.function = function
         self.options = dict(options or {})
 
@@ -88,6 +91,7 @@ def _import_file(source: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"tdmr1_file_{path.stem}", path)
     assert spec is not None and spec.loader is not None, "a .py file always has a loader"
     module = importlib.util.module_from_spec(spec)
+    make_importable(path)
     # Dataclasses look their own module up while they are being defined.
     sys.modules[spec.name] = module
     with blaming(f"{source} cannot be imported"):

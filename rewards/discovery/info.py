@@ -31,7 +31,7 @@ class RewardDescription:
         range: the smallest and the largest value; infinite where there is no bound.
         options: in the order of its factory's parameters.
         environment: where it is imported.
-        higher_is_better, repeatable, needs, engines, weights: see `Reward`.
+        higher_is_better, repeatable, needs, engines, weights, reads: see `Reward`.
     """
 
     name: str
@@ -45,6 +45,7 @@ class RewardDescription:
     needs: tuple[str, ...]
     engines: tuple[str, ...]
     weights: tuple[Weights, ...]
+    reads: tuple[str, ...] | None
     options: tuple[Option, ...]
     environment: str
 
@@ -64,6 +65,7 @@ class RewardDescription:
                 "needs": tuple(described["needs"]),
                 "engines": tuple(described["engines"]),
                 "weights": tuple(Weights(**weights) for weights in described["weights"]),
+                "reads": None if described["reads"] is None else tuple(described["reads"]),
                 "options": tuple(Option(**option) for option in described["options"]),
             }
         )
@@ -92,6 +94,7 @@ def info(spec: RewardSpec) -> RewardDescription:
         needs=tuple(map(plain, reward.needs)),
         engines=tuple(map(plain, reward.engines)),
         weights=reward.weights,
+        reads=reward.reads,
         options=tuple(options_of(recipe.factory)),
         environment=f"{HERE} (python {platform.python_version()})",
     )

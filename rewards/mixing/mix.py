@@ -87,7 +87,7 @@ class RewardMix:
             max_error_fraction: share of samples that may fail, per reward, in [0, 1].
             options: reward name -> its option -> value.
             gates: a reward that is not among `specs` is loaded for its gates alone.
-            cache: asked before those rewards that are repeatable.
+            cache: asked before those rewards whose scores can be kept.
 
         Raises:
             RewardError: as for the class; or a reward is unknown, broken or cannot be reached.
@@ -105,7 +105,7 @@ class RewardMix:
 
         def open_one(spec: RewardSpec) -> Place:
             place = open_place(spec, timeout, options.get(spec.name))
-            return cached(place, spec, cache)
+            return cached(place, cache)
 
         with contextlib.ExitStack() as opened:
             futures: dict[str, Future[Place]] = {}

@@ -54,7 +54,7 @@ def open_rewards(
         timeout: seconds for one call of one reward, > 0.
         max_error_fraction: share of samples that may fail, per reward, in [0, 1].
         options: of the first.
-        cache: for those that are repeatable.
+        cache: for those whose scores can be kept.
 
     Returns:
         The rewards, and the identity of each (`tdmr1.rewards.cache.identity`).
@@ -70,7 +70,7 @@ def open_rewards(
             )
     of_first = {specs[0].name: options}
     mix = RewardMix.open(specs, timeout, max_error_fraction, of_first, cache=cache)
-    identities = {spec.name: identify(spec, mix.scorers[spec.name].place.info) for spec in specs}
+    identities = {spec.name: identify(mix.scorers[spec.name].place.info) for spec in specs}
     return mix, identities
 
 

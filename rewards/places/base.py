@@ -32,6 +32,8 @@ class RewardInfo:
         version: of the distribution that brings it; "" of a function's.
         contract: the version of the contract that its side speaks.
         options: that it was made with; the others have their defaults.
+        source: a digest of its code, files and packages, see `tdmr1.rewards.discovery.source`.
+        cacheable: whether nothing else makes its scores, so that they can be kept.
     """
 
     name: str
@@ -41,6 +43,8 @@ class RewardInfo:
     version: str = ""
     contract: int = CONTRACT_VERSION
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source: str = ""
+    cacheable: bool = False
 
     @classmethod
     def of(
@@ -49,6 +53,8 @@ class RewardInfo:
         name: str | None = None,
         version: str = "",
         options: Mapping[str, Any] | None = None,
+        source: str = "",
+        cacheable: bool = False,
     ) -> RewardInfo:
         """What a reward in this process says of itself.
 
@@ -57,6 +63,7 @@ class RewardInfo:
             name: as selected; by default the reward's own.
             version: of the distribution that brings it.
             options: that it was made with.
+            source, cacheable: as above; a reward that is not repeatable is never cacheable.
 
         Raises:
             RewardBroken: what it says is not what the contract asks.
@@ -71,6 +78,8 @@ class RewardInfo:
             repeatable=bool(reward.repeatable),
             version=version,
             options=dict(options or {}),
+            source=source,
+            cacheable=cacheable and bool(reward.repeatable),
         )
 
 

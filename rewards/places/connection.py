@@ -93,9 +93,10 @@ class Server:
             RewardLost: the server cannot be reached, answered nonsense or not in time.
             RewardError: as the server says.
         """
-        limits = {"reward": self._name, "seconds": seconds, "patience": patience}
+        meant = {"reward": self._name, "source": info.source}
+        limits = {"seconds": seconds, "patience": patience}
         with sendable(self._name):
-            frame = encode({**score_request(samples), **limits}, pixel_chunks(samples))
+            frame = encode({**score_request(samples), **meant, **limits}, pixel_chunks(samples))
         answer = self._ask(frame, seconds + patience + _MARGIN)
         try:
             return read_scores(answer, samples, info)

@@ -65,7 +65,7 @@ class Http(Place):
                 self.close()
                 raise RewardRefused(
                     f"the servers of reward {name!r} differ: {self._servers[0]} has {self.info}, "
-                    f"and {server} has {info}; install the same version on both"
+                    f"and {server} has {info}; give both the same files and packages"
                 )
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:

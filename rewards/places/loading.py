@@ -8,6 +8,7 @@ from typing import Any
 from tdmr1.rewards.contract import Reward
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.packages import find
+from tdmr1.rewards.discovery.source import source_of
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.places.base import RewardInfo
 
@@ -23,4 +24,6 @@ def load_described(
     spec = RewardSpec(name)
     reward = load(spec, options)
     version = "" if spec.function else find(name).version
-    return reward, RewardInfo.of(reward, name, version, options)
+    source = source_of(spec, reward, options or {})
+    info = RewardInfo.of(reward, name, version, options, source.digest, source.complete)
+    return reward, info

@@ -7,7 +7,8 @@ A run asks a child, first of all, to load a reward, and to look for it where the
 and the child introduces itself, as a server does when asked `{"op": "info"}`:
 
     {"info": {"name": "ocr", "range": [0.0, 1.0], "higher_is_better": true, "repeatable": true,
-              "version": "0.1.0", "contract": 1, "options": {"short_side": 200}}}
+              "version": "0.1.0", "contract": 1, "options": {"short_side": 200},
+              "source": "9f86d081...", "cacheable": true}}
 
 A side of the range that has no limit is null. Then the run asks to score N samples
 
@@ -24,12 +25,12 @@ or why it would fail:
     {"op": "judge", "prompts": [{"prompt": "two stars", "metadata": {...}}, ...]}
     {"judges": [true, false, "reward 'geneval' cannot judge ..."]}
 
-A server is also told the reward that is meant, `"reward": "ocr"`, the seconds in which it has to
-score, `"seconds": 60.0`, and those in which the turn of these samples has to come, `"patience":
-60.0`. Between a process and its child the body does not travel: it lies in memory that both map,
-whose file descriptor comes with the frame's first byte, and `"memory": 75497472` says how long it
-is. If the reward still holds images when it has answered, the child's answer says `"kept": true`,
-and that memory is not written again.
+A server is also told the reward that is meant, `"reward": "ocr"`, and its `"source"`, as it was
+first introduced; the seconds in which it has to score, `"seconds": 60.0`, and those in which the
+turn of these samples has to come, `"patience": 60.0`. Between a process and its child the body
+does not travel: it lies in memory that both map, whose file descriptor comes with the frame's
+first byte, and `"memory": 75497472` says how long it is. If the reward still holds images when it
+has answered, the child's answer says `"kept": true`, and that memory is not written again.
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ def read_info(header: Header, name: str) -> RewardInfo:
             "version": str(version),
             "contract": int(contract),
             "options": dict(options),
+            "source": str(source),
+            "cacheable": bool(cacheable),
         }:
             info = RewardInfo(
                 name=its_name,
@@ -190,6 +193,8 @@ def read_info(header: Header, name: str) -> RewardInfo:
                 version=version,
                 contract=contract,
                 options=options,
+                source=source,
+                cacheable=cacheable,
             )
         case _:
             raise FrameInvalid("it does not say which reward it is")

@@ -217,6 +217,13 @@ class _Handler(BaseHTTPRequestHandler):
             raise FrameInvalid("its `op` is neither info, judge nor score")
         if header.get("reward") != (name := self.server.worker.info.name):
             raise _Refusal(404, f"this server has reward {name!r}, and not the one asked for")
+        source = self.server.worker.info.source
+        if header.get("source", source) != source:
+            raise _Refusal(
+                409,
+                f"reward {name!r} has other code, files or packages here than when it was first "
+                "asked; start the run again",
+            )
         seconds, patience = _duration(header, "seconds"), _duration(header, "patience")
         try:
             if header["op"] == "judge":

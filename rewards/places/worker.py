@@ -160,8 +160,8 @@ class Worker(Place):
         if info != self.info:
             self._child.kill()
             raise RewardRefused(
-                f"reward {self._name!r} was replaced by another version while the run used "
-                f"{self.info.version or 'it'}; start the run again"
+                f"the code, files or packages of reward {self._name!r} have changed since it was "
+                "loaded; start again what uses it"
             )
         return self._child
 

@@ -114,6 +114,7 @@ def _described(found: RewardDescription) -> dict[str, str]:
         "needs": "; ".join(found.needs) or "any image and prompt",
         "engines": "; ".join(found.engines) or "none stated",
         "weights": "\n".join(map(_weights, found.weights)) or "none stated",
+        "reads": "not stated" if found.reads is None else "\n".join(found.reads) or "no files",
         "options": "\n".join(options) or "none",
         "environment": found.environment,
     }

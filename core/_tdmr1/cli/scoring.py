@@ -95,6 +95,9 @@ def score(
         typer.echo(f"{unused} lines of {prompts} name none of these images")
     if known:
         typer.echo(f"{known} of {len(pictures) * len(names)} scores were in {out} already")
+        for name, scorer in mix.scorers.items():
+            if not scorer.place.info.cacheable:
+                typer.echo(f"if {name} has come to judge otherwise, choose another --out")
     if cache is not None:
         typer.echo(f"{sum(mix.cache_hits().values())} were in the cache {cache.path}")
         cache.close()

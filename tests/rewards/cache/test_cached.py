@@ -5,7 +5,6 @@ from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.cache.cached import CachedPlace, cached, sample_key
 from tdmr1.rewards.cache.store import RewardCache
 from tdmr1.rewards.discovery.function import FunctionReward
-from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardFailed
 from tdmr1.rewards.mixing.scoring import Scorer
 from tdmr1.rewards.places.base import RewardInfo
@@ -156,25 +155,30 @@ def test_it_is_the_place_that_it_stands_before(cache):
     assert inner.closed
 
 
-def test_without_a_cache_or_repeatable_scores_nothing_stands_between(cache, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "r.py").write_text("")
-    spec, reward = RewardSpec("./r.py:score"), FunctionReward("r", len)
-    inner = Here(reward)
-    assert cached(inner, spec, None) is inner
-    assert isinstance(cached(inner, spec, cache), CachedPlace)
-    reward.repeatable = False
-    inner = Here(reward)
-    assert cached(inner, spec, cache) is inner
+def test_without_a_cache_or_repeatable_scores_nothing_stands_between(cache, caplog):
+    def here(repeatable=True):
+        reward = FunctionReward("r", len)
+        reward.repeatable = repeatable
+        return Here(reward, info=RewardInfo.of(reward, cacheable=True))
+
+    assert cached(inner := here(), None) is inner
+    assert isinstance(cached(here(), cache), CachedPlace)
+    assert cached(inner := here(repeatable=False), cache) is inner
+    assert not caplog.records
 
 
-def test_scores_with_other_options_are_other_scores(cache, tmp_path):
-    (tmp_path / "r.py").write_text("")
-    spec = RewardSpec(f"{tmp_path}/r.py:score")
+def test_a_reward_that_does_not_say_what_it_reads_is_not_cached_and_told_how(cache, caplog):
+    assert cached(inner := Here(FunctionReward("./my.py:score", len)), cache) is inner
+    assert "of reward './my.py:score' are not kept" in caplog.text
+    assert "`score.reads = (" in caplog.text
+
+
+def test_scores_with_other_options_are_other_scores(cache):
     for value in (0.25, 0.75):
         reward = FunctionReward("r", lambda samples, v=value: [v] * len(samples))
-        inner = Here(reward, info=RewardInfo.of(reward, options={"value": value}))
+        info = RewardInfo.of(reward, options={"value": value}, cacheable=True)
+        inner = Here(reward, info=info)
         for hits in (0, 1):
-            place = cached(inner, spec, cache)
+            place = cached(inner, cache)
             assert place.score([sample()]) == [Score(value)]
             assert place.hits == hits

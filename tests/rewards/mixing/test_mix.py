@@ -243,6 +243,8 @@ class Short(Reward):
 
 class Random(Short):
     repeatable = False
+
+score.reads = Short.reads = ()
 """
 
 
