@@ -48,6 +48,8 @@ def short(samples):
 
 def hangs(samples):
     time.sleep(30)
+
+red.reads = ()
 """
 
 
