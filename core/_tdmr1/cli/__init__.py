@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 import tdmr1
 from tdmr1.cli.help import laid_out
 from tdmr1.cli.lazy import Commands, LazyCommand, installed_commands
+from tdmr1.cli.machine import wait_politely
 from tdmr1.errors import UserError
 
 COMMANDS = {
@@ -61,6 +62,7 @@ def build() -> TyperGroup:
 
 def main() -> None:
     """The console script. An error of the user's is one line, not a traceback."""
+    wait_politely()
     try:
         build()(prog_name="tdmr1")
     except UserError as error:
