@@ -43,7 +43,10 @@ def test_a_busy_machine_is_told(monkeypatch, capsys, load, told):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     machine.tell_load()
     out, err = capsys.readouterr()
-    assert (out, err.startswith(f"this machine is busy, with a load of {load:.1f} on 2")) == ("", told)
+    assert (out, err.startswith(f"this machine is busy, with a load of {load:.1f} on 2")) == (
+        "",
+        told,
+    )
 
 
 def test_where_the_load_cannot_be_told_nothing_is(monkeypatch, capsys):

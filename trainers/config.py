@@ -61,6 +61,9 @@ class RunOptions(Options):
         {}, description="reward -> option -> value; `tdmr1 rewards info NAME` lists the options"
     )
     reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
+    reward_wait: float = Field(
+        0.0, ge=0, description="seconds for a server that cannot be reached, e.g. is started again"
+    )
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
     reward_cache: str = Field(
         "off", description="scores that are kept on disk: on (in the user's cache), off, or a file"

@@ -76,6 +76,7 @@ class RewardMix:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         gates: Sequence[Gate] = (),
         cache: RewardCache | None = None,
+        server_wait: float = 0.0,
     ) -> RewardMix:
         """Load every reward where it runs; those that run elsewhere load side by side.
 
@@ -88,6 +89,7 @@ class RewardMix:
             options: reward name -> its option -> value.
             gates: a reward that is not among `specs` is loaded for its gates alone.
             cache: asked before those rewards whose scores can be kept.
+            server_wait: seconds for a server that cannot be reached, see `Http`.
 
         Raises:
             RewardError: as for the class; or a reward is unknown, broken or cannot be reached.
@@ -104,7 +106,7 @@ class RewardMix:
             refuse_broken(spec)
 
         def open_one(spec: RewardSpec) -> Place:
-            place = open_place(spec, timeout, options.get(spec.name))
+            place = open_place(spec, timeout, options.get(spec.name), server_wait)
             return cached(place, cache)
 
         with contextlib.ExitStack() as opened:

@@ -46,6 +46,7 @@ def open_rewards(
     max_error_fraction: float,
     options: Mapping[str, Any],
     cache: RewardCache | None,
+    server_wait: float = 0.0,
 ) -> tuple[RewardMix, dict[str, str]]:
     """Load rewards, in the order given.
 
@@ -55,6 +56,7 @@ def open_rewards(
         max_error_fraction: share of samples that may fail, per reward, in [0, 1].
         options: of the first.
         cache: for those whose scores can be kept.
+        server_wait: seconds for a server that cannot be reached.
 
     Returns:
         The rewards, and the identity of each (`tdmr1.rewards.cache.identity`).
@@ -69,7 +71,9 @@ def open_rewards(
                 f"{spec.name!r} has a weight, which only training uses; write {spec.name} alone"
             )
     of_first = {specs[0].name: options}
-    mix = RewardMix.open(specs, timeout, max_error_fraction, of_first, cache=cache)
+    mix = RewardMix.open(
+        specs, timeout, max_error_fraction, of_first, cache=cache, server_wait=server_wait
+    )
     identities = {spec.name: identify(mix.scorers[spec.name].place.info) for spec in specs}
     return mix, identities
 

@@ -13,6 +13,7 @@ from tdmr1.rewards.errors import RewardLost, RewardRefused
 from tdmr1.rewards.places.base import START_TIMEOUT, Judged, Place
 from tdmr1.rewards.places.connection import Server, WorkerLost
 from tdmr1.rewards.places.parts import parts_of
+from tdmr1.rewards.places.waiting import waited
 from tdmr1.rewards.prompts import PromptLine
 
 _log = logging.getLogger(__name__)
@@ -21,13 +22,16 @@ _log = logging.getLogger(__name__)
 class Http(Place):
     """A reward on one server or several. Each scores a part of every batch.
 
-    A part whose server fails is scored once more, by another server or else by the same one.
+    A part whose server fails is scored once more, by another server or else by the same one, for
+    which `wait` gives time to be started again.
 
     Args:
         name: of the reward, as the servers have it.
         addresses: HOST:PORT each.
         timeout: seconds for one batch, > 0, and as many for it to wait behind those of others.
         options: that the reward is expected to be served with; None for any.
+        wait: seconds for which a server that cannot be reached is waited for, >= 0: each of them
+            at first, and one of them while a batch is scored.
         token: that the servers want; by default of the environment variable TDMR1_TOKEN.
 
     Raises:
@@ -42,13 +46,16 @@ class Http(Place):
         addresses: Sequence[str],
         timeout: float = 60.0,
         options: Mapping[str, Any] | None = None,
+        wait: float = 0.0,
         token: str | None = None,
     ) -> None:
         token = token or os.environ.get("TDMR1_TOKEN") or None
-        self.timeout = timeout
+        self.timeout, self._wait = timeout, wait
         self._servers = [Server(address, name, token) for address in addresses]
         try:
-            infos = [future.result() for future in [s.lane.submit(s.info) for s in self._servers]]
+            asks = [partial(waited, server.info, wait) for server in self._servers]
+            asked = [s.lane.submit(ask) for s, ask in zip(self._servers, asks, strict=True)]
+            infos = [future.result() for future in asked]
         except BaseException:
             self.close()
             raise
@@ -80,7 +87,8 @@ class Http(Place):
                 futures[i].result()
             except RewardLost as error:
                 server.rest()
-                other = next((s for s in self._servers if s.is_rested), server)
+                other = next((s for s in self._servers if s.is_rested), None)
+                other = other or waited(self._reachable, self._wait)
                 _log.warning("%s\n%s scores the same samples again", error, other)
                 # A server that has lost its worker starts another; weights may take a while.
                 patience = START_TIMEOUT if isinstance(error, WorkerLost) else self.timeout
@@ -91,6 +99,27 @@ class Http(Place):
     def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
         server = self._servers[0]  # the others have the same reward
         return server.lane.submit(partial(server.judges, prompts, self.timeout)).result()
+
+    def _reachable(self) -> Server:
+        """A server that answers, and has the reward that the run began with.
+
+        Raises:
+            RewardLost: there is none.
+            RewardRefused: it has another.
+        """
+        for server in self._servers:
+            try:
+                info = server.lane.submit(server.info).result()
+            except RewardLost as error:
+                lost = error
+                continue
+            if info != self.info:
+                raise RewardRefused(
+                    f"reward {self.info.name!r} at {server} was {self.info}, and came back as "
+                    f"{info}; serve the same again, or start the run again"
+                )
+            return server
+        raise lost
 
     def close(self) -> None:
         for server in self._servers:

@@ -35,7 +35,10 @@ def refuse_broken(spec: RewardSpec) -> None:
 
 
 def open_place(
-    spec: RewardSpec, timeout: float = 60.0, options: Mapping[str, Any] | None = None
+    spec: RewardSpec,
+    timeout: float = 60.0,
+    options: Mapping[str, Any] | None = None,
+    server_wait: float = 0.0,
 ) -> Place:
     """Load a reward where it shall run.
 
@@ -43,6 +46,7 @@ def open_place(
         spec: which, and where.
         timeout: seconds for one batch, > 0.
         options: of the reward.
+        server_wait: seconds for a server that cannot be reached, see `Http`.
 
     Raises:
         RewardError: it is unknown or broken, or the place cannot be reached.
@@ -54,7 +58,7 @@ def open_place(
     if spec.place.kind == "http":
         from tdmr1.rewards.places.http import Http
 
-        return Http(spec.name, spec.place.addresses, timeout, options)
+        return Http(spec.name, spec.place.addresses, timeout, options, server_wait)
     if spec.place.kind == "ray":
         from tdmr1.rewards.places.ray import Ray
 

@@ -57,6 +57,7 @@ class Judge:
         options: name of a selected reward, or of a gate's -> its option -> value.
         gates: "NAME[@PLACE]>NUMBER" each.
         cache: of scores: "on", "off" or a file.
+        server_wait: seconds for a server that cannot be reached.
 
     Raises:
         RewardError: there is none, or one is unknown, broken or named twice; an option is not
@@ -71,6 +72,7 @@ class Judge:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         gates: Sequence[str] = (),
         cache: str = "off",
+        server_wait: float = 0.0,
     ) -> None:
         specs = [RewardSpec.parse(text) for text in rewards]
         parsed = [Gate.parse(text) for text in gates]
@@ -83,7 +85,9 @@ class Judge:
             )
         warn_of_unusable(names)
         self._cache = open_cache(cache)
-        self.mix = RewardMix.open(specs, timeout, max_error_fraction, options, parsed, self._cache)
+        self.mix = RewardMix.open(
+            specs, timeout, max_error_fraction, options, parsed, self._cache, server_wait
+        )
 
     def close(self) -> None:
         """End every thread and process of the rewards, and let go of the cache."""

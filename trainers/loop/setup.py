@@ -82,6 +82,7 @@ def new_judge(config: RunOptions) -> Judge:
         config.reward_options,
         config.gates if isinstance(config, TrainConfig) else (),
         config.reward_cache,
+        config.reward_wait,
     )
 
 

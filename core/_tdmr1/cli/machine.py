@@ -8,8 +8,8 @@ import typer
 
 SPINS = "1000"
 """How often a thread looks whether another is done before it gives the processor away: of libgomp,
-with which torch computes on Linux. Its own 300,000 are a little faster on an idle machine, and make
-everything many times slower beside other busy processes."""
+with which torch computes on Linux. Its own 300,000 are a little faster on an idle machine, and
+everything is many times slower with them beside other busy processes."""
 
 WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_LIBRARY")
 """What users set who have thought about how threads wait, for libgomp and for Intel's runtime."""

@@ -55,6 +55,9 @@ def score(
     reward_timeout: Annotated[
         float, typer.Option(min=0.001, help="Seconds for one batch.")
     ] = 60.0,
+    reward_wait: Annotated[
+        float, typer.Option(min=0, help="Seconds for a server that cannot be reached.")
+    ] = 0.0,
     max_reward_errors: Annotated[
         float,
         typer.Option(
@@ -85,7 +88,12 @@ def score(
             pictures, unused = pair(find_images(images), prompts)
         cache = open_cache(reward_cache)
         mix, identities = open_rewards(
-            names, reward_timeout, max_reward_errors, parse_options(option or []), cache
+            names,
+            reward_timeout,
+            max_reward_errors,
+            parse_options(option or []),
+            cache,
+            reward_wait,
         )
         with contextlib.closing(mix):
             known = _run(pictures, mix, identities, lines, batch)

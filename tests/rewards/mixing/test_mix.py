@@ -132,7 +132,7 @@ def opened(monkeypatch):
         def close(self):
             log.append(f"closed {self.info.name}")
 
-    def open_place(spec, timeout, options):
+    def open_place(spec, timeout, options, server_wait):
         log.append(f"opened {spec.name} {spec.place.kind} {timeout} {options}")
         if spec.name == "missing":
             raise RewardNotFound("no reward 'missing'")

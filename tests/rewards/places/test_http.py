@@ -6,7 +6,7 @@ import pytest
 
 from tdmr1.rewards import Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardLost, RewardRefused
-from tdmr1.rewards.places import connection
+from tdmr1.rewards.places import connection, waiting
 from tdmr1.rewards.places.base import START_TIMEOUT
 from tdmr1.rewards.places.http import Http
 
@@ -154,6 +154,77 @@ def test_a_server_that_is_stopped_and_one_that_comes_back(serve, reach, numbered
         place.score(numbered(3))
     serve(port=port)
     assert place.score(numbered(3)) == expected(numbered(3))
+
+
+@pytest.fixture
+def gone(reach):
+    """A place whose only server has just been stopped."""
+
+    def gone(server, **options):
+        place = reach(server, **options)
+        server.shutdown()
+        server.server_close()
+        place._servers[0]._connection.sock.shutdown(socket.SHUT_RDWR)
+        return place
+
+    return gone
+
+
+@pytest.fixture
+def returning(serve, monkeypatch):
+    """Start a server at an address when it has been waited for three times."""
+
+    def returning(server, **options):
+        pauses = []
+
+        def sleep(seconds):
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                serve(port=server.server_address[1], **options)
+
+        monkeypatch.setattr(waiting.time, "sleep", sleep)
+
+    return returning
+
+
+def test_a_server_that_is_started_again_is_waited_for(serve, gone, returning, numbered, caplog):
+    server = serve()
+    place = gone(server, wait=600.0)
+    returning(server)
+    assert place.score(numbered(3)) == expected(numbered(3))
+    assert "refused; is `tdmr1 rewards serve" in caplog.text
+    assert "waiting for it, for up to 10:00" in caplog.text
+
+
+@pytest.mark.parametrize("other", [{"version": "2"}, {"options": {"side": 9}}])
+def test_one_that_comes_back_as_another_is_refused(serve, gone, returning, numbered, other):
+    server = serve()
+    place = gone(server, wait=600.0)
+    returning(server, **other)
+    with pytest.raises(RewardRefused, match=r"was RewardInfo.*, and came back as RewardInfo"):
+        place.score(numbered(3))
+
+
+def test_one_that_is_not_there_yet_is_waited_for(serve, reach, returning, numbered):
+    server = serve()
+    server.shutdown()
+    server.server_close()
+    returning(server)
+    assert reach(server, wait=600.0).score(numbered(3)) == expected(numbered(3))
+
+
+def test_one_that_does_not_come_back_stops_the_run(serve, gone, numbered, monkeypatch):
+    monkeypatch.setattr(waiting, "PAUSE", 0.01)
+    place = gone(serve(), wait=0.1)
+    with pytest.raises(RewardLost, match=r"cannot be reached: .*refused"):
+        place.score(numbered(3))
+
+
+def test_closing_ends_the_wait_for_a_server(serve, gone, numbered, monkeypatch):
+    place = gone(serve(), wait=600.0)
+    monkeypatch.setattr(waiting.time, "sleep", lambda seconds: place.close())
+    with pytest.raises(RewardRefused, match="is closed"):
+        place.score(numbered(3))
 
 
 def test_a_connection_that_lay_idle_too_long_is_made_again(serve, reach, numbered):

@@ -20,12 +20,12 @@ def opened(monkeypatch):
     [
         ("ocr@worker", ("worker.Worker", "ocr", 3.0, {"side": 96})),
         ("ocr@env", ("env.open_env", "ocr", 3.0, {"side": 96})),
-        ("ocr@http://a:1,b:2", ("http.Http", "ocr", ("a:1", "b:2"), 3.0, {"side": 96})),
+        ("ocr@http://a:1,b:2", ("http.Http", "ocr", ("a:1", "b:2"), 3.0, {"side": 96}, 9.0)),
         ("ocr@ray:4", ("ray.Ray", "ocr", 4, 3.0, {"side": 96})),
     ],
 )
 def test_elsewhere(opened, text, place):
-    assert open_place(RewardSpec.parse(text), 3.0, {"side": 96}) == place
+    assert open_place(RewardSpec.parse(text), 3.0, {"side": 96}, 9.0) == place
 
 
 def test_here(my_file, numbered):
