@@ -37,16 +37,18 @@ def test_threads_wait_politely_unless_the_user_says_how(given, spins):
     assert (done.stdout, done.stderr) == (f"{spins} False\n", "")
 
 
+@pytest.mark.parametrize("threads", [None, "1"])
 @pytest.mark.parametrize(("load", "told"), [(2.0, False), (2.1, True), (64.0, True)])
-def test_a_busy_machine_is_told(monkeypatch, capsys, load, told):
+def test_a_busy_machine_is_told(monkeypatch, capsys, load, told, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if threads is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     machine.tell_load()
-    out, err = capsys.readouterr()
-    assert (out, err.startswith(f"this machine is busy, with a load of {load:.1f} on 2")) == (
-        "",
-        told,
-    )
+    said, _ = capsys.readouterr()
+    assert said.startswith(f"this machine is busy, with a load of {load:.1f} on 2") == told
+    assert ("OMP_NUM_THREADS=1" in said) == (told and threads is None)
 
 
 def test_where_the_load_cannot_be_told_nothing_is(monkeypatch, capsys):

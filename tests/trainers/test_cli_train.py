@@ -117,6 +117,16 @@ def test_a_user_s_own_prompts_are_trained_and_judged_on(
     assert tdmr1("distill", "--config", "small.toml", *own, "--iterations", 1)[0] == 0
 
 
+def test_a_busy_machine_is_told_once_at_the_start(train, tdmr1, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (1e4, 0.0, 0.0))
+    _, out, _ = train("--iterations", 1)
+    assert out.startswith("this machine is busy")
+    assert out.count("this machine is busy") == 1
+    _, out, err = tdmr1("eval", "run", "--json")
+    assert json.loads(out)
+    assert err.startswith("this machine is busy")
+
+
 def test_a_gate_s_reward_is_measured_beside_those_that_are_climbed(train, tdmr1, tmp_path, reward):
     gate = f"{reward('red')}>0.4"
     status, _, err = train("--gate", gate, rewards=["blue"])

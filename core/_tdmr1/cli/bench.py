@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tdmr1.cli import bench_rewards
+from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.errors import UserError
 from tdmr1.progress import showing, task
@@ -42,6 +43,7 @@ def bench(
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
     with showing(sys.stderr):
+        tell_load()
         # First, so that what it imports is there before the memory is looked at.
         with task("planning"):
             plan = new_plan(options)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import Rewards
 from tdmr1.progress import showing
 
@@ -37,6 +38,7 @@ def evaluate(
     from tdmr1.trainers.loop.run import RunFolder
 
     with stdout_to_stderr(), showing(sys.stderr):
+        tell_load()
         reports = jobs.evaluate(RunFolder(run), reward or None, prompts, images, seed)
     if as_json:
         plain = {who: dataclasses.asdict(report) for who, report in reports.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-import typer
+from tdmr1.progress import say
 
 SPINS = "1000"
 """How often a thread looks whether another is done before it gives the processor away: of libgomp,
@@ -31,8 +31,8 @@ def tell_load() -> None:
     except (AttributeError, OSError):
         return
     if cores is not None and load > cores:
-        typer.echo(
-            f"this machine is busy, with a load of {load:.1f} on {cores} cores: all takes longer, "
-            "and with OMP_NUM_THREADS=1 least so",
-            err=True,
+        remedy = "" if "OMP_NUM_THREADS" in os.environ else ", and with OMP_NUM_THREADS=1 least so"
+        say(
+            f"this machine is busy, with a load of {load:.1f} on {cores} cores: all takes longer"
+            + remedy
         )

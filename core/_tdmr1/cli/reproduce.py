@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import continuable
 from tdmr1.errors import UserError
 from tdmr1.progress import say, showing, task
@@ -38,6 +39,7 @@ def reproduce(
         raise UserError(f"unknown claim {claim!r}; there are: {', '.join(CLAIMS)}")
     chosen, finished, minutes = CLAIMS[claim], [], []
     with showing(sys.stdout), task(claim, len(chosen.seeds), "runs") as reproducing:
+        tell_load()
         for seed in chosen.seeds:
             config = build_config(TrainConfig, chosen.preset, overrides={"seed": seed})
             run = RunFolder(out / f"{claim}-seed{seed}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.machine import tell_load
 from tdmr1.cli.share import share
 from tdmr1.errors import UserError
 from tdmr1.progress import say, showing
@@ -186,6 +187,7 @@ def start(
             )
     command = f"tdmr1 {kind.kind} --resume {run.path}"
     with showing(sys.stdout), continuable(run, command):
+        tell_load()
         say(f"run folder: {run.path}")
         jobs.train(config, run)
         say(f"student: {run.student}")

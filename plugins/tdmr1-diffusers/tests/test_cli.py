@@ -32,6 +32,7 @@ rank = 2
 def distill(tmp_path, monkeypatch, capsys):
     """Distil a model here; gives what the error says, and leaves no run behind."""
     monkeypatch.setenv("TDMR1_DEBUG", "")
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
     (tmp_path / "prompts.txt").write_text("a red star\n")
