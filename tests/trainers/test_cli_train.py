@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from tdmr1.cli import main
+from tdmr1.core.generator import Prompt
 from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.models import generator_type
 
 SMALL = """
 model = "tiny"
@@ -234,11 +236,62 @@ def test_resume_takes_no_other_options(train, tdmr1, tmp_path):
         status, _, err = tdmr1("train", "--resume", "run", *more)
         assert status == 1
         assert "--resume continues a run with its own options; drop the others" in err
+    status, _, err = train("--changed-prompts")
+    assert status == 1
+    assert err == "error: --changed-prompts is for a run that goes on: --resume RUN\n"
     status, _, err = tdmr1("distill", "--resume", "run")
     assert (status, err) == (1, "error: run is a run of `tdmr1 train`, not of `tdmr1 distill`\n")
     status, _, err = tdmr1("train", "--resume", "nowhere")
     assert status == 1
     assert "nowhere is not a run folder" in err
+
+
+def test_prompts_that_have_changed_stop_a_resumed_run(train, tdmr1, tmp_path):
+    prompts, heldout = tmp_path / "p.txt", tmp_path / "h.txt"
+    prompts.write_text("a red one\na blue one\n")
+    heldout.write_text("a red one\n")
+    assert train("--prompts", "p.txt", "--heldout", "h.txt")[0] == 0
+    prompts.write_text("# a comment\na red one\n\na blue one\n")
+    assert tdmr1("train", "--resume", "run")[0] == 0
+    prompts.write_text("a red one\na green one\n")
+    heldout.write_text("a red one\na blue one\n")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.*")}
+    status, _, err = tdmr1("train", "--resume", "run")
+    assert status == 1
+    assert f"changed since the run began: {prompts}, 2 prompts then, 2 now\n" in err
+    assert f"changed since the run began: {heldout}, 1 prompts then, 2 now\n" in err
+    assert "take what there is with --changed-prompts\nthen continue with: tdmr1 train" in err
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.*")} == before
+    _, out, err = tdmr1("eval", "run", "--json")
+    assert json.loads(out)
+    assert f"{heldout}, 1 prompts then, 2 now; these figures are not comparable" in err
+    assert str(prompts) not in err
+    status, out, _ = tdmr1("train", "--resume", "run", "--changed-prompts")
+    assert status == 0
+    assert f"changed since the run began: {prompts}" in out
+    assert "changed since" not in tdmr1("train", "--resume", "run")[1]
+    seen = json.loads((tmp_path / "run" / "prompts.json").read_text())
+    assert {split: [s["count"] for s in each] for split, each in seen.items()} == {
+        "train": [2, 2],
+        "heldout": [1, 2],
+    }
+
+
+def test_so_do_prompts_of_a_generator_that_have_changed(train, tdmr1, tmp_path, monkeypatch):
+    assert train("--iterations", 1)[0] == 0
+    with monkeypatch.context() as patched:
+        kind = generator_type("tiny")
+        patched.setattr(kind, "prompts", classmethod(lambda cls, split: [Prompt("a red one")]))
+        status, _, err = tdmr1("train", "--resume", "run")
+        assert status == 1
+        assert "began: the train prompts of tiny, 6 prompts then, 1 now" in err
+    (tmp_path / "run" / "prompts.json").write_text("{")
+    status, _, err = tdmr1("train", "--resume", "run")
+    assert status == 1
+    assert re.search(r"prompts\.json cannot be read: .*\nput it back, or delete it", err)
+    (tmp_path / "run" / "prompts.json").unlink()  # as of a run before this was written down
+    assert tdmr1("train", "--resume", "run")[0] == 0
+    assert (tmp_path / "run" / "prompts.json").exists()
 
 
 def test_a_checkpoint_cut_short_says_what_to_type(train, tdmr1, tmp_path):

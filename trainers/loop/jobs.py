@@ -21,6 +21,7 @@ from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.loop import run_loop
 from tdmr1.trainers.loop.periodic import PeriodicEvaluation
 from tdmr1.trainers.loop.progress import Progress
+from tdmr1.trainers.loop.prompt_record import PromptRecord
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.loop.setup import expect, new_judge, new_stage, read_split
 from tdmr1.trainers.memory import too_little_explained
@@ -29,14 +30,21 @@ from tdmr1.trainers.students import find_student
 from tdmr1.trainers.writing import writing
 
 
-def train(config: AnyConfig, run: RunFolder) -> None:
+def train(config: AnyConfig, run: RunFolder, changed_prompts: bool = False) -> None:
     """TDM or TDM-R1 from configuration to final table; a run that was stopped goes on.
 
     The run folder is begun when everything has been loaded, so that a mistake leaves none behind.
 
+    Args:
+        config: what is trained.
+        run: its folder.
+        changed_prompts: whether a run goes on whose prompts have changed since it began.
+
     Raises:
-        UserError, Interrupted: as `run_loop`; or something cannot be loaded.
+        UserError, Interrupted: as `run_loop`; or something cannot be loaded, or has changed.
     """
+    record = PromptRecord(run.path, config)
+    record.check(accept=changed_prompts)
     with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
         generator = stage.generator
         heldout = read_split(config, "heldout")
@@ -45,6 +53,7 @@ def train(config: AnyConfig, run: RunFolder) -> None:
         student = few_step(generator, stage.student, stage.steps)
         periodic = PeriodicEvaluation(evaluation, student, config, run)
         run.start(config)
+        record.keep()
         try:
             run_loop(stage, config, run, Progress(), periodic)
         finally:
@@ -92,6 +101,9 @@ def evaluate(
     trained = _trained(run)
     with contextlib.closing(new_judge(config)) as judge:
         prompts = read_split(config, "heldout")
+        if heldout is None:
+            for change in PromptRecord(run.path, config).changes(("heldout",)):
+                say(f"{change}; these figures are not comparable with the run's own")
         judge.ask((), prompts)
         generator, roles, student = _student(config)
         expect(generator, prompts)

@@ -2,6 +2,7 @@
 
 config.json          the resolved options
 environment.json     versions and machine
+prompts.json         which prompts it has seen: their number, and a hash
 metrics.jsonl        one line an iteration
 tensorboard/         the same as events
 images/              grids of the same noise

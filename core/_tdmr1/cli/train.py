@@ -69,6 +69,10 @@ Resume = Annotated[
     Path | None,
     typer.Option(help="Continue the run in this folder.", autocompletion=complete.runs),
 ]
+ChangedPrompts = Annotated[
+    bool,
+    typer.Option("--changed-prompts", help="Continue though prompts have changed meanwhile."),
+]
 Iterations = Annotated[int | None, typer.Option(help="Iterations in all.")]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 
@@ -88,6 +92,7 @@ def train(
     max_reward_errors: MaxRewardErrors = None,
     out: Out = None,
     resume: Resume = None,
+    changed_prompts: ChangedPrompts = False,
     iterations: Iterations = None,
     seed: Seed = None,
 ) -> None:
@@ -105,7 +110,8 @@ def train(
         "iterations": iterations,
         "seed": seed,
     }
-    start(TrainConfig, Sources(preset, config, set or [], arguments), out, resume)
+    sources = Sources(preset, config, set or [], arguments)
+    start(TrainConfig, sources, out, resume, changed_prompts)
 
 
 def distill(
@@ -119,6 +125,7 @@ def distill(
     max_reward_errors: MaxRewardErrors = None,
     out: Out = None,
     resume: Resume = None,
+    changed_prompts: ChangedPrompts = False,
     iterations: Iterations = None,
     seed: Seed = None,
 ) -> None:
@@ -134,7 +141,8 @@ def distill(
         "iterations": iterations,
         "seed": seed,
     }
-    start(DistillConfig, Sources(preset, config, set or [], arguments), out, resume)
+    sources = Sources(preset, config, set or [], arguments)
+    start(DistillConfig, sources, out, resume, changed_prompts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +170,7 @@ def start(
     sources: Sources,
     out: Path | None,
     resume: Path | None,
+    changed_prompts: bool,
 ) -> None:
     """Begin a run of some kind in `out`, or continue the one in `resume`.
 
@@ -174,6 +183,8 @@ def start(
 
     config: TrainConfig | DistillConfig
     if resume is None:
+        if changed_prompts:
+            raise UserError("--changed-prompts is for a run that goes on: --resume RUN")
         config = sources.resolve(kind)
         run = RunFolder.new(out or Path("runs") / f"{kind.kind}-{_now()}")
     else:
@@ -189,7 +200,7 @@ def start(
     with showing(sys.stdout), continuable(run, command):
         tell_load()
         say(f"run folder: {run.path}")
-        jobs.train(config, run)
+        jobs.train(config, run, changed_prompts)
         say(f"student: {run.student}")
         say(f'try it: tdmr1 generate "PROMPT" --run {run.path}')
 
