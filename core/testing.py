@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import abc
 import inspect
+import pickle
+import random
 from collections.abc import Sequence
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -111,6 +114,17 @@ class GeneratorContract(RolesContract, abc.ABC):
         for i in range(len(v)):
             assert not any(torch.equal(v[i], other) for other in v[:i])
 
+    def test_it_draws_nothing_from_the_streams_that_all_code_shares(
+        self, generator: Generator, x: Tensor
+    ) -> None:
+        """While it is at work, they may be those of rewards in another thread."""
+        before = _shared_streams()
+        condition = generator.encode(self.prompts)
+        v = generator.velocity(x.clone().requires_grad_(), SIGMA, condition)
+        torch.autograd.backward(v.sum())
+        generator.decode(x)
+        assert _shared_streams() == before
+
     # Velocity
 
     def test_a_velocity_is_like_the_latents(
@@ -199,6 +213,11 @@ class GeneratorContract(RolesContract, abc.ABC):
             torch.testing.assert_close(v.cpu(), expected, rtol=0, atol=1e-2)
             images = moved.decode(x.to(device)).cpu()
             torch.testing.assert_close(images, generator.decode(x), rtol=0, atol=1e-2)
+
+
+def _shared_streams() -> list[bytes]:
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state().tolist()
+    return [pickle.dumps(state) for state in states]
 
 
 def _rows(condition: Condition) -> list[Tensor]:

@@ -25,6 +25,7 @@ from tdmr1.rewards.contract import Golden, Reward
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, RewardError, RewardTimeout, blaming
+from tdmr1.rewards.random_state import own_random_state
 from tdmr1.rewards.texts import told
 
 LOADS = "loads"
@@ -90,6 +91,7 @@ def checking(spec: RewardSpec, options: Mapping[str, Any]) -> Iterator[tuple[str
     yield from run_checks(reward, goldens)
 
 
+@own_random_state()
 def goldens_of(reward: Reward) -> list[Golden]:
     """A reward's golden images.
 

@@ -15,6 +15,7 @@ from tdmr1.rewards.discovery.packages import Announcement, find
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, blaming
 from tdmr1.rewards.hookspecs import PROJECT, RewardHooks
+from tdmr1.rewards.random_state import own_random_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Recipe:
     what: str
     distribution: str = ""
 
+    @own_random_state()
     def make(self, options: Mapping[str, Any]) -> Reward:
         """The reward, with its options; the others have their defaults.
 
@@ -68,6 +70,7 @@ def load(spec: RewardSpec, options: Mapping[str, Any] | None = None) -> Reward:
     return import_reward(spec).make(options or {})
 
 
+@own_random_state()
 def import_reward(spec: RewardSpec) -> Recipe:
     """Import the selected reward without making it, so that none of its weights are loaded.
 

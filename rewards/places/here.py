@@ -19,13 +19,15 @@ from tdmr1.rewards.places.answers import checked, described
 from tdmr1.rewards.places.base import SLOW, Judged, Place, RewardInfo
 from tdmr1.rewards.places.read_only import frozen, read_only
 from tdmr1.rewards.prompts import PromptLine
+from tdmr1.rewards.random_state import of_the_same_reward, own_random_state
 from tdmr1.rewards.texts import plain, shown, told
 
 Answer = TypeVar("Answer")
 
 
 class Here(Place):
-    """A reward in a thread of this process.
+    """A reward in a thread of this process; one of them is at work at a time, as they share its
+    random streams.
 
     A call that hangs cannot be ended from outside, and a second one beside it would enter a
     reward that is still at work. Where that has to be survived, the reward belongs `@worker`.
@@ -56,14 +58,17 @@ class Here(Place):
 
         def work() -> None:
             try:
-                answer.set_result(ask())
+                with of_the_same_reward():
+                    answer.set_result(ask())
             except Exception as error:
                 answer.set_exception(error)
 
         # A daemon thread, as one that hangs must not keep the process from ending.
         thread = threading.Thread(target=work, name=f"reward {self.info.name}", daemon=True)
-        thread.start()
-        thread.join(self.timeout)
+        # Taken here, so that to wait for another reward is no part of the time.
+        with own_random_state():
+            thread.start()
+            thread.join(self.timeout)
         if not answer.done():
             raise RewardTimeout(
                 f"reward {self.info.name!r} did not {what} within {self.timeout:g} s{SLOW}"
@@ -71,6 +76,7 @@ class Here(Place):
         return answer.result()
 
 
+@own_random_state()
 def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Score | None]:
     """Score samples in this thread, and check the answer.
 
@@ -92,6 +98,7 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
         raise RewardAnswerInvalid(text) from error
 
 
+@own_random_state()
 def judged(reward: Reward, prompts: Sequence[PromptLine], info: RewardInfo) -> list[Judged]:
     """What a reward says of N prompts, asked in this thread."""
     return [_judged(reward, prompt, info) for prompt in prompts]

@@ -19,6 +19,7 @@ from tdmr1.rewards.errors import (
 from tdmr1.rewards.mixing.gates import Gate
 from tdmr1.rewards.mixing.mix import RewardMix, check_coverage
 from tdmr1.rewards.mixing.scoring import Outcomes
+from tdmr1.rewards.places.base import Place, RewardInfo
 from tdmr1.rewards.places.here import Here
 
 
@@ -76,11 +77,44 @@ def test_an_empty_batch_tells_nothing_about_coverage():
     check_coverage(abstained(mix("a"), []))
 
 
-def mix_of(**functions):
-    return RewardMix([(RewardSpec(n), Here(FunctionReward(n, f))) for n, f in functions.items()])
+class Elsewhere(Place):
+    """A place whose reward is not in this process, as far as a mixture can tell."""
+
+    def __init__(self, name, function):
+        self.info, self._function = RewardInfo(name), function
+
+    def score(self, samples):
+        try:
+            return [Score(value) for value in self._function(samples)]
+        except ValueError as error:
+            raise RewardFailed(f"reward {self.info.name!r} failed: {error}") from error
+
+    def judges(self, prompts):
+        return [True] * len(prompts)
 
 
-def test_rewards_score_side_by_side():
+def mix_of(place=Elsewhere, **functions):
+    return RewardMix([(RewardSpec(n), place(n, f)) for n, f in functions.items()])
+
+
+def test_rewards_in_this_process_score_one_at_a_time_and_in_their_own_time():
+    inside, crowds = [], []
+
+    def score(samples):
+        inside.append(1)
+        crowds.append(len(inside))
+        time.sleep(0.3)
+        inside.pop()
+        return [1.0] * len(samples)
+
+    def here(name, function):
+        return Here(FunctionReward(name, function), timeout=0.5)
+
+    mix_of(here, a=score, b=score, c=score).score(batch("x"))
+    assert crowds == [1, 1, 1]
+
+
+def test_rewards_elsewhere_score_side_by_side():
     meeting = threading.Barrier(2)
 
     def score(samples):
@@ -118,7 +152,7 @@ def test_the_first_failure_is_raised_without_waiting_for_the_others():
     def fail(samples):
         raise ValueError("no such word")
 
-    with pytest.raises(RewardFailed, match=r"'b' failed .*no such word"):
+    with pytest.raises(RewardFailed, match="'b' failed: no such word"):
         mix_of(a=hang, b=fail).score(batch("x"))
     release.set()
 

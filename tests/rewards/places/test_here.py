@@ -122,3 +122,17 @@ def test_an_exception_of_megabytes_and_a_missing_module():
 
     with pytest.raises(RewardFailed, match='\ntry: pip install "no_such_module"'):
         Here(Stub(late)).score(batch(2))
+
+
+def test_while_one_hangs_past_its_limit_the_others_are_asked():
+    release = threading.Event()
+    with pytest.raises(RewardTimeout):
+        Here(Stub(lambda samples: release.wait()), timeout=0.05).score(batch(1))
+    assert Here(Stub(lambda samples: [1.0])).score(batch(1)) == [Score(1.0)]
+    release.set()
+
+
+def test_a_reward_may_ask_another_while_it_scores():
+    inner = Here(Stub(lambda samples: [0.5] * len(samples)))
+    outer = Here(Stub(lambda samples: [s.value for s in inner.score(samples)]), timeout=30)
+    assert outer.score(batch(2)) == [Score(0.5), Score(0.5)]

@@ -1,5 +1,7 @@
 import copy
+import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -154,3 +156,55 @@ def test_a_distillation_collects_without_rewards(site):
     stage = distillation(DistillConfig(model="tiny", method={"batch": 8, "rank": 2, "alpha": 4}))
     assert stage.collect() == {}
     assert stage.update()["student/loss"] > 0
+
+
+DRAWS = """
+import random
+import numpy as np
+import torch
+
+np.random.seed(1)
+head = None
+
+def plain(samples):
+    return [float(s.image[..., 0].mean()) / 255 for s in samples]
+
+def draws(samples):
+    global head
+    if head is None:
+        head = torch.nn.Linear(8, 8)
+    torch.manual_seed(3)
+    random.random(), np.random.rand(3), torch.rand(3)
+    return plain(samples)
+"""
+
+
+def test_a_reward_that_draws_and_seeds_changes_nothing_of_the_training(new_stage, tmp_path):
+    (tmp_path / "d.py").write_text(DRAWS)
+
+    def trained(name):
+        stage = new_stage(rewards=(f"{tmp_path}/d.py:{name}",))
+        for _ in range(3):
+            stage.collect()
+            stage.update()
+        return stage.state_dict()
+
+    one, other = trained("plain"), trained("draws")
+    torch.testing.assert_close(one["method"], other["method"], rtol=0, atol=0)
+    assert torch.equal(one["torch"], other["torch"])
+
+
+@pytest.mark.parametrize("stage", ["train", "distill"])
+def test_a_training_draws_nothing_from_the_streams_that_all_share(new_stage, stage):
+    """So that rewards can have them meanwhile, in another thread."""
+    config = DistillConfig(model="tiny", method={"rank": 2, "alpha": 4.0, "batch": 4})
+    trained = new_stage() if stage == "train" else distillation(config)
+
+    def state():
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+    before = state()
+    for _ in range(2):
+        trained.collect()
+        trained.update()
+    assert state() == before
