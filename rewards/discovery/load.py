@@ -13,9 +13,10 @@ from tdmr1.rewards.discovery.function import import_factory
 from tdmr1.rewards.discovery.options import check_options
 from tdmr1.rewards.discovery.packages import Announcement, find
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.errors import RewardBroken, blaming
+from tdmr1.rewards.errors import RewardBroken, RewardOptionInvalid, blaming
 from tdmr1.rewards.hookspecs import PROJECT, RewardHooks
 from tdmr1.rewards.random_state import own_random_state
+from tdmr1.rewards.texts import told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +38,21 @@ class Recipe:
         """The reward, with its options; the others have their defaults.
 
         Raises:
-            RewardOptionInvalid: it has no such option, or the value is of another type.
+            RewardOptionInvalid: it has no such option, or the value is of another type, or not
+                one that it takes.
             RewardBroken: its code raised, or what it made is not a `Reward`.
         """
         check_options(self.factory, options, self.what)
         with blaming(f"{self.what} cannot be constructed", self.distribution):
-            reward = self.factory(**options)
+            try:
+                reward = self.factory(**options)
+            except ValueError as error:
+                if not options:
+                    raise
+                given = ", ".join(f"{name} = {value!r}" for name, value in options.items())
+                raise RewardOptionInvalid(
+                    f"{self.what} cannot be constructed with {given}: {told(error)}"
+                ) from error
         if not isinstance(reward, Reward):
             raise RewardBroken(
                 f"{self.what} is a {type(reward).__name__}; "

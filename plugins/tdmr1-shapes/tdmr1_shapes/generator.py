@@ -14,6 +14,7 @@ from tdmr1_shapes import prompts
 from tdmr1_shapes.latents import CHANNELS, PATCH
 from tdmr1_shapes.model import Teacher
 from tdmr1_shapes.pretrain import SHIFT
+from tdmr1_shapes.text import tokenize
 from tdmr1_shapes.world import SIZE
 
 
@@ -39,6 +40,11 @@ class ShapesGenerator(Generator):
             if isinstance(module, nn.Linear)
             and name.startswith(("transformer_blocks", "proj_out"))
         ]
+
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Raises UnknownWord for the first that cannot be encoded."""
+        for prompt in prompts:
+            tokenize(prompt)
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Condition:

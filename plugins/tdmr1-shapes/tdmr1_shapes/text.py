@@ -25,6 +25,10 @@ VOCABULARY = {
 }
 
 
+_QUOTATION_MARKS = str.maketrans(dict.fromkeys("“”„‟＂«»「」『』", '"'))
+"""Those of other keyboards and languages, which rewards understand, too."""
+
+
 class UnknownWord(UserError):
     """A prompt holds a word that this world does not know."""
 
@@ -35,6 +39,7 @@ def tokenize(prompt: str) -> list[int]:
     Raises:
         UnknownWord: naming the word and the vocabulary, or that the prompt is too long.
     """
+    prompt = prompt.translate(_QUOTATION_MARKS)
     words = re.findall(r'"[^"]*"|[^\s"]+', prompt)
     tokens: list[str] = []
     for word in words:

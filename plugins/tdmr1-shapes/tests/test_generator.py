@@ -7,6 +7,7 @@ from tdmr1.core.testing import GeneratorContract
 from tdmr1_shapes.generator import ShapesGenerator, _data
 from tdmr1_shapes.model import Teacher
 from tdmr1_shapes.pretrain import PretrainOptions, Renders, to_tensor
+from tdmr1_shapes.text import UnknownWord
 
 
 class TestShapes(GeneratorContract):
@@ -32,6 +33,12 @@ class TestShapes(GeneratorContract):
                 )
                 x = scheduler.step(v_empty + guidance * (v - v_empty), timestep, x)[0]
             return x, (teacher.latents.decode(x) + 1) / 2
+
+
+def test_prompts_that_it_does_not_know_are_told_before_a_run():
+    ShapesGenerator().expect(["a photo of three stars", ""])
+    with pytest.raises(UnknownWord, match="does not know 'dog'"):
+        ShapesGenerator().expect(["a photo of three stars", "a photo of a dog"])
 
 
 def test_a_velocity_is_noise_minus_image():

@@ -18,6 +18,11 @@ def test_plural_and_singular_are_one_word():
     assert tokenize("star") == tokenize("stars")
 
 
+@pytest.mark.parametrize("pair", ["“”", "„“", "«»", "「」"])
+def test_quotation_marks_are_those_of_any_keyboard(pair):
+    assert tokenize(f"a sign that says {pair[0]}AB{pair[1]}") == tokenize('a sign that says "AB"')
+
+
 def test_an_unknown_word_is_named_beside_the_known_ones():
     with pytest.raises(UnknownWord, match=r"'elephant'.*circle"):
         tokenize("a photo of an elephant")

@@ -207,6 +207,29 @@ def test_a_class_in_a_file_that_cannot_be_constructed(my_file):
         load_text("./my.py:Brightness")
 
 
+PICKY = """
+from tdmr1.rewards import Reward
+
+class Picky(Reward):
+    name = "picky"
+
+    def __init__(self, gain=0):
+        raise ValueError(f"gain is {gain}; expected > 0")
+
+    def score(self, samples):
+        return []
+"""
+
+
+def test_an_option_that_a_reward_does_not_take_is_the_user_s_to_change(my_file):
+    my_file(PICKY)
+    picky = RewardSpec.parse("./my.py:Picky")
+    with pytest.raises(RewardOptionInvalid, match=r"with gain = -1: .*gain is -1; expected > 0$"):
+        load(picky, {"gain": -1})
+    with pytest.raises(RewardBroken, match="cannot be constructed: ValueError: gain is 0"):
+        load(picky)
+
+
 def test_a_module_that_misses_another_is_broken_rather_than_absent(install):
     install("tdmr1-reward-fun", [], code="import no_such_module")
     with pytest.raises(RewardBroken, match="no_such_module"):
