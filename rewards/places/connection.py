@@ -93,7 +93,7 @@ class Server:
             RewardLost: the server cannot be reached, answered nonsense or not in time.
             RewardError: as the server says.
         """
-        meant = {"reward": self._name, "source": info.source}
+        meant = {"reward": self._name, "source": info.source, "options": info.options}
         limits = {"seconds": seconds, "patience": patience}
         with sendable(self._name):
             frame = encode({**score_request(samples), **meant, **limits}, pixel_chunks(samples))

@@ -217,12 +217,15 @@ class _Handler(BaseHTTPRequestHandler):
             raise FrameInvalid("its `op` is neither info, judge nor score")
         if header.get("reward") != (name := self.server.worker.info.name):
             raise _Refusal(404, f"this server has reward {name!r}, and not the one asked for")
-        source = self.server.worker.info.source
-        if header.get("source", source) != source:
+        own = {
+            "source": self.server.worker.info.source,
+            "options": self.server.worker.info.options,
+        }
+        if any(header.get(key, value) != value for key, value in own.items()):
             raise _Refusal(
                 409,
-                f"reward {name!r} has other code, files or packages here than when it was first "
-                "asked; start the run again",
+                f"reward {name!r} has other code, files, packages or options here than when it "
+                "was first asked; serve the same again, or start the run again",
             )
         seconds, patience = _duration(header, "seconds"), _duration(header, "patience")
         try:

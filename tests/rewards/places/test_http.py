@@ -196,12 +196,12 @@ def test_a_server_that_is_started_again_is_waited_for(serve, gone, returning, nu
     assert "waiting for it, for up to 10:00" in caplog.text
 
 
-@pytest.mark.parametrize("other", [{"version": "2"}, {"options": {"side": 9}}])
+@pytest.mark.parametrize("other", [{"source": "cd"}, {"options": {"side": 9}}])
 def test_one_that_comes_back_as_another_is_refused(serve, gone, returning, numbered, other):
     server = serve()
     place = gone(server, wait=600.0)
     returning(server, **other)
-    with pytest.raises(RewardRefused, match=r"was RewardInfo.*, and came back as RewardInfo"):
+    with pytest.raises(RewardRefused, match="has other code, files, packages or options here"):
         place.score(numbered(3))
 
 

@@ -48,13 +48,15 @@ def test_it_says_which_reward_it_has(serve, connect):
     assert read_info(header, "stub") == server.worker.info
 
 
-def test_another_source_than_the_one_asked_for_is_refused(serve, connect, numbered):
-    server = serve(source="ab")
+@pytest.mark.parametrize("other", [{"source": "cd"}, {"options": {"side": 9}}])
+def test_another_source_than_the_one_asked_for_is_refused(serve, connect, numbered, other):
+    server = serve(source="ab", options={"side": 8})
     connection = connect(server)
-    assert ask(connection, request(numbered(1), source="ab"))[0] == 200
-    status, header = ask(connection, request(numbered(1), source="cd"))
+    meant = {"source": "ab", "options": {"side": 8}}
+    assert ask(connection, request(numbered(1), **meant))[0] == 200
+    status, header = ask(connection, request(numbered(1), **{**meant, **other}))
     assert status == 409
-    assert "other code, files or packages here than" in header["error"]["text"]
+    assert "other code, files, packages or options here than" in header["error"]["text"]
 
 
 def test_it_scores_again_and_again_over_one_connection(serve, connect, numbered):
