@@ -26,11 +26,11 @@ or why it would fail:
     {"judges": [true, false, "reward 'geneval' cannot judge ..."]}
 
 A server is also told the reward that is meant, `"reward": "ocr"`, its `"source"` and `"options"`,
-as it was first introduced; the seconds in which it has to score, `"seconds": 60.0`, and those in which the
-turn of these samples has to come, `"patience": 60.0`. Between a process and its child the body
-does not travel: it lies in memory that both map, whose file descriptor comes with the frame's
-first byte, and `"memory": 75497472` says how long it is. If the reward still holds images when it
-has answered, the child's answer says `"kept": true`, and that memory is not written again.
+as it was first introduced; the seconds in which it has to score, `"seconds": 60.0`, and those in
+which the turn of these samples has to come, `"patience": 60.0`. Between a process and its child
+the body does not travel: it lies in memory that both map, whose file descriptor comes with the
+frame's first byte, and `"memory": 75497472` says how long it is. If the reward still holds images
+when it has answered, the child's answer says `"kept": true`, and that memory is not written again.
 """
 
 from __future__ import annotations

@@ -217,10 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise FrameInvalid("its `op` is neither info, judge nor score")
         if header.get("reward") != (name := self.server.worker.info.name):
             raise _Refusal(404, f"this server has reward {name!r}, and not the one asked for")
-        own = {
-            "source": self.server.worker.info.source,
-            "options": self.server.worker.info.options,
-        }
+        info = self.server.worker.info
+        own = {"source": info.source, "options": info.options}
         if any(header.get(key, value) != value for key, value in own.items()):
             raise _Refusal(
                 409,
