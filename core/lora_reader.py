@@ -18,6 +18,9 @@ from tdmr1.core.files import damaged
 from tdmr1.core.naming import OTHERS, Alias, Entry, LayerNames, is_of_text_encoder, parse
 from tdmr1.errors import UserError
 
+_OF_ANOTHER_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Ways of peft to begin with a part of the base's weights, which it takes out of them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LoraReader:
@@ -41,6 +44,13 @@ class LoraReader:
         Raises:
             UserError: it is none, or not one of this network.
         """
+        start = str(self.described.get("init_lora_weights"))
+        if start.startswith(_OF_ANOTHER_BASE):
+            raise self._refused(
+                f"it began with init_lora_weights={start!r}, which changes the base's weights "
+                "too; let peft's `save_pretrained` write the difference to the base as it was, "
+                "with `path_initial_model_for_weight_conversion`"
+            )
         own: dict[str, dict[str, Tensor]] = {}
         others: dict[str, dict[str, Tensor]] = {}
         for alias, parts in self._layers().items():

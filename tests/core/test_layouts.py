@@ -223,9 +223,7 @@ def test_a_lora_is_the_same_by_any_of_its_names(named, student, velocity, tmp_pa
 
 @pytest.mark.parametrize("rank", [6, None])
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
-def test_a_lora_of_less_precision_is_cast(
-    named, new_student, new_roles, velocity, tmp_path, dtype, rank
-):
+def test_a_lora_of_less_precision_is_cast(named, new_roles, velocity, tmp_path, dtype, rank):
     _, _, tensors = named(*NAMES["diffusers"])
     rounded = {name: t.to(dtype) for name, t in tensors.items()}
     expected = []
@@ -240,7 +238,7 @@ def test_a_lora_of_less_precision_is_cast(
 
 
 def test_a_network_of_diffusers_saves_its_adapter_without_a_prefix(
-    in_peft, new_roles, student, velocity, tmp_path
+    new_roles, student, velocity, tmp_path
 ):
     """And its metadata too."""
     network = new_roles().generator.network
@@ -514,6 +512,35 @@ def test_other_adapters_than_lora_are_refused(in_peft, student, tmp_path):
     in_peft(adapter="default", use_dora=True).save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"it holds DoRA .*magnitude"):
         student[0].load(student[1], tmp_path)
+
+
+@pytest.mark.parametrize("start", ["pissa", "pissa_niter_4", "olora"])
+def test_a_lora_that_took_its_start_out_of_the_base_is_refused(in_peft, student, tmp_path, start):
+    in_peft(adapter="default", init_lora_weights=start).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=rf"began with init_lora_weights='{start}', which changes"):
+        student[0].load(student[1], tmp_path)
+
+
+@pytest.mark.parametrize("start", ["gaussian", "orthogonal", True, False])
+def test_other_starts_are_a_plain_lora(in_peft, student, velocity, tmp_path, start):
+    network = in_peft(adapter="default", init_lora_weights=start)
+    network.save_pretrained(tmp_path)
+    roles, role = student
+    roles.load(role, tmp_path)
+    expected = velocity(network, roles.generator)
+    torch.testing.assert_close(velocity(role, roles.generator), expected)
+
+
+def test_whole_weights_in_fp8_are_cast(new_roles, perturb, tmp_path):
+    roles = new_roles(rank=None)
+    source, role = (roles.add(name, trainable=True) for name in ("source", "student"))
+    perturb(source)
+    roles.save(source, tmp_path)
+    state = load_file(tmp_path / NETWORK_FILE)
+    save_file({n: t.to(torch.float8_e4m3fn) for n, t in state.items()}, tmp_path / NETWORK_FILE)
+    roles.load(role, tmp_path)
+    for name, parameter in role.state_dict().items():
+        assert torch.equal(parameter, state[name].to(torch.float8_e4m3fn).float())
 
 
 def test_whole_weights_are_no_lora(new_roles, student, tmp_path):
