@@ -284,3 +284,61 @@ def test_a_full_cache_disk_costs_a_warning_and_no_score(here):
     assert result.stderr.count("keeps no more scores from here on") == 1
     assert result.stderr.count("\n") == 1
     assert len(lines()) == 10
+
+
+WANDERS = """
+import os
+from pathlib import Path
+
+calls = []
+
+def wanders(samples):
+    calls.append(1)
+    Path("elsewhere").mkdir(exist_ok=True)
+    os.chdir("elsewhere")
+    return [0.5] * len(samples)
+
+def quits_once(samples):
+    if not Path("quit").exists():
+        Path("quit").touch()
+        os._exit(3)
+    return [0.25] * len(samples)
+"""
+
+
+def test_a_reward_that_goes_somewhere_else_takes_nothing_with_it(score, here):
+    (here / "w.py").write_text(WANDERS)
+    rewards = ("./w.py:wanders", "--reward", "./w.py:quits_once@worker")
+    status, _, err = score(*rewards, "--batch", "4")
+    assert status == 0, err
+    assert Path.cwd() != here
+    os.chdir(here)
+    assert len(lines()) == 20
+    assert {line["file"] for line in lines()} == {f"images/{i}.png" for i in range(10)}
+
+
+HOLDS = """
+import time
+from pathlib import Path
+
+def holds(samples):
+    Path("scoring").touch()
+    time.sleep(600)
+"""
+
+
+def test_the_second_command_with_the_same_out_is_refused(score, here):
+    (here / "h.py").write_text(HOLDS)
+    arguments = ["./h.py:holds", "images", "--prompts", "p.jsonl", "--reward-timeout", "900"]
+    code = "from tdmr1.cli import main; main()"
+    command = [sys.executable, "-c", code, "rewards", "score", *arguments]
+    with subprocess.Popen(command) as first:
+        while not Path("scoring").exists():
+            assert first.poll() is None
+        status, _, err = score("./r.py:red")
+        first.kill()
+    assert status == 1
+    assert f"scores.jsonl is in use by process {first.pid} on " in err
+    assert score("./r.py:red")[0] == 0
+    assert len(lines()) == 10
+    assert not list(here.glob(".scores*"))

@@ -62,8 +62,6 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 def write_checkpoint(tree: dict[str, Any], folder: Path, iteration: int, keep: int) -> Path:
     """Write `checkpoint-ITERATION.safetensors`, then delete all but the last `keep` (>= 1)."""
-    for left_by_a_kill in folder.glob(".checkpoint-*.tmp"):
-        left_by_a_kill.unlink()
     path = folder / f"checkpoint-{iteration:06d}.safetensors"
     write_tree(tree, path)
     for old in list_checkpoints(folder)[:-keep]:

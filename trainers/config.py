@@ -10,14 +10,17 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError
 
 from tdmr1.core.options import Options, TDMOptions, TDMR1Options
+from tdmr1.core.paths import AbsolutePath, PathOrName, absolute, absolute_if_there
 from tdmr1.errors import UserError
-from tdmr1.trainers.presets import preset_files
+from tdmr1.rewards.discovery.spec import absolute_source
+from tdmr1.trainers.presets import ENTRY_POINT_GROUP, preset_files
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,8 +28,20 @@ else:
     import tomli as tomllib
 
 
+def _absolute_model(model: str) -> str:
+    installed = {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    return model if model in installed else absolute_if_there(model)
+
+
+def _absolute_cache(choice: str) -> str:
+    return choice if choice in ("on", "off") else absolute(choice)
+
+
+RewardText: TypeAlias = Annotated[str, AfterValidator(absolute_source)]
+
+
 class RunOptions(Options):
-    """What every run has, whatever it trains.
+    """What every run has, whatever it trains. Paths become absolute.
 
     Attributes:
         kind: the command that makes such a run, `tdmr1 KIND`.
@@ -34,15 +49,19 @@ class RunOptions(Options):
 
     kind: ClassVar[str]
 
-    model: str = Field("shapes", description="a registered generator, a Hub id or a folder")
+    model: Annotated[str, AfterValidator(_absolute_model)] = Field(
+        "shapes", description="a registered generator, a Hub id or a folder"
+    )
     generator: dict[str, Any] = Field({}, description="options of the generator's own")
     iterations: int = Field(400, ge=1)
     cooldown: float = Field(
         0.0, ge=0, le=1, description="last share of a run; in it the student's rate falls to 0"
     )
     seed: int = Field(0, ge=0)
-    prompts: str | None = Field(None, description="prompt file; by default the generator's own")
-    heldout: str | None = Field(None, description="prompts of the evaluation; likewise")
+    prompts: AbsolutePath | None = Field(
+        None, description="prompt file; by default the generator's own"
+    )
+    heldout: AbsolutePath | None = Field(None, description="prompts of the evaluation; likewise")
     balance: str | None = Field(
         "tag", description="metadata key whose values are evaluated, and drawn (`draw`), equally"
     )
@@ -54,10 +73,10 @@ class RunOptions(Options):
     precision: Literal["auto", "no", "bf16"] = Field(
         "no", description="of the network, by autocast; auto: bf16 where the hardware has it"
     )
-    rewards: tuple[str, ...] = Field(
+    rewards: tuple[RewardText, ...] = Field(
         (), description="NAME[=WEIGHT][@PLACE]; distillation only measures"
     )
-    reward_options: dict[str, dict[str, JsonValue]] = Field(
+    reward_options: dict[RewardText, dict[str, JsonValue]] = Field(
         {}, description="reward -> option -> value; `tdmr1 rewards info NAME` lists the options"
     )
     reward_timeout: float = Field(60.0, gt=0, description="seconds for one call")
@@ -65,7 +84,7 @@ class RunOptions(Options):
         0.0, ge=0, description="seconds for a server that cannot be reached, e.g. is started again"
     )
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
-    reward_cache: str = Field(
+    reward_cache: Annotated[str, AfterValidator(_absolute_cache)] = Field(
         "off", description="scores that are kept on disk: on (in the user's cache), off, or a file"
     )
     checkpoint_every: int = Field(25, ge=1, description="iterations")
@@ -97,13 +116,13 @@ class TrainConfig(RunOptions):
 
     kind: ClassVar[str] = "train"
 
-    student: str | None = Field(
+    student: PathOrName | None = Field(
         None, description="RUN/lora, a file, or a Hub id; by default the generator's own"
     )
     student_weight: float | None = Field(
         None, gt=0, description="of its LoRA as an adapter; by default as published, or 1"
     )
-    gates: tuple[str, ...] = Field(
+    gates: tuple[RewardText, ...] = Field(
         (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
     )
     method: TDMR1Options = TDMR1Options()

@@ -20,7 +20,7 @@ from tdmr1.core.options import Options
 from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 from tdmr1.progress import task
-from tdmr1.trainers.config import validated
+from tdmr1.trainers.config import Config, validated
 from tdmr1.trainers.presets import ENTRY_POINT_GROUP
 
 
@@ -83,15 +83,15 @@ def package_of(model: str) -> Distribution | None:
     return None if entry is None else entry.dist
 
 
-def absolute(model: str) -> str:
-    """The same model from any folder: the absolute path of one that is a folder."""
-    is_folder = model not in _installed() and Path(model).is_dir()
-    return str(Path(model).absolute()) if is_folder else model
+def located(config: Config) -> Config:
+    """The same configuration with the paths among its generator's own options made absolute.
 
-
-def absolute_path(place: str) -> str:
-    """The same file or folder from any folder; a Hub id as it is."""
-    return str(Path(place).absolute()) if Path(place).exists() else place
+    Raises:
+        UserError: as `load_generator`.
+    """
+    _, chosen = _kind(config.model, config.generator)
+    own = chosen.model_dump(mode="json", include=set(config.generator))
+    return config.model_copy(update={"generator": own})
 
 
 def _installed() -> dict[str, EntryPoint]:

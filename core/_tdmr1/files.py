@@ -5,31 +5,32 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tdmr1.locks import release, try_lock
+
+_LOCK = "lock"
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed over `path` when the block ends well.
+    """A path to write to; renamed over `path` when the block ends well.
 
     Raises:
         OSError: e.g. a full disk; the unfinished file is removed and `path` is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with _room(path) as beside:
         yield beside
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to fill; renamed to `path` when the block ends well.
+    """A folder to fill; renamed to `path` when the block ends well.
 
     Args:
         path: where nothing is yet.
@@ -37,11 +38,47 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: as above, or something is there; nothing unfinished is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.mkdir()
-    try:
+    with _room(path) as beside:
+        beside.mkdir()
         yield beside
         os.rename(beside, path)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing into a folder; what others write there stays."""
+    for room in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # it is gone by now, or nobody can tell whose it is
+            if (room / _LOCK).exists() and (lock := try_lock(room / _LOCK)) is not None:
+                shutil.rmtree(room, ignore_errors=True)
+                release(lock)
+
+
+@contextlib.contextmanager
+def _room(path: Path) -> Iterator[Path]:
+    """A path of the same name in a folder of its own beside `path`, which is removed afterwards.
+
+    A folder, because libraries write beside the path that they are given, too. It is locked, so
+    that one of a killed process can be told from one that is in use.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(".tmp", f".{path.name}.", path.parent))
+    try:
+        with _locked_if_possible(room / _LOCK):
+            yield room / path.name
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(room, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked_if_possible(path: Path) -> Iterator[None]:
+    """Where there are no locks, nobody can tell what is in use, and nothing is ever removed."""
+    lock: int | None = None
+    with contextlib.suppress(OSError):
+        unlocked = path.with_name("new")
+        lock = try_lock(unlocked)
+        os.rename(unlocked, path)  # nobody ever sees it unlocked while it is in use
+    try:
+        yield
+    finally:
+        if lock is not None:
+            release(lock)

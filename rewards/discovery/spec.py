@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tdmr1.rewards.errors import RewardSpecInvalid
@@ -15,6 +16,9 @@ PLACES = "here, worker, env, http://HOST:PORT[,HOST:PORT], ray or ray:N"
 Kind: TypeAlias = Literal["here", "worker", "env", "http", "ray"]
 _PLAIN: tuple[Kind, ...] = ("here", "worker", "env", "ray")
 _ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+_FOLDERS = re.compile(r"^.*/(?=[^/]*\.py:)")
+_FILE = re.compile(r"\s*(?P<file>\S.*\.py)(?P<rest>:[^\W\d].*)", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +125,21 @@ class RewardSpec:
         """(file or module, attribute) of a reward that is not an installed one, else None."""
         source, colon, attribute = self.name.rpartition(":")
         return (source, attribute) if colon else None
+
+
+def absolute_source(text: str) -> str:
+    """The same reward, or gate, from any folder: the file of a function becomes an absolute path.
+
+    That of a reward on a server is the server's, and stays. Reads `NAME...` and checks nothing.
+    """
+    if (found := _FILE.match(text)) is None or "@http:" in found["rest"]:
+        return text
+    return f"{Path(found['file']).expanduser().absolute()}{found['rest']}"
+
+
+def shown(name: str) -> str:
+    """A reward's name, or a gate; of a function in a file without the folders that it lies in."""
+    return _FOLDERS.sub("", name)
 
 
 def _addresses(text: str, place: str) -> tuple[str, ...]:

@@ -20,14 +20,21 @@ class Picture:
     """An image file and what it should show.
 
     Attributes:
-        path: of the file.
+        file: its path as it was given.
+        path: the same from any folder.
         prompt: that it was generated for.
         metadata: the other keys of the prompt's line, without `file`.
     """
 
+    file: str
     path: Path
     prompt: str
     metadata: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, image: Path, prompt: str, metadata: Mapping[str, Any]) -> Picture:
+        """Of a file that lies where the process is now; a reward may go somewhere else."""
+        return cls(str(image), image.absolute(), prompt, metadata)
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -77,7 +84,7 @@ def pair(images: Sequence[Path], prompts: Path) -> tuple[list[Picture], int]:
             'paired in their order only if there are as many. Give each line the key "file", e.g. '
             '{"prompt": "a star", "file": "0007.png"}'
         )
-    return [Picture(i, *line) for i, line in zip(images, lines, strict=True)], 0
+    return [Picture.of(i, *line) for i, line in zip(images, lines, strict=True)], 0
 
 
 def _by_name(
@@ -102,7 +109,7 @@ def _by_name(
             if image in chosen:
                 raise UserError(f"{prompts}: two lines name the image {image}; keep one")
             metadata = {key: value for key, value in line.metadata.items() if key != "file"}
-            chosen[image] = Picture(image, line.text, metadata)
+            chosen[image] = Picture.of(image, line.text, metadata)
     if missing := [image for image in images if image not in chosen]:
         raise UserError(
             f"{len(missing)} of {len(images)} images have no line in {prompts} that names them, "

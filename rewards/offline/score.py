@@ -113,7 +113,7 @@ def score_pictures(
         for name, scorer in scorers.items():
             lines, sought = [], []
             for picture, sample in zip(part, samples, strict=True):
-                line = ScoreLine(str(picture.path), picture.prompt, name)
+                line = ScoreLine(picture.file, picture.prompt, name)
                 if isinstance(sample, ImageUnreadable):
                     lines.append(dataclasses.replace(line, error=str(sample)))
                     continue
@@ -132,8 +132,8 @@ def summarize(pictures: Sequence[Picture], reward: str, out: ScoreFile) -> list[
     """What a reward says of pictures, all of which `out` knows: of all, and of each `tag`."""
     groups: dict[str | None, list[ScoreLine]] = {None: []}
     for picture in pictures:
-        line = out.get(str(picture.path), reward)
-        assert line is not None, f"{picture.path} was not scored"
+        line = out.get(picture.file, reward)
+        assert line is not None, f"{picture.file} was not scored"
         groups[None].append(line)
         if "tag" in picture.metadata:
             groups.setdefault(str(picture.metadata["tag"]), []).append(line)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
+from tdmr1.locks import locked
 
 _BEGINNING = b'{"file": "'
 
@@ -40,6 +42,24 @@ class ScoreLine:
     passed: bool | None = None
     error: str | None = None
     key: str | None = None
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[ScoreFile]:
+    """A score file that no other command writes inside the block.
+
+    Raises:
+        UserError: another process writes it; or as `ScoreFile`.
+    """
+    file = path.resolve()
+    lock = file.with_name(f".{file.name}.lock")
+    with contextlib.ExitStack() as held:
+        try:
+            remedy = "wait until it has ended, or choose another file with --out"
+            held.enter_context(locked(lock, str(path), remedy))
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error}\nchoose another --out") from error
+        yield ScoreFile(path)
 
 
 class ScoreFile:
@@ -72,7 +92,7 @@ class ScoreFile:
         data = b"".join(_encode(line) for line in lines)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # One write, so that a kill, or a second command, finds whole lines.
+            # One write, so that a kill leaves whole lines.
             with self.path.open("ab", buffering=0) as file:
                 if file.write(data) < len(data):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -82,14 +102,13 @@ class ScoreFile:
             self._put(line)
 
     def tidy(self) -> None:
-        """Drop the lines that newer ones have replaced; also those of other commands.
+        """Drop the lines that newer ones have replaced.
 
         Raises:
             UserError: as `append`; the file is as it was.
         """
         if not self._superseded:
             return
-        self._read()  # what another command has written since
         try:
             with replacing(self.path) as beside:
                 beside.write_bytes(b"".join(_encode(line) for line in self._lines.values()))

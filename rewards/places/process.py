@@ -30,12 +30,19 @@ class Child:
         command: program and arguments; its stdin is the wire.
         environment: the variables that it sees.
         name: of the reward, for messages.
+        folder: where it begins; by default where this process is.
 
     Raises:
         RewardBroken: there is no such program, or no room for another process.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], name: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        name: str,
+        folder: str | None = None,
+    ) -> None:
         self._name = name
         self._wire, theirs = socket.socketpair()
         try:
@@ -46,6 +53,7 @@ class Child:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     env=environment,
+                    cwd=folder,
                     start_new_session=True,
                 )
         except OSError as error:

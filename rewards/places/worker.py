@@ -68,6 +68,8 @@ class Worker(Place):
         with sendable(name):
             self._load_request = b"".join(encode(load_request(name, options or {}, paths)))
         self._environment = os.environ if environment is None else environment
+        # Each child begins where the first one did, wherever a reward has taken this process.
+        self._folder = os.getcwd()
         self._memory = Memory()
         self._child: Child | None = None
         self._closed = False
@@ -173,7 +175,7 @@ class Worker(Place):
                 raise RewardRefused(f"reward {self._name!r} is closed")
             if self._child is not None:
                 self._child.close()
-            self._child = child = Child(self._command, self._environment, self._name)
+            self._child = child = Child(self._command, self._environment, self._name, self._folder)
         hint = f"; for long downloads first: tdmr1 rewards check {self._name} --load-timeout 7200"
         message = child.ask(self._load_request, START_TIMEOUT, "load the reward", hint=hint)
         try:

@@ -58,10 +58,11 @@ def train(tdmr1, reward):
 def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
     status, out, err = train(rewards=["red", "blue"])
     assert (status, err) == (0, "")
-    assert out.splitlines()[0] == "run folder: run"
+    run = tmp_path / "run"
+    assert out.splitlines()[0] == f"run folder: {run}"
     assert out.splitlines()[-2:] == [
-        "student: run/lora",
-        'try it: tdmr1 generate "PROMPT" --run run',
+        f"student: {run}/lora",
+        f'try it: tdmr1 generate "PROMPT" --run {run}',
     ]
     table = out[out.index(" teacher  before") : out.index("held-out prompts")]
 
@@ -73,7 +74,7 @@ def test_train_eval_and_generate(train, tdmr1, tmp_path, reward):
     loud = "def score(samples):\n    print('loud')\n    return [0.5] * len(samples)\n"
     (tmp_path / "loud.py").write_text(loud)
     status, out, err = tdmr1("eval", "run", "--json", "--reward", "./loud.py:score")
-    assert json.loads(out)["after"]["rewards"]["./loud.py:score"]
+    assert json.loads(out)["after"]["rewards"][f"{tmp_path}/loud.py:score"]
     assert "loud\n" in err
 
     assert tdmr1("generate", "a red one", "--run", "run", "--out", "a.png")[:2] == (
@@ -145,7 +146,7 @@ def test_a_gate_s_reward_is_measured_beside_those_that_are_climbed(train, tdmr1,
 def test_distill_needs_no_reward(tdmr1, tmp_path):
     status, out, _ = tdmr1("distill", "--config", "small.toml", "--out", "run")
     assert status == 0
-    assert out.splitlines()[-2] == "student: run/lora"
+    assert out.splitlines()[-2] == f"student: {tmp_path}/run/lora"
     assert RunFolder(tmp_path / "run").config().kind == "distill"
 
 
@@ -181,8 +182,14 @@ def test_without_out_a_run_is_named_after_its_kind_and_time(tdmr1, tmp_path):
         (["--reward", "oxr"], "no reward 'oxr' is installed.*\ntry: pip install tdmr1-reward-oxr"),
         ([], "no reward is selected; name one, e.g. --reward ocr"),
         (["--reward", "RED", "--model", "tony"], "unknown generator 'tony'; installed: .*tiny"),
-        (["--reward", "RED", "--prompts", "none.jsonl"], "cannot read the prompt file none.jsonl"),
-        (["--reward", "RED", "--prompts", "empty.jsonl"], "the prompt file empty.jsonl is empty"),
+        (
+            ["--reward", "RED", "--prompts", "none.jsonl"],
+            "cannot read the prompt file .*/none.jsonl",
+        ),
+        (
+            ["--reward", "RED", "--prompts", "empty.jsonl"],
+            "the prompt file .*/empty.jsonl is empty",
+        ),
         (["--reward", "RED", "--prompts", "bad.jsonl"], "bad.jsonl, line 2: not valid JSON"),
         (["--reward", "RED", "--set", "heldout=bad.jsonl"], "bad.jsonl, line 2: not valid JSON"),
         (["--reward", "RED", "--set", "method.group_size=1"], "'method.group_size' = 1: .* 2"),
@@ -225,7 +232,8 @@ def test_a_run_is_not_overwritten_but_continued(train, tdmr1, tmp_path):
     before = (tmp_path / "run" / "metrics.jsonl").read_text()
     status, _, err = train()
     assert status == 1
-    assert "run exists already; continue it with: tdmr1 train --resume run" in err
+    run = tmp_path / "run"
+    assert f"{run} exists already; continue it with: tdmr1 train --resume {run}" in err
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
     assert tdmr1("train", "--resume", "run")[0] == 0
 
@@ -300,8 +308,8 @@ def test_a_checkpoint_cut_short_says_what_to_type(train, tdmr1, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     status, _, err = tdmr1("train", "--resume", "run")
     assert status == 1
-    assert "delete it to continue from the one before: rm run/checkpoints/checkpoint-" in err
-    assert err.endswith("\nthen continue with: tdmr1 train --resume run\n")
+    assert f"delete it to continue from the one before: rm {path.parent}/checkpoint-" in err
+    assert err.endswith(f"\nthen continue with: tdmr1 train --resume {tmp_path}/run\n")
     path.unlink()
     assert tdmr1("train", "--resume", "run")[0] == 0
 
@@ -326,7 +334,7 @@ def test_a_full_disk_says_how_to_continue(train, tdmr1, tmp_path, monkeypatch):
         status, _, err = train()
     assert status == 1
     assert "No space left on device\nmake room on the disk" in err
-    assert err.endswith("\nthen continue with: tdmr1 train --resume run\n")
+    assert err.endswith(f"\nthen continue with: tdmr1 train --resume {tmp_path}/run\n")
     assert tdmr1("train", "--resume", "run")[0] == 0
 
 
@@ -361,7 +369,8 @@ def test_ctrl_c_saves_says_how_to_resume_and_exits_with_130(tdmr1, tmp_path):
     told, figures, how = out.splitlines()[-3:]
     assert told == "stopping after this iteration; Ctrl-C again stops at once"
     assert figures.startswith("training: 3 of 9 iterations, ")
-    assert how == "stopped, saved after 3 iterations; continue with: tdmr1 train --resume run"
+    saved = "stopped, saved after 3 iterations; continue with: tdmr1 train --resume"
+    assert how == f"{saved} {tmp_path}/run"
     assert RunFolder(tmp_path / "run").last_checkpoint()["iteration"] == 3
     assert not (tmp_path / "run" / "lora").exists()
     (tmp_path / "p.py").write_text(PRESSES.replace("== 5", "== 0"))
@@ -438,7 +447,9 @@ def test_an_unknown_claim_names_the_others(tdmr1):
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )
-def test_too_little_memory_says_who_knows_what_to_change(train, tdmr1, monkeypatch, error):
+def test_too_little_memory_says_who_knows_what_to_change(
+    train, tdmr1, tmp_path, monkeypatch, error
+):
     def full(self, *collected):
         raise error
 
@@ -448,7 +459,7 @@ def test_too_little_memory_says_who_knows_what_to_change(train, tdmr1, monkeypat
     assert status == 1
     assert "too little memory: " in err and str(error) in err
     assert "tdmr1 plan --card-memory GIB" in err
-    assert err.endswith("\nthen continue with: tdmr1 train --resume run\n")
+    assert err.endswith(f"\nthen continue with: tdmr1 train --resume {tmp_path}/run\n")
     assert tdmr1("train", "--resume", "run")[0] == 0
 
 
@@ -497,7 +508,7 @@ def test_export(train, tdmr1, tmp_path):
     assert (tmp_path / "run" / "export-merged" / "transformer").is_dir()
     assert tdmr1("export", "run")[2].startswith("error: run/export exists already")
     status, _, err = tdmr1("export", "nowhere")
-    assert (status, err.startswith("error: nowhere is not a run folder")) == (1, True)
+    assert (status, "/nowhere is not a run folder" in err) == (1, True)
     draw = ("--student", "run/export", "--set", "method.steps=2", "--set", "method.boundaries=1")
     assert tdmr1("generate", "a red one", "--model", "tiny", *draw)[0] == 0
     assert (tmp_path / "image.png").is_file()

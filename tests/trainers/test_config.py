@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_options_of_rewards_are_json(presets):
     assert built.reward_options == {"ocr": {"short_side": 200, "name": "big"}}
     quoted = ["reward_options.'./my.py:score'.gain=3", 'reward_options."a=b.c:d".text=x=y.z']
     assert build_config(TrainConfig, settings=quoted).reward_options == {
-        "./my.py:score": {"gain": 3},
+        f"{Path('my.py').absolute()}:score": {"gain": 3},
         "a=b.c:d": {"text": "x=y.z"},
     }
     with pytest.raises(UserError, match=r"reward_options\.ocr\.day"):

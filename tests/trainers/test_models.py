@@ -1,11 +1,15 @@
 import pytest
 import torch
 
+from tdmr1.core.options import Options
+from tdmr1.core.paths import AbsolutePath, PathOrName
 from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
+from tdmr1.trainers.config import TrainConfig
 from tdmr1.trainers.models import (
-    absolute,
+    generator_type,
     load_generator,
+    located,
     mixed_precision,
     new_accelerator,
     prepared,
@@ -105,10 +109,23 @@ def test_a_generator_without_options_refuses_them(site):
         load_generator("tiny", {"resolution": 512})
 
 
-def test_a_folder_is_the_same_from_everywhere(site, tmp_path, monkeypatch):
+def test_paths_of_a_model_are_the_same_from_any_folder(site, tmp_path, monkeypatch):
+    class Located(Options):
+        folder: AbsolutePath | None = None
+        decoder: PathOrName | None = None
+        size: int = 1
+
+    monkeypatch.setattr(generator_type("tiny"), "options", Located)
     monkeypatch.chdir(tmp_path)
     for name in ("tiny", "mine"):
         (tmp_path / name).mkdir()
-    assert absolute("mine") == str(tmp_path / "mine")
-    assert absolute("tiny") == "tiny"
-    assert absolute("org/name") == "org/name"
+    assert TrainConfig(model="mine").model == str(tmp_path / "mine")
+    assert TrainConfig(model="tiny").model == "tiny"
+    assert TrainConfig(model="org/name").model == "org/name"
+    config = TrainConfig(model="tiny", generator={"folder": "new", "decoder": "mine"})
+    assert located(config).generator == {
+        "folder": str(tmp_path / "new"),
+        "decoder": str(tmp_path / "mine"),
+    }
+    config = TrainConfig(model="tiny", generator={"decoder": "org/name"})
+    assert located(config).generator == {"decoder": "org/name"}

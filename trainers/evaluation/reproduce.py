@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tdmr1.rewards.discovery.spec import shown
 from tdmr1.trainers.evaluation.table import WHO, figures
 
 if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start fast
@@ -57,7 +58,7 @@ def summarize(runs: Sequence[Mapping[str, Report]]) -> dict[str, dict[str, Sprea
     """
     return {
         who: {
-            " ".join(key): Spread.of([figures(run[who])[key] for run in runs])
+            f"{shown(key[0])} {key[1]}": Spread.of([figures(run[who])[key] for run in runs])
             for key in figures(runs[0][who])
         }
         for who in WHO

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tdmr1.rewards.discovery.spec import shown
 from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start fast
@@ -16,13 +17,16 @@ WHO = ("teacher", "before", "after")
 
 def as_table(reports: Mapping[str, Report]) -> str:
     """Reports for the terminal; under them the number of images that each reward scored."""
-    shown = {who: reports[who] for who in WHO if who in reports}
-    columns = [figures(report) for report in shown.values()]
+    compared = {who: reports[who] for who in WHO if who in reports}
+    columns = [figures(report) for report in compared.values()]
     rows = [
-        (" ".join(key), *(f"{mine[key]:.2f}" if key in mine else "-" for mine in columns))
+        (
+            f"{shown(key[0])} {key[1]}",
+            *(f"{mine[key]:.2f}" if key in mine else "-" for mine in columns),
+        )
         for key in dict.fromkeys(key for mine in columns for key in mine)
     ]
-    heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in shown.items())]
+    heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in compared.items())]
     note = f"held-out prompts, the same noise in every column; images: {images(reports)}"
     return f"{as_columns(heads, rows)}\n{note}"
 
@@ -41,7 +45,7 @@ def as_markdown(reports: Mapping[str, Report]) -> str:
 def images(reports: Mapping[str, Report]) -> str:
     """How many images each reward scored."""
     counts = {name: r.images for report in reports.values() for name, r in report.rewards.items()}
-    return ", ".join(f"{count} for {name}" for name, count in counts.items())
+    return ", ".join(f"{count} for {shown(name)}" for name, count in counts.items())
 
 
 def figures(report: Report) -> dict[tuple[str, str], float]:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from huggingface_hub import EvalResult, ModelCardData
 
 from tdmr1.core.generator import PipelineCall
-from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.trainers.config import AnyConfig, TrainConfig
 from tdmr1.trainers.evaluation.evaluate import Report
 from tdmr1.trainers.evaluation.table import as_markdown, images
@@ -155,7 +155,7 @@ class Card:
         yield "prompts", _prompts(self.config.prompts)
         if isinstance(self.config, TrainConfig):
             if self.config.gates:
-                yield "gates", ", ".join(map(_shown, self.config.gates))
+                yield "gates", ", ".join(map(shown, self.config.gates))
             yield "began with", _student(self.config.student)
         yield "training", f"iterations: {self.iterations}; seed: {self.config.seed}"
 
@@ -191,7 +191,7 @@ Prompts: {_prompts(self.config.heldout)}, held out; the same noise in every row;
         """The reports, without the folders that rewards of files lie in."""
         return {
             who: dataclasses.replace(
-                report, rewards={_shown(name): found for name, found in report.rewards.items()}
+                report, rewards={shown(name): found for name, found in report.rewards.items()}
             )
             for who, report in self.reports.items()
         }
@@ -200,18 +200,13 @@ Prompts: {_prompts(self.config.heldout)}, held out; the same noise in every row;
         found = []
         for text in self.config.rewards:
             spec = RewardSpec.parse(text)
-            found.append(_shown(spec.name) + (f" (weight {spec.weight:g})" * (spec.weight != 1)))
+            found.append(shown(spec.name) + (f" (weight {spec.weight:g})" * (spec.weight != 1)))
         return found
 
     def _licence(self) -> str:
         name = self.licence.get("license_name") or self.licence.get("license", "see its page")
         link = self.licence.get("license_link")
         return f"[{name}]({link})" if link else name
-
-
-def _shown(reward: str) -> str:
-    """A reward's name; of a function in a file without the folders that it lies in."""
-    return PurePath(reward).name
 
 
 def _prompts(file: str | None) -> str:

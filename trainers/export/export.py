@@ -17,7 +17,7 @@ from tdmr1.core.hub import push
 from tdmr1.core.layouts import TRANSFORMER
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
-from tdmr1.files import new_folder
+from tdmr1.files import new_folder, remove_unfinished
 from tdmr1.progress import task
 from tdmr1.trainers.config import AnyConfig
 from tdmr1.trainers.export.card import Card
@@ -83,6 +83,7 @@ class Export:
             iterations=saved.iterations,
             reports=self.run.reports(),
         )
+        remove_unfinished(out.parent)
         with task(f"writing {out}"), writing(out), new_folder(out) as beside:
             roles.save(student, beside / TRANSFORMER if whole else beside, whole=whole)
             scheduler = FlowMatchEulerDiscreteScheduler(shift=generator.shift)

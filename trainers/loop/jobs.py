@@ -13,24 +13,31 @@ from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
 from tdmr1.progress import say, task
-from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
 from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Report, few_step, many_step
 from tdmr1.trainers.evaluation.table import as_table
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.loop import run_loop
 from tdmr1.trainers.loop.periodic import PeriodicEvaluation
+from tdmr1.trainers.loop.processes import refuse_several_processes
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.prompt_record import PromptRecord
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.loop.setup import expect, new_judge, new_stage, read_split
+from tdmr1.trainers.loop.stopping import stopping
 from tdmr1.trainers.memory import too_little_explained
-from tdmr1.trainers.models import load_generator, new_accelerator, prepared
+from tdmr1.trainers.models import load_generator, located, new_accelerator, prepared
 from tdmr1.trainers.students import find_student
 from tdmr1.trainers.writing import writing
 
 
-def train(config: AnyConfig, run: RunFolder, changed_prompts: bool = False) -> None:
+def train(
+    config: AnyConfig,
+    run: RunFolder,
+    changed_prompts: bool = False,
+    max_seconds: float | None = None,
+) -> None:
     """TDM or TDM-R1 from configuration to final table; a run that was stopped goes on.
 
     The run folder is begun when everything has been loaded, so that a mistake leaves none behind.
@@ -39,33 +46,39 @@ def train(config: AnyConfig, run: RunFolder, changed_prompts: bool = False) -> N
         config: what is trained.
         run: its folder.
         changed_prompts: whether a run goes on whose prompts have changed since it began.
+        max_seconds: after which the iteration under way is the last for now; none: no limit.
 
     Raises:
-        UserError, Interrupted: as `run_loop`; or something cannot be loaded, or has changed.
+        UserError, Interrupted: as `run_loop`; or something cannot be loaded, or has changed,
+            another process trains in the folder, or there are several of this run.
     """
-    record = PromptRecord(run.path, config)
-    record.check(accept=changed_prompts)
-    with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
-        generator = stage.generator
-        heldout = read_split(config, "heldout")
-        expect(generator, heldout)
-        evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
-        student = few_step(generator, stage.student, stage.steps)
-        periodic = PeriodicEvaluation(evaluation, student, config, run)
-        run.start(config)
-        record.keep()
-        try:
-            run_loop(stage, config, run, Progress(), periodic)
-        finally:
-            run.close()
-        with task("saving"), writing(run.student):
-            stage.method.roles.save(stage.student, run.student)
-        if stage.judge is not None:
-            teacher = many_step(generator, stage.method.teacher)
-            run.report("teacher", evaluation(teacher))
-            say(as_table(run.reports()))
-    say(str(run.cost()))
-    run.write_provenance()
+    refuse_several_processes()
+    config = located(config)
+    with stopping(max_seconds) as stop, run.locked():
+        record = PromptRecord(run.path, config)
+        record.check(accept=changed_prompts)
+        with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
+            generator = stage.generator
+            heldout = read_split(config, "heldout")
+            expect(generator, heldout)
+            evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
+            student = few_step(generator, stage.student, stage.steps)
+            periodic = PeriodicEvaluation(evaluation, student, config, run)
+            run.start(config)
+            record.keep()
+            say(f"run folder: {run.path}")
+            try:
+                run_loop(stage, config, run, Progress(), periodic, stop)
+            finally:
+                run.close()
+            with task("saving"), writing(run.student):
+                stage.method.roles.save(stage.student, run.student)
+            if stage.judge is not None:
+                teacher = many_step(generator, stage.method.teacher)
+                run.report("teacher", evaluation(teacher))
+                say(as_table(run.reports()))
+        say(str(run.cost()))
+        run.write_provenance()
 
 
 def evaluate(
@@ -93,7 +106,7 @@ def evaluate(
         "eval_seed": seed,
     }
     if rewards is not None:
-        names = {RewardSpec.parse(text).name for text in rewards}
+        names = {RewardSpec.parse(absolute_source(text)).name for text in rewards}
         changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
         changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}

@@ -1,13 +1,10 @@
-"""The loop, written once: progress, metrics, pictures, checkpoints, Ctrl-C."""
+"""The loop, written once: progress, metrics, pictures, checkpoints, and what stops it."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import signal
 import time
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 from tdmr1.core.metrics import Metrics
@@ -17,15 +14,8 @@ from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.loop.stages import Stage
+from tdmr1.trainers.loop.stopping import Interrupted, Stopping
 from tdmr1.trainers.memory import peak_memory
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C was pressed; the run is saved after `iteration` iterations."""
-
-    def __init__(self, iteration: int) -> None:
-        super().__init__(f"saved after {iteration} iterations")
-        self.iteration = iteration
 
 
 def run_loop(
@@ -34,10 +24,11 @@ def run_loop(
     run: RunFolder,
     progress: Progress,
     observe: Callable[[int], Metrics],
+    stop: Stopping,
 ) -> None:
     """Train from the run's last checkpoint, or from nothing, to `config.iterations`.
 
-    Whatever goes wrong in an iteration (a reward, a loss, Ctrl-C), the run is saved as it was
+    Whatever goes wrong in an iteration (a reward, a loss, SIGTERM), the run is saved as it was
     before that iteration, of which a copy is kept: fake and student move before the scores are
     there. A kill costs the iterations since the last checkpoint.
 
@@ -47,9 +38,11 @@ def run_loop(
         run: where to.
         progress: shown meanwhile.
         observe: called before iteration i and once at the end: pictures, evaluations.
+        stop: asked between two iterations.
 
     Raises:
-        Interrupted: Ctrl-C; the iteration under way was finished and saved.
+        Interrupted: Ctrl-C, or the time is up: the iteration under way was finished and saved; or
+            a second Ctrl-C, or SIGTERM: it was not.
         UserError: the checkpoint is not this run's; a reward failed; the training diverged.
     """
     iteration = _restore(stage, run, progress)
@@ -62,36 +55,42 @@ def run_loop(
         with task("saving"):
             run.save(state, iteration, config.checkpoints_kept)
 
-    with progress.showing(iteration, config.iterations), _interruptions() as pressed:
+    def observed() -> Metrics:
+        started = time.perf_counter()
+        stop.check(iteration)
+        metrics = observe(iteration)
+        stop.check(iteration)
+        return {**metrics, "seconds/observing": time.perf_counter() - started}
 
-        def observed() -> Metrics:
-            started = time.perf_counter()
-            metrics = {} if pressed() else observe(iteration)
-            if pressed():
-                raise Interrupted(iteration)
-            return {**metrics, "seconds/observing": time.perf_counter() - started}
+    def iterate() -> None:
+        metrics = observed()
+        started = time.perf_counter()
+        stage.scale_student_rate(config.student_rate_at(iteration))
+        with task("generating"):
+            metrics |= stage.collect()
+        with task("learning, scoring"):
+            metrics |= stage.update()
+        metrics["seconds/iteration"] = time.perf_counter() - started
+        metrics["gib/peak"] = peak_memory(stage.device)
+        run.log(iteration, metrics)
+        progress.update(iteration + 1, metrics)
 
+    with progress.showing(iteration, config.iterations), stop.at_leisure(say):
         while iteration < config.iterations:
             before = copy.deepcopy(state())
             try:
-                metrics = observed()
-                started = time.perf_counter()
-                stage.scale_student_rate(config.student_rate_at(iteration))
-                with task("generating"):
-                    metrics |= stage.collect()
-                with task("learning, scoring"):
-                    metrics |= stage.update()
-            except BaseException:
+                with stop.urgently():
+                    iterate()
+            except BaseException as error:
                 save(before)
+                if isinstance(error, Interrupted):
+                    error.iteration = iteration
                 raise
-            metrics["seconds/iteration"] = time.perf_counter() - started
-            metrics["gib/peak"] = peak_memory(stage.device)
-            run.log(iteration, metrics)
             iteration += 1
-            progress.update(iteration, metrics)
             if iteration % config.checkpoint_every == 0 or iteration == config.iterations:
                 save(state())
-        run.log(iteration, observed())
+        with stop.urgently():
+            run.log(iteration, observed())
 
 
 def _restore(stage: Stage, run: RunFolder, progress: Progress) -> int:
@@ -114,22 +113,3 @@ def _restore(stage: Stage, run: RunFolder, progress: Progress) -> int:
             f"config.json says ({error}); start a new run with another --out"
         ) from error
     return int(state["iteration"])
-
-
-@contextlib.contextmanager
-def _interruptions() -> Iterator[Callable[[], bool]]:
-    """Inside the block the first Ctrl-C only makes the yielded function true; a second raises."""
-    count = 0
-
-    def press(signum: int, frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            raise KeyboardInterrupt
-        say("stopping after this iteration; Ctrl-C again stops at once")
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: count > 0
-    finally:
-        signal.signal(signal.SIGINT, before)

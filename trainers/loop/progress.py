@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from tdmr1.progress import Task, say, task
+from tdmr1.rewards.discovery.spec import shown
 
 WINDOW = 20
 """Iterations that a shown figure is averaged over; what is measured less often is the latest."""
@@ -83,14 +84,20 @@ class Progress:
         means = {name: _mean(window) for name, window in self._windows.items()}
         for name, mean in means.items():
             if name.startswith("reward/"):
-                yield name.removeprefix("reward/"), f"{mean:.3f}"
+                yield shown(name.removeprefix("reward/")), f"{mean:.3f}"
             elif name.startswith(("gated/", "cache/")):
-                yield name.replace("/", " ", 1), f"{mean:.0%}"
+                yield _label(name), f"{mean:.0%}"
         for name, label in _SHOWN.items():
             if name in means:
                 yield label, f"{means[name]:.3g}"
         for name, total in self.totals.items():
-            yield name.replace("/", " ", 1), f"{total:.0f}"
+            yield _label(name), f"{total:.0f}"
+
+
+def _label(metric: str) -> str:
+    """`errors ocr` of `errors/ocr`."""
+    what, _, name = metric.partition("/")
+    return f"{what} {shown(name)}"
 
 
 def _mean(window: deque[tuple[int, float]]) -> float:

@@ -9,15 +9,17 @@ images/              grids of the same noise
 checkpoints/         the last few, to continue from
 lora/                the trained student, for diffusers; network/ if its weights are whole
 evaluation.json      the figures of the final table
+.tdmr1.lock          while a process trains here
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,17 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from tdmr1.errors import UserError
-from tdmr1.files import replacing
+from tdmr1.files import remove_unfinished, replacing
+from tdmr1.locks import locked
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluation.evaluate import Report, RewardReport
-from tdmr1.trainers.models import absolute, absolute_path, computes_in_bfloat16
+from tdmr1.trainers.models import computes_in_bfloat16
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
 EVALUATION = "evaluation.json"
+LOCK = ".tdmr1.lock"
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 SECONDS = ("seconds/iteration", "seconds/observing")
@@ -63,12 +67,16 @@ class RunFolder:
 
     Args:
         path: where.
+
+    Attributes:
+        path: absolute, as a reward may take the process to another folder.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = path.absolute()
         self.checkpoints = path / "checkpoints"
         self.images = path / "images"
+        self._lora, self._network = path / "lora", path / "network"
         self._metrics = path / "metrics.jsonl"
         self._writer: SummaryWriter | None = None
 
@@ -77,18 +85,38 @@ class RunFolder:
         """For a new run.
 
         Raises:
-            UserError: something is there already.
+            UserError: something is there already, or a process trains there.
         """
         run = cls(path)
         if run.started:
-            kind = run.config().kind
+            with run.locked():
+                kind = run.config().kind
             raise UserError(
-                f"{path} exists already; continue it with: tdmr1 {kind} --resume {path}\n"
+                f"{run.path} exists already; continue it with: "
+                f"tdmr1 {kind} --resume {run.path}\n"
                 "or choose another folder with --out"
             )
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        path = run.path
+        if path.exists() and (not path.is_dir() or any(p.name != LOCK for p in path.iterdir())):
             raise UserError(f"{path} exists and is not a run; choose another folder with --out")
         return run
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else trains in this folder inside the block; others may read it.
+
+        What a killed process was writing into it is removed.
+
+        Raises:
+            UserError: a process trains in it already, or nothing can be written there.
+        """
+        remedy = "wait until it has ended, or choose another folder with --out"
+        with contextlib.ExitStack() as held:
+            with writing(self.path):
+                held.enter_context(locked(self.path / LOCK, f"the run in {self.path}", remedy))
+            for folder in (self.path, self.checkpoints, self.images, self._lora, self._network):
+                remove_unfinished(folder)
+            yield
 
     @property
     def started(self) -> bool:
@@ -101,25 +129,13 @@ class RunFolder:
         Raises:
             UserError: there is no run in this folder.
         """
-        whole = self.config().method.rank is None
-        return self.path / ("network" if whole else "lora")
+        return self._network if self.config().method.rank is None else self._lora
 
     def start(self, config: AnyConfig) -> None:
-        """Write down what the run is, unless it is one that goes on.
-
-        Paths become absolute, so that the run can be continued from another folder.
-        """
+        """Write down what the run is, unless it is one that goes on."""
         if not self.started:
             self._write_json("environment.json", environment())
             values = config.model_dump(mode="json")
-            for key in ("prompts", "heldout"):
-                if values.get(key) is not None:
-                    values[key] = str(Path(values[key]).absolute())
-            if values.get("student") is not None:
-                values["student"] = absolute_path(values["student"])
-            values["model"] = absolute(values["model"])
-            own = values["generator"]
-            own |= {k: absolute(v) for k, v in own.items() if "/" in str(v)}
             self._write_json(CONFIG, {"kind": config.kind, **values})
 
     def config(self) -> AnyConfig:

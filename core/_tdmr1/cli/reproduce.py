@@ -12,7 +12,7 @@ from tdmr1.cli import complete
 from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import continuable
 from tdmr1.errors import UserError
-from tdmr1.progress import say, showing, task
+from tdmr1.progress import showing, task
 from tdmr1.tables import as_columns
 from tdmr1.trainers.evaluation.reproduce import CLAIMS, Spread, summarize
 from tdmr1.trainers.evaluation.table import WHO
@@ -49,7 +49,6 @@ def reproduce(
                     "move it away, or choose another --out"
                 )
             if not set(WHO) <= run.reports().keys():
-                say(f"run folder: {run.path}")
                 with continuable(run, f"tdmr1 reproduce {claim} --out {out}"):
                     jobs.train(config, run)
             finished.append(run.reports())

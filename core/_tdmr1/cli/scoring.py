@@ -79,11 +79,10 @@ def score(
     from tdmr1.rewards.discovery.options import parse_options
     from tdmr1.rewards.offline.pairing import find_images, pair
     from tdmr1.rewards.offline.score import open_rewards, summarize
-    from tdmr1.rewards.offline.scorefile import ScoreFile
+    from tdmr1.rewards.offline.scorefile import opened
 
-    lines = ScoreFile(out)
     names = [name, *(reward or [])]
-    with showing(sys.stderr):
+    with opened(out.absolute()) as lines, showing(sys.stderr):
         with task("looking for images"):
             pictures, unused = pair(find_images(images), prompts)
         cache = open_cache(reward_cache)

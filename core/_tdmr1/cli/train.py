@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.duration import seconds
 from tdmr1.cli.machine import tell_load
 from tdmr1.cli.share import share
 from tdmr1.errors import UserError
@@ -73,6 +74,12 @@ ChangedPrompts = Annotated[
     bool,
     typer.Option("--changed-prompts", help="Continue though prompts have changed meanwhile."),
 ]
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        parser=seconds, metavar="TIME", help="Save and stop after 90m, 1h30m or 1:30:00."
+    ),
+]
 Iterations = Annotated[int | None, typer.Option(help="Iterations in all.")]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 
@@ -93,6 +100,7 @@ def train(
     out: Out = None,
     resume: Resume = None,
     changed_prompts: ChangedPrompts = False,
+    max_time: MaxTime = None,
     iterations: Iterations = None,
     seed: Seed = None,
 ) -> None:
@@ -111,7 +119,7 @@ def train(
         "seed": seed,
     }
     sources = Sources(preset, config, set or [], arguments)
-    start(TrainConfig, sources, out, resume, changed_prompts)
+    start(TrainConfig, sources, out, resume, changed_prompts, max_time)
 
 
 def distill(
@@ -126,6 +134,7 @@ def distill(
     out: Out = None,
     resume: Resume = None,
     changed_prompts: ChangedPrompts = False,
+    max_time: MaxTime = None,
     iterations: Iterations = None,
     seed: Seed = None,
 ) -> None:
@@ -142,7 +151,7 @@ def distill(
         "seed": seed,
     }
     sources = Sources(preset, config, set or [], arguments)
-    start(DistillConfig, sources, out, resume, changed_prompts)
+    start(DistillConfig, sources, out, resume, changed_prompts, max_time)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,12 +180,13 @@ def start(
     out: Path | None,
     resume: Path | None,
     changed_prompts: bool,
+    max_time: float | None,
 ) -> None:
-    """Begin a run of some kind in `out`, or continue the one in `resume`.
+    """Begin a run of some kind in `out`, or continue the one in `resume`, for `max_time` seconds.
 
     Raises:
         UserError: what was typed is impossible, or the run failed.
-        typer.Exit: 130 after Ctrl-C.
+        typer.Exit: 128 + the number of a signal; 0 where the time is up.
     """
     from tdmr1.trainers.loop import jobs
     from tdmr1.trainers.loop.run import RunFolder
@@ -199,8 +209,7 @@ def start(
     command = f"tdmr1 {kind.kind} --resume {run.path}"
     with showing(sys.stdout), continuable(run, command):
         tell_load()
-        say(f"run folder: {run.path}")
-        jobs.train(config, run, changed_prompts)
+        jobs.train(config, run, changed_prompts, max_time)
         say(f"student: {run.student}")
         say(f'try it: tdmr1 generate "PROMPT" --run {run.path}')
 
@@ -213,15 +222,15 @@ def continuable(run: RunFolder, command: str) -> Iterator[None]:
         run: its folder.
         command: continues it.
     """
-    from tdmr1.trainers.loop.loop import Interrupted
+    from tdmr1.trainers.loop.stopping import Interrupted
 
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except Interrupted as stop:
         if run.started:
-            how = f"stopped, {stop}" if isinstance(stop, Interrupted) else "stopped"
-            say(f"{how}; continue with: {command}")
-        raise typer.Exit(130) from None
+            with contextlib.suppress(OSError):  # the terminal may be what has ended
+                say(f"{stop}; continue with: {command}")
+        raise typer.Exit(stop.status) from None
     except UserError as error:
         if not run.started:
             raise

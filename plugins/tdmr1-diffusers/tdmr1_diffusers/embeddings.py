@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tdmr1.core.generator import Condition
 from tdmr1.errors import UserError
-from tdmr1.files import replacing
+from tdmr1.files import remove_unfinished, replacing
 
 KEPT = 256
 """Prompts whose embeddings stay in memory; those of SD3 take 2.7 MB each in bfloat16."""
@@ -40,6 +40,7 @@ class EmbeddingCache:
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
+                remove_unfinished(folder)
             except OSError as error:
                 raise UserError(f"cannot keep embeddings in {folder}: {error.strerror}") from error
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tdmr1.core.options import Options
+from tdmr1.core.paths import AbsolutePath, PathOrName
 
 
 class PipelineOptions(Options):
@@ -32,11 +33,13 @@ class PipelineOptions(Options):
         "offload",
         description="between new prompts: in the CPU's memory, on the device, or read anew",
     )
-    embeddings: str | None = Field(None, description="folder that keeps prompt embeddings")
+    embeddings: AbsolutePath | None = Field(
+        None, description="folder that keeps prompt embeddings"
+    )
     decoding: Literal["sliced", "tiled", "whole"] = Field(
         "sliced", description="one image at a time, tile by tile, or a batch at once"
     )
-    tiny_decoder: str | None = Field(
+    tiny_decoder: PathOrName | None = Field(
         None, description="Hub id or folder of an AutoencoderTiny, instead of the VAE"
     )
 

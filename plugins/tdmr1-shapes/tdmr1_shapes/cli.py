@@ -31,10 +31,14 @@ def pretrain(
     ] = "no",
 ) -> None:
     """Train the teacher on renders whose captions are wrong a third of the time."""
+    from tdmr1.files import remove_unfinished
+    from tdmr1.locks import locked
     from tdmr1_shapes.pretrain import PretrainOptions, pretrain
 
     options = PretrainOptions(steps=steps, batch=batch, lr=lr, seed=seed, precision=precision)
-    with showing(sys.stdout):
+    remedy = "wait until it has ended, or choose another folder"
+    with locked(out / ".tdmr1.lock", f"the training in {out}", remedy), showing(sys.stdout):
+        remove_unfinished(out)
         pretrain(options, out)
     typer.echo(f"teacher: {out}")
 

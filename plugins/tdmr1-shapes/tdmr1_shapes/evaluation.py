@@ -29,6 +29,7 @@ def evaluate(folder: Path, config: DistillConfig) -> Report:
     Raises:
         UserError: there is no teacher, or a reward cannot be loaded, or failed.
     """
+    folder = folder.absolute()  # a reward may take the process to another one
     provenance = _read(folder / PROVENANCE)
     with contextlib.closing(new_judge(config)) as judge:
         prompts = read_split(config, "heldout")

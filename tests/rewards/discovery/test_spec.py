@@ -1,6 +1,6 @@
 import pytest
 
-from tdmr1.rewards.discovery.spec import PlaceSpec, RewardSpec
+from tdmr1.rewards.discovery.spec import PlaceSpec, RewardSpec, absolute_source, shown
 from tdmr1.rewards.errors import RewardError
 
 
@@ -81,3 +81,35 @@ def test_the_place_that_is_meant_if_none_is_named():
 def test_a_bad_spec_says_what_is_expected(text, says):
     with pytest.raises(RewardError, match=says):
         RewardSpec.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "absolute"),
+    [
+        ("./my.py:score", "/here/my.py:score"),
+        (" my.py:score=0.5@worker", "/here/my.py:score=0.5@worker"),
+        ("./a@b/c=d.py:score@here", "/here/a@b/c=d.py:score@here"),
+        ("./my.py:score@worker>=0.5", "/here/my.py:score@worker>=0.5"),
+        ("/there/my.py:score", "/there/my.py:score"),
+        ("./my.py:score@http://gpu-1:8000", "./my.py:score@http://gpu-1:8000"),
+        ("ocr@http://gpu.py:8000", "ocr@http://gpu.py:8000"),
+        ("package.module:score", "package.module:score"),
+        ("ocr=2", "ocr=2"),
+    ],
+)
+def test_a_file_s_reward_is_the_same_from_any_folder(monkeypatch, text, absolute):
+    monkeypatch.setattr("pathlib.Path.absolute", lambda path: "/here" / path)
+    assert absolute_source(text) == absolute
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("ocr", "ocr"),
+        ("ocr/red", "ocr/red"),
+        ("/home/me/my.py:score", "my.py:score"),
+        ("/home/me/my.py:score/red", "my.py:score/red"),
+    ],
+)
+def test_a_file_s_reward_is_shown_without_its_folder(name, short):
+    assert shown(name) == short

@@ -52,7 +52,7 @@ def test_without_names_they_pair_in_order(files):
     images = paths("d/1.png", "d/2.png")
     prompts = lines({"prompt": "one", "tag": "t"}, {"prompt": "two"})
     assert pair(images, prompts) == (
-        [Picture(images[0], "one", {"tag": "t"}), Picture(images[1], "two", {})],
+        [Picture.of(images[0], "one", {"tag": "t"}), Picture.of(images[1], "two", {})],
         0,
     )
     Path("p.txt").write_text("eins\nzwei\n")
@@ -73,7 +73,7 @@ def test_names_pair_whatever_the_order_and_are_no_metadata(files):
         {"file": "3.png", "prompt": "of another folder"},
     )
     assert pair(images, prompts) == (
-        [Picture(images[0], "one", {}), Picture(images[1], "two", {"tag": "t"})],
+        [Picture.of(images[0], "one", {}), Picture.of(images[1], "two", {"tag": "t"})],
         1,
     )
 

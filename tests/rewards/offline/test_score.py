@@ -20,7 +20,7 @@ def pictures(tmp_path):
         pixels = np.full((3 + i, 4, 3), 10 * i, np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     return [
-        Picture(tmp_path / f"{i}.png", f"prompt {i}", {"tag": "even" if i % 2 == 0 else "odd"})
+        Picture.of(tmp_path / f"{i}.png", f"prompt {i}", {"tag": "even" if i % 2 == 0 else "odd"})
         for i in range(7)
     ]
 
@@ -98,9 +98,9 @@ def test_what_has_changed_is_scored_again_and_its_old_line_goes(
     if what == "pixels":
         Image.fromarray(np.full((3, 4, 3), 1, np.uint8)).save(path)
     elif what == "prompt":
-        changed = Picture(path, "another", pictures[0].metadata)
+        changed = Picture.of(path, "another", pictures[0].metadata)
     elif what == "metadata":
-        changed = Picture(path, "prompt 0", {"tag": "even", "word": "A"})
+        changed = Picture.of(path, "prompt 0", {"tag": "even", "word": "A"})
     known, _, _ = run(reward(identity="v2" if what == "reward" else "v1"), [changed])
     assert (known, len(asked)) == (0, 1)
     assert len(lines(tmp_path)) == 7

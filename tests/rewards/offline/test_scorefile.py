@@ -1,11 +1,12 @@
 import dataclasses
 import errno
 import json
+import os
 
 import pytest
 
 from tdmr1.errors import UserError
-from tdmr1.rewards.offline.scorefile import ScoreFile, ScoreLine
+from tdmr1.rewards.offline.scorefile import ScoreFile, ScoreLine, opened
 
 ONE = ScoreLine("d/1.png", "a ★", "ocr", 0.25, reason="read 'A'", passed=False, key="ab")
 TWO = ScoreLine("d/2.png", "a sign", "ocr", abstained=True, key="cd")
@@ -64,16 +65,23 @@ def test_newer_lines_count_and_tidying_drops_the_older(filled):
     assert [entry.name for entry in filled.parent.iterdir()] == ["scores.jsonl"]
 
 
-def test_two_commands_that_write_one_file_keep_each_other_s_lines(filled):
-    first, second = ScoreFile(filled), ScoreFile(filled)
-    first.append([dataclasses.replace(ONE, value=0.5)])
-    second.append([dataclasses.replace(ONE, reward="geneval")])
-    first.tidy()
-    second.append([dataclasses.replace(TWO, reward="geneval")])
-    second.tidy()
-    pairs = [(o["file"], o["reward"]) for o in objects(filled)]
-    assert len(pairs) == len(set(pairs)) == 5
-    assert ScoreFile(filled).get("d/1.png", "ocr").value == 0.5
+def test_the_second_command_that_writes_a_file_is_refused(filled):
+    link = filled.with_name("link.jsonl")
+    link.symlink_to(filled)
+    for path in (filled, link):
+        with opened(filled) as first:
+            first.append([dataclasses.replace(ONE, value=0.5)])
+            with pytest.raises(UserError, match=rf"is in use by process {os.getpid()} on .*--out"):
+                opened(path).__enter__()
+    with opened(filled) as lines:
+        assert lines.get("d/1.png", "ocr").value == 0.5
+    assert {entry.name for entry in filled.parent.iterdir()} == {"scores.jsonl", "link.jsonl"}
+
+
+def test_where_nothing_can_be_written_it_is_said_before_anything_is_scored(path):
+    path.parent.write_text("a file")
+    with pytest.raises(UserError, match=r"cannot write .*scores\.jsonl: .*\nchoose another --out"):
+        opened(path).__enter__()
 
 
 @pytest.mark.parametrize("left", [1, 5, 40])

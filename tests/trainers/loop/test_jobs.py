@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ from tdmr1.core.weights import NETWORK_FILE
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DistillConfig, TrainConfig
 from tdmr1.trainers.loop import jobs
-from tdmr1.trainers.loop.loop import Interrupted
 from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.loop.stopping import Interrupted
 from tdmr1.trainers.models import load_generator
 
 
@@ -330,3 +331,35 @@ def test_whole_weights_are_trained_killed_and_resumed(new_config, train, killed_
     teacher = load_generator("tiny").network.state_dict()
     assert not any(torch.equal(weights[0][name], teacher[name]) for name in teacher)
     assert resumed.reports() == whole.reports()
+
+
+WANDERS = """
+import os
+from pathlib import Path
+
+Path("elsewhere").mkdir(exist_ok=True)
+
+def score(samples):
+    os.chdir("{folder}/elsewhere")
+    return [{value}] * len(samples)
+"""
+
+
+def test_a_reward_that_goes_somewhere_else_takes_nothing_with_it(
+    new_config, train, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.py").write_text(WANDERS.format(folder=tmp_path, value=0.25))
+    (tmp_path / "p.txt").write_text("a red one\n")
+    config = new_config(rewards=("./my.py:score",), prompts="p.txt", heldout="p.txt")
+    run = train(config, Path("run"))
+    assert Path.cwd() == tmp_path / "elsewhere"
+    assert list(Path.cwd().iterdir()) == []
+    assert run.path == tmp_path / "run"
+    assert lora(run)
+    (Path.cwd() / "my.py").write_text(WANDERS.format(folder=tmp_path, value=0.75))
+    reports = jobs.evaluate(RunFolder(Path("../run")))
+    assert [r.value for of in reports.values() for r in of.rewards.values()] == [0.25] * 3
+    os.chdir(tmp_path / "elsewhere")
+    reports = jobs.evaluate(RunFolder(Path("../run")), ["./my.py:score"])
+    assert [r.value for of in reports.values() for r in of.rewards.values()] == [0.75] * 3

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import torch
 
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import TrainConfig
-from tdmr1.trainers.loop.loop import Interrupted, run_loop
+from tdmr1.trainers.loop.loop import run_loop
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.loop.stopping import Interrupted, stopping
 
 
 class Counting:
@@ -52,12 +54,13 @@ class Counting:
 def loop(tmp_path, output):
     """Run, or continue, 7 iterations with a checkpoint after every third; gives the stage."""
 
-    def loop(stage=None, observe=lambda iteration: {}, folder="run", **options):
+    def loop(stage=None, observe=lambda iteration: {}, folder="run", seconds=None, **options):
         config = TrainConfig(iterations=7, checkpoint_every=3, **options)
         run, stage = RunFolder(tmp_path / folder), stage or Counting()
         run.start(config)
         try:
-            run_loop(stage, config, run, Progress(), observe)
+            with stopping(seconds) as stop:
+                run_loop(stage, config, run, Progress(), observe, stop)
         finally:
             run.close()
         return stage
@@ -180,7 +183,8 @@ def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, output, 
     with pytest.raises(Interrupted) as stop:
         loop(stage, observe=observe)
     assert stop.value.iteration == stage.steps == (4 if where == "observe" else 5)
-    assert str(stop.value) == f"saved after {stage.steps} iterations"
+    assert str(stop.value) == f"stopped, saved after {stage.steps} iterations"
+    assert stop.value.status == 130
     assert saved(tmp_path)[-1] == f"checkpoint-{stage.steps:06d}"
     assert "stopping after this iteration" in output.getvalue()
     assert signal.getsignal(signal.SIGINT) is handler
@@ -188,19 +192,84 @@ def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, output, 
     assert lines() == lines("whole")
 
 
+TWICE = (signal.SIGINT, signal.SIGINT)
+
+
 @pytest.mark.parametrize("where", ["before_collecting", "before_updating"])
-def test_a_second_ctrl_c_stops_at_once_and_saves_all_the_same(loop, lines, tmp_path, where):
+@pytest.mark.parametrize("signals", [TWICE, (signal.SIGTERM,), (signal.SIGHUP,)])
+def test_what_cannot_wait_stops_at_once_and_saves_all_the_same(
+    loop, lines, tmp_path, where, signals
+):
     whole = loop(folder="whole")
 
-    def twice(stage):
+    def at_four(stage):
         if stage.steps == 4:
-            press(), press()
+            for number in signals:
+                signal.raise_signal(number)
 
-    with pytest.raises(KeyboardInterrupt) as stop:
-        loop(Counting(**{where: twice}))
-    assert not isinstance(stop.value, Interrupted)
+    with pytest.raises(Interrupted, match="saved after 4 iterations") as stop:
+        loop(Counting(**{where: at_four}))
+    assert stop.value.status == 128 + signals[0]
     assert saved(tmp_path)[-1] == "checkpoint-000004"
     assert loop().sum == whole.sum
+    assert lines() == lines("whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_it_saves_nothing_disturbs_it(loop, lines, tmp_path, monkeypatch, number):
+    whole = loop(folder="whole")
+    write = RunFolder.save
+
+    def disturbed(*given):
+        for _ in range(3):
+            signal.raise_signal(number)
+        return write(*given)
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted, match="after 3 iterations"):
+        patched.setattr(RunFolder, "save", disturbed)
+        loop()
+    assert saved(tmp_path) == ["checkpoint-000003"]
+    assert loop().sum == whole.sum
+    assert lines() == lines("whole")
+
+
+def test_the_end_of_a_terminal_is_ignored_under_nohup(loop):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        loop(Counting(before_updating=lambda stage: signal.raise_signal(signal.SIGHUP)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_when_its_time_is_up_it_saves_and_stops(loop, lines, tmp_path):
+    whole = loop(folder="whole")
+    with pytest.raises(Interrupted, match="the time is up, saved after 0 iterations") as stop:
+        loop(seconds=0.0)
+    assert stop.value.status == 0
+
+    def sleep(stage):
+        time.sleep(0.6 if stage.steps == 4 else 0)
+
+    with pytest.raises(Interrupted, match="the time is up, saved after 5 iterations"):
+        loop(Counting(before_updating=sleep), seconds=0.5)
+    assert saved(tmp_path)[-1] == "checkpoint-000005"
+    assert loop(seconds=60.0).sum == whole.sum
+    assert lines() == lines("whole")
+
+
+def test_a_line_that_cannot_be_shown_or_logged_loses_nothing(loop, lines, tmp_path, monkeypatch):
+    whole = loop(folder="whole")
+
+    def closed(self, iteration, metrics):
+        if iteration == 5:
+            raise BrokenPipeError
+
+    with monkeypatch.context() as patched, pytest.raises(BrokenPipeError):
+        patched.setattr(Progress, "update", closed)
+        loop()
+    assert saved(tmp_path)[-1] == "checkpoint-000004"
+    assert loop().sum == whole.sum
+    assert lines() == lines("whole")
 
 
 def test_it_is_heard_where_it_was_ignored_as_in_a_script_s_background(loop):

@@ -42,24 +42,30 @@ def test_a_run_that_goes_on_keeps_its_config(run):
 def test_paths_are_kept_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lora").mkdir()
-    RunFolder(Path("run")).start(TrainConfig(prompts="my.jsonl", student="lora"))
+    rewards = {"rewards": ("./my.py:score=2@worker", "ocr"), "gates": ("my.py:score>0.5",)}
+    options = {"./my.py:score": {"scale": 2}}
+    RunFolder(Path("run")).start(
+        TrainConfig(prompts="my.jsonl", student="lora", reward_options=options, **rewards)
+    )
     RunFolder(Path("hub")).start(TrainConfig(student="org/name/ema.ckpt"))
     config = RunFolder(tmp_path / "run").config()
     assert RunFolder(tmp_path / "hub").config().student == "org/name/ema.ckpt"
     assert config.prompts == str(tmp_path / "my.jsonl")
     assert config.student == str(tmp_path / "lora")
     assert config.heldout is None
+    assert config.rewards == (f"{tmp_path / 'my.py'}:score=2@worker", "ocr")
+    assert config.gates == (f"{tmp_path / 'my.py'}:score>0.5",)
+    assert config.reward_options == {f"{tmp_path / 'my.py'}:score": {"scale": 2}}
 
 
-def test_so_are_the_folders_of_a_model(tmp_path, monkeypatch):
+def test_so_is_the_folder_of_a_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("sd3", "cache", "offload"):
-        (tmp_path / name).mkdir()
-    own = {"embeddings": "./cache", "text_encoders": "offload", "resolution": 512}
-    RunFolder(Path("run")).start(TrainConfig(model="sd3", generator=own))
-    config = RunFolder(tmp_path / "run").config()
-    assert config.model == str(tmp_path / "sd3")
-    assert config.generator == {**own, "embeddings": str(tmp_path / "cache")}
+    (tmp_path / "sd3").mkdir()
+    (tmp_path / "shapes").mkdir()
+    RunFolder(Path("run")).start(TrainConfig(model="./sd3"))
+    assert RunFolder(tmp_path / "run").config().model == str(tmp_path / "sd3")
+    assert TrainConfig(model="shapes").model == "shapes"  # installed
+    assert TrainConfig(model="org/name").model == "org/name"
 
 
 def test_a_folder_is_not_touched_before_the_start(tmp_path):
