@@ -172,7 +172,7 @@ def test_errors_are_counted_and_are_the_exit_status(score):
     assert rows(out)[1] == ["./r.py:picky", "all", "10", "0.500", "-", "0", "2"]
     assert "errors are in scores.jsonl; the same command tries those images again" in out
     errors = {line["file"]: line["error"] for line in lines() if line["error"]}
-    assert "cannot read the image images/2.png" in errors["images/2.png"]
+    assert f"cannot read the image {Path.cwd()}/images/2.png" in errors["images/2.png"]
     assert "ValueError: five!" in errors["images/5.png"]
     Image.new("RGB", (4, 4)).save("images/2.png")
     Path("r.py").write_text(CODE.replace('"5" in', '"no" in'))
@@ -187,7 +187,10 @@ def test_too_many_errors_stop_and_say_how_to_go_on(score):
     status, out, err = score("./r.py:picky", "--batch", "2", "--max-reward-errors", "0")
     assert (status, out) == (1, "")
     assert "failed on 2 samples: ValueError: five!" in err
-    assert "the scores so far are in scores.jsonl; the same command goes on from there" in err
+    assert (
+        f"the scores so far are in {Path.cwd()}/scores.jsonl; the same command goes on from there"
+        in err
+    )
     assert len(lines()) == 4
 
 

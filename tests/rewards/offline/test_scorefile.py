@@ -71,7 +71,9 @@ def test_the_second_command_that_writes_a_file_is_refused(filled):
     for path in (filled, link):
         with opened(filled) as first:
             first.append([dataclasses.replace(ONE, value=0.5)])
-            with pytest.raises(UserError, match=rf"is in use by process {os.getpid()} on .*--out"):
+            with pytest.raises(
+                UserError, match=rf"is in use by process {os.getpid()} on .*\n.*--out"
+            ):
                 opened(path).__enter__()
     with opened(filled) as lines:
         assert lines.get("d/1.png", "ocr").value == 0.5
