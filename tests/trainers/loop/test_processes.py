@@ -55,7 +55,7 @@ def score(samples):
 """
 """Waits while it loads for as long as there is a file `loading`, and in the third iteration."""
 
-TDMR1 = "from tdmr1.cli import main; main()"
+TDMR1 = "import os; os.getloadavg = lambda: (0.0, 0.0, 0.0); from tdmr1.cli import main; main()"
 
 
 @pytest.fixture
