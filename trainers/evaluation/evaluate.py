@@ -15,7 +15,7 @@ from tdmr1.core.sampler import OdeSampler, guided
 from tdmr1.progress import task
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.trainers.config import RunOptions
-from tdmr1.trainers.evaluation.judge import Judge
+from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
 from tdmr1.trainers.prompts import kind_of
 
 BATCH = 64
@@ -62,10 +62,12 @@ class Report:
     Attributes:
         nfe: network evaluations an image.
         rewards: reward name -> its report; without those that scored no image.
+        unscored: names of those.
     """
 
     nfe: int
     rewards: Mapping[str, RewardReport]
+    unscored: tuple[str, ...] = ()
 
 
 def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
@@ -138,8 +140,14 @@ class Evaluation:
                 for name, outcomes in judgement.outcomes.items():
                     scored.setdefault(name, []).append(outcomes)
                 evaluating.advance(len(prompts))
+        abstained = {n: np.concatenate([o.abstained for o in of]) for n, of in scored.items()}
+        self.judge.tell_silent(abstained, HELDOUT)
         reports = {name: self._report(batches) for name, batches in scored.items()}
-        return Report(sampler.nfe, {name: r for name, r in reports.items() if r is not None})
+        return Report(
+            sampler.nfe,
+            {name: report for name, report in reports.items() if report is not None},
+            tuple(name for name, report in reports.items() if report is None),
+        )
 
     def first_per_tag(self, count: int) -> list[int]:
         """Indices of the first `count` prompts of every tag, or of all that it has."""

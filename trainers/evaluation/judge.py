@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,8 +27,12 @@ from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.images import to_uint8
 
+TRAINING, HELDOUT = "training", "held-out"
+"""Which prompts a reward may have no opinion about."""
 DECODED = 64
 """Latents that are decoded at a time."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Judge:
                 f"selected are: {', '.join(names)}"
             )
         warn_of_unusable(names)
+        self._silent: set[tuple[str, str]] = set()
         self._cache = open_cache(cache)
         self.mix = RewardMix.open(
             specs, timeout, max_error_fraction, options, parsed, self._cache, server_wait
@@ -142,6 +148,8 @@ class Judge:
         prompts = [PromptLine(prompt.text, prompt.metadata) for prompt in [*train, *heldout]]
         with task("asking the rewards about the prompts"):
             judged = self.mix.judges(prompts)
+        self.tell_silent({n: ~j[: len(train)] for n, j in judged.items()}, TRAINING)
+        self.tell_silent({n: ~j[len(train) :] for n, j in judged.items()}, HELDOUT)
         check_coverage({name: ~judged[name][: len(train)] for name in self.mix.weights})
 
     def try_on(
@@ -159,7 +167,27 @@ class Judge:
         image = to_uint8(generator.decode(empty))[0]
         samples = [Sample(image, prompt.text, prompt.metadata) for prompt in prompts]
         outcomes = self.mix.score(samples)
+        self.tell_silent({name: o.abstained for name, o in outcomes.items()}, TRAINING)
         check_coverage({name: outcomes[name].abstained for name in self.mix.weights})
+
+    def tell_silent(self, abstained: Mapping[str, NDArray[np.bool_]], prompts: str) -> None:
+        """Warn of every reward that has no opinion about any of some prompts, once.
+
+        Args:
+            abstained: reward name -> bool (N,), N prompts or their images that were looked at.
+            prompts: which, `TRAINING` or `HELDOUT`.
+        """
+        for name, mine in abstained.items():
+            if len(mine) and mine.all() and (name, prompts) not in self._silent:
+                self._silent.add((name, prompts))
+                _log.warning(
+                    "reward %r abstains on all %d %s prompts that were looked at, so it has no "
+                    "part there; what it looks for says: tdmr1 rewards info %s",
+                    name,
+                    len(mine),
+                    prompts,
+                    name,
+                )
 
     def feedback(self, judgement: Judgement) -> list[Feedback]:
         """The outcomes as the method takes them, on the CPU; without rewards of gates alone."""

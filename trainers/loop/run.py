@@ -225,7 +225,11 @@ class RunFolder:
         if not (self.path / EVALUATION).exists():
             return {}
         return {
-            who: Report(r["nfe"], {name: RewardReport(**of) for name, of in r["rewards"].items()})
+            who: Report(
+                r["nfe"],
+                {name: RewardReport(**of) for name, of in r["rewards"].items()},
+                tuple(r.get("unscored", ())),
+            )
             for who, r in self._read_json(EVALUATION).items()
         }
 

@@ -42,9 +42,14 @@ def test_a_report_has_verdicts_where_the_reward_gives_them(evaluation, reward):
     assert (blue.value, blue.images) == (0.0, 5)
 
 
-def test_a_reward_that_scores_nothing_is_left_out(evaluation, reward):
-    report = evaluation("red", "shy")(Sampler(4, colored))
-    assert list(report.rewards) == [reward("red")]
+def test_a_reward_that_scores_nothing_is_named_as_such_and_told_once(evaluation, reward, caplog):
+    both = evaluation("red", "shy")
+    for _ in range(2):
+        report = both(Sampler(4, colored))
+        assert list(report.rewards) == [reward("red")]
+        assert report.unscored == (reward("shy"),)
+    assert caplog.text.count("abstains on all 10 held-out prompts") == 1
+    assert f"tdmr1 rewards info {reward('shy')}" in caplog.text
 
 
 def test_noise_depends_on_the_seed_alone(evaluation):

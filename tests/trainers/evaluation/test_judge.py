@@ -136,3 +136,40 @@ def test_trying_shows_a_mixture_that_no_reward_scores(generator, reward):
 def test_trying_shows_a_reward_that_does_not_work(generator, reward, name, text):
     with pytest.raises(RewardError, match=text):
         Judge([reward(name)], timeout=0.1).try_on(generator, PROMPTS, CPU)
+
+
+def test_a_reward_that_abstains_on_every_prompt_is_told_while_others_score(
+    generator, reward, caplog
+):
+    judge = Judge([reward("red"), reward("shy")], gates=[f"{reward('blue')}>0.5"])
+    judge.try_on(generator, PROMPTS[:1], CPU)
+    judge.try_on(generator, PROMPTS[:1], CPU)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    for line, name in zip(told, ("shy", "blue"), strict=True):
+        assert line.startswith(f"reward {reward(name)!r} abstains on all 1 training prompts")
+
+
+SAYS = """
+from tdmr1.rewards import Reward
+
+class Says(Reward):
+    name = "says"
+
+    def judges(self, prompt, metadata):
+        return metadata["tag"] == "blue"
+
+    def score(self, samples):
+        return [0.5 if s.metadata["tag"] == "blue" else None for s in samples]
+"""
+
+
+def test_it_is_told_of_the_prompts_of_each_split(reward, tmp_path, caplog):
+    (tmp_path / "s.py").write_text(SAYS)
+    judge = Judge([reward("red"), f"{tmp_path}/s.py:Says"])
+    judge.ask(PROMPTS[:1], PROMPTS)
+    judge.ask(PROMPTS, PROMPTS[:1])
+    told = [record.getMessage() for record in caplog.records]
+    assert ["s.py:Says' abstains on all 1 training" in told[0], "held-out" in told[1]] == [
+        True
+    ] * 2

@@ -41,6 +41,12 @@ def test_the_number_of_images_stands_below(lines):
     assert lines({"teacher": report(56)})[-1].endswith("images: 600 for geneval, 100 for ocr")
 
 
+def test_a_reward_that_scored_nothing_is_named(lines):
+    silent = Report(4, report(4).rewards, ("brightness",))
+    (line,) = [line for line in lines({"before": silent, "after": silent}) if "brightness" in line]
+    assert line == "brightness scored no image: it abstained or failed"
+
+
 def test_a_single_tag_is_not_repeated():
     assert ("ocr", "text") not in figures(report(4))
     assert ("geneval", "counting") in figures(report(4))
