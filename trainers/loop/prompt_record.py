@@ -65,6 +65,8 @@ class PromptRecord:
             )
         if told:
             say(told)
+            if self.changes(["heldout"]):
+                say("figures of then are not comparable; `tdmr1 eval` judges all at the end")
 
     def keep(self) -> None:
         """Write down which prompts the run goes on with.
