@@ -28,8 +28,8 @@ def as_table(reports: Mapping[str, Report]) -> str:
     ]
     heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in compared.items())]
     note = f"held-out prompts, the same noise in every column; images: {images(reports)}"
-    silent = dict.fromkeys(name for report in shown.values() for name in report.unscored)
-    notes = [note, *(f"{name} scored no image: it abstained or failed" for name in silent)]
+    silent = dict.fromkeys(name for report in compared.values() for name in report.unscored)
+    notes = [note, *(f"{shown(name)} scored no image: it abstained or failed" for name in silent)]
     return "\n".join([as_columns(heads, rows), *notes])
 
 
