@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tdmr1.core.naming import Alias
@@ -98,6 +100,20 @@ class Prompt:
 
     text: str
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Traits:
+    """What N pictures show where their prompts say nothing.
+
+    Attributes:
+        frequencies: attribute -> (N, V), how often each picture has each of its V values, e.g.
+            six colours; 0 throughout where the prompt says the attribute.
+        means: quantity -> (N,), e.g. the tint of the background; NaN where there is none.
+    """
+
+    frequencies: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+    means: Mapping[str, NDArray[np.float64]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +248,14 @@ class Generator(abc.ABC):
         """LAYER of other code for the same model -> what it is in `network`: the names in LoRA
         files that are not the network's own."""
         return {}
+
+    def free_traits(self, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Traits:
+        """What pictures (N, H, W, 3) of N prompts show where these leave it free.
+
+        Override it where the generator's world is known: an evaluation compares the student's
+        frequencies with the teacher's. By default nothing is known.
+        """
+        return Traits()
 
     def pipeline_call(self) -> PipelineCall | None:
         """How diffusers alone draws with the student; None where it has no such pipeline."""

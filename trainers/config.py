@@ -92,6 +92,9 @@ class RunOptions(Options):
     evaluate_every: int = Field(0, ge=0, description="iterations; 0: only at the end")
     images_every: int = Field(50, ge=1, description="iterations between grids of fixed noise")
     eval_images: int = Field(100, ge=1, description="of an evaluation, per value of `balance`")
+    eval_group: int = Field(
+        4, ge=1, description="of them one prompt's, among which diversity is measured"
+    )
     eval_seed: int = Field(1234, ge=0, description="of the evaluation's noise")
 
     def student_rate_at(self, iteration: int) -> float:

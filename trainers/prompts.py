@@ -28,6 +28,13 @@ def kind_of(prompt: Prompt, key: str | None) -> str:
     return "" if value is None else str(value)
 
 
+def spread(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """`count` of the prompts, or all if there are fewer, at equal intervals: a file's first ones
+    may all be about one thing."""
+    count = min(count, len(prompts))
+    return [prompts[i * len(prompts) // count] for i in range(count)]
+
+
 class PromptStream:
     """Endless random prompts; the values of one metadata key have fixed probabilities.
 

@@ -357,7 +357,7 @@ calls = []
 
 def press(samples):
     calls.append(1)
-    if len(calls) == 5:  # one call tries it, one evaluates, and this is of the third iteration
+    if len(calls) == 6:  # one call tries it, two evaluate, and this is of the third iteration
         os.kill(os.getpid(), signal.SIGINT)
     return [0.5 + len(s.prompt) / 100 for s in samples]
 """
@@ -375,7 +375,7 @@ def test_ctrl_c_saves_says_how_to_resume_and_exits_with_130(tdmr1, tmp_path):
     assert how == f"{saved} {tmp_path}/run"
     assert RunFolder(tmp_path / "run").last_checkpoint()["iteration"] == 3
     assert not (tmp_path / "run" / "lora").exists()
-    (tmp_path / "p.py").write_text(PRESSES.replace("== 5", "== 0"))
+    (tmp_path / "p.py").write_text(PRESSES.replace("== 6", "== 0"))
     assert tdmr1("train", "--resume", "run")[0] == 0
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(10))
@@ -426,9 +426,9 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
     status, out, err = tdmr1("reproduce", "main")
     assert (status, err) == (0, "")
     assert "A small one: mean (smallest-largest) of 2 seeds" in out
-    header, *rows = out[out.index("figure") :].splitlines()
+    header, *rows = out[out.index("\nfigure ") + 1 :].splitlines()
     assert header.split() == ["figure", "teacher", "before", "after"]
-    assert len(rows) == 5  # two tags, overall, reward, minutes
+    assert len(rows) == 11  # two tags, overall, reward, six of variety, minutes
     assert rows[-1].startswith("minutes of a run: 0.")
     status, out, _ = tdmr1("reproduce", "main")
     assert "run folder" not in out

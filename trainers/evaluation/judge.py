@@ -101,27 +101,20 @@ class Judge:
         if self._cache is not None:
             self._cache.close()
 
-    def __call__(
-        self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]
-    ) -> Judgement:
-        """Score N latents made for N prompts.
+    def __call__(self, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Judgement:
+        """Score pictures (N, H, W, 3) made for N prompts.
 
         Raises:
             RewardError: a reward failed, hung, or answered nonsense.
         """
-        return self.result(self.submit(generator, latents, prompts))
+        return self.result(self._submit(images, prompts))
 
     def submit(self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]) -> Pending:
         """Decode N latents made for N prompts, and begin to score them."""
         images = np.concatenate(
             [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]
         )
-        return self.mix.submit(
-            [
-                Sample(image, prompt.text, prompt.metadata)
-                for image, prompt in zip(images, prompts, strict=True)
-            ]
-        )
+        return self._submit(images, prompts)
 
     def result(self, pending: Pending) -> Judgement:
         """Wait for what was submitted.
@@ -151,6 +144,14 @@ class Judge:
         self.tell_silent({n: ~j[: len(train)] for n, j in judged.items()}, TRAINING)
         self.tell_silent({n: ~j[len(train) :] for n, j in judged.items()}, HELDOUT)
         check_coverage({name: ~judged[name][: len(train)] for name in self.mix.weights})
+
+    def _submit(self, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Pending:
+        return self.mix.submit(
+            [
+                Sample(image, prompt.text, prompt.metadata)
+                for image, prompt in zip(images, prompts, strict=True)
+            ]
+        )
 
     def try_on(
         self, generator: Generator, prompts: Sequence[Prompt], device: torch.device

@@ -51,16 +51,22 @@ class Spread:
 
 
 def summarize(runs: Sequence[Mapping[str, Report]]) -> dict[str, dict[str, Spread]]:
-    """Who ("teacher", "before", "after") -> figure, e.g. "geneval overall" -> its spread.
+    """Who ("teacher", "before", "after") -> figure, e.g. "geneval overall", "vendi" -> its spread.
 
     Args:
         runs: the reports of one run each, at least one, all of the same rewards.
     """
     return {
         who: {
-            f"{shown(key[0])} {key[1]}": Spread.of([figures(run[who])[key] for run in runs])
-            for key in figures(runs[0][who])
+            name: Spread.of([_named(run[who])[name] for run in runs])
+            for name in _named(runs[0][who])
         }
         for who in WHO
         if who in runs[0]
     }
+
+
+def _named(report: Report) -> dict[str, float]:
+    """All figures of a report by their names."""
+    rewards = {f"{shown(name)} {what}": v for (name, what), v in figures(report).items()}
+    return {**rewards, **{name.replace("/", " "): v for name, v in report.variety.items()}}

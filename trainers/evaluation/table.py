@@ -14,9 +14,11 @@ if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start 
 WHO = ("teacher", "before", "after")
 """Who is compared, in this order: the many-step teacher, the student before and after."""
 
+IN_BRACKETS = "in brackets: over the teacher's; what each figure says: docs/variety.md"
+
 
 def as_table(reports: Mapping[str, Report]) -> str:
-    """Reports for the terminal; under them the number of images that each reward scored."""
+    """Reports for the terminal: rewards, then variety; under them the images of each reward."""
     compared = {who: reports[who] for who in WHO if who in reports}
     columns = [figures(report) for report in compared.values()]
     rows = [
@@ -27,10 +29,15 @@ def as_table(reports: Mapping[str, Report]) -> str:
         for key in dict.fromkeys(key for mine in columns for key in mine)
     ]
     heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in compared.items())]
-    note = f"held-out prompts, the same noise in every column; images: {images(reports)}"
     silent = dict.fromkeys(name for report in compared.values() for name in report.unscored)
-    notes = [note, *(f"{shown(name)} scored no image: it abstained or failed" for name in silent)]
-    return "\n".join([as_columns(heads, rows), *notes])
+    parts = [
+        as_columns(heads, rows),
+        f"held-out prompts, the same noise in every column; images: {images(reports)}",
+        *(f"{shown(name)} scored no image: it abstained or failed" for name in silent),
+    ]
+    if varied := _variety_rows(compared):
+        parts += ["", as_columns(["", *compared], varied), IN_BRACKETS]
+    return "\n".join(parts)
 
 
 def as_markdown(reports: Mapping[str, Report]) -> str:
@@ -42,6 +49,18 @@ def as_markdown(reports: Mapping[str, Report]) -> str:
         cells = [f"{mine[key]:.3f}" if key in mine else "-" for key in columns]
         lines.append([f"{who} ({reports[who].nfe} NFE)", *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def over_teacher(mine: Mapping[str, float], teacher: Mapping[str, float]) -> dict[str, float]:
+    """A generator's figures of variety divided by the teacher's, where these are not 0.
+
+    Without those that are distances from the teacher already: `tv`, `precision`, `recall`.
+    """
+    return {
+        name: value / teacher[name]
+        for name, value in mine.items()
+        if teacher.get(name) and name.rpartition("/")[2] not in ("tv", "precision", "recall")
+    }
 
 
 def images(reports: Mapping[str, Report]) -> str:
@@ -59,3 +78,17 @@ def figures(report: Report) -> dict[tuple[str, str], float]:
             found[name, "overall"] = reward.overall
         found[name, "reward"] = reward.value
     return found
+
+
+def _variety_rows(compared: Mapping[str, Report]) -> list[tuple[str, ...]]:
+    """A row for each figure of variety; a student's have those over the teacher's in brackets."""
+    teacher = compared["teacher"].variety if "teacher" in compared else {}
+    rows = []
+    for name in dict.fromkeys(name for report in compared.values() for name in report.variety):
+        cells = []
+        for who, report in compared.items():
+            ratio = {} if who == "teacher" else over_teacher(report.variety, teacher)
+            value = f"{report.variety[name]:.3g}" if name in report.variety else "-"
+            cells.append(f"{value} ({ratio[name]:.2f})" if name in ratio else value)
+        rows.append((name.replace("/", " "), *cells))
+    return rows

@@ -63,7 +63,8 @@ def train(
             expect(generator, heldout)
             evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
             student = few_step(generator, stage.student, stage.steps)
-            periodic = PeriodicEvaluation(evaluation, student, config, run)
+            teacher = many_step(generator, stage.method.teacher)
+            periodic = PeriodicEvaluation(evaluation, student, teacher, config, run)
             run.start(config)
             record.keep()
             say(f"run folder: {run.path}")
@@ -74,8 +75,6 @@ def train(
             with task("saving"), writing(run.student):
                 stage.method.roles.save(stage.student, run.student)
             if stage.judge is not None:
-                teacher = many_step(generator, stage.method.teacher)
-                run.report("teacher", evaluation(teacher))
                 say(as_table(run.reports()))
         say(str(run.cost()))
         run.write_provenance()
@@ -123,7 +122,7 @@ def evaluate(
         device = next(generator.network.parameters()).device
         evaluation = Evaluation(config, generator, prompts, judge, device)
         sampler = few_step(generator, student, config.method.steps)
-        reports = {"teacher": evaluation(many_step(generator, roles.teacher))}
+        reports = {"teacher": evaluation.measure_teacher(many_step(generator, roles.teacher))}
         if isinstance(config, TrainConfig):
             roles.load(student, *find_student(config, generator))
         reports["before"] = evaluation(sampler)

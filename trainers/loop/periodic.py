@@ -7,8 +7,10 @@ from PIL import Image
 
 from tdmr1.core.metrics import Metrics
 from tdmr1.trainers.config import RunOptions
+from tdmr1.trainers.evaluation.album import Album
 from tdmr1.trainers.evaluation.compare import compare_pictures
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Sampler
+from tdmr1.trainers.evaluation.table import over_teacher
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.run import RunFolder
 
@@ -21,15 +23,22 @@ class PeriodicEvaluation:
     Args:
         evaluation: held-out prompts and noise; without rewards there are pictures alone.
         student: who is looked at.
+        teacher: who is measured once, before the student.
         config: how often.
         run: where to: grids in images/, the first and the last report in evaluation.json as
-            "before" and "after".
+            "before" and "after", the teacher's there and in teacher.npz.
     """
 
     def __init__(
-        self, evaluation: Evaluation, student: Sampler, config: RunOptions, run: RunFolder
+        self,
+        evaluation: Evaluation,
+        student: Sampler,
+        teacher: Sampler,
+        config: RunOptions,
+        run: RunFolder,
     ) -> None:
-        self._evaluation, self._student, self._run = evaluation, student, run
+        self._evaluation, self._student, self._teacher = evaluation, student, teacher
+        self._run = run
         self._images_every, self._evaluate_every = config.images_every, config.evaluate_every
         self._reported = {0: "before", config.iterations: "after"}
         self._pictured = evaluation.first_per_tag(PICTURES_PER_TAG)
@@ -48,6 +57,8 @@ class PeriodicEvaluation:
     def _evaluate(self, iteration: int) -> Metrics:
         if self._evaluation.judge is None:
             return {}
+        if self._evaluation.teacher is None:
+            self._meet_teacher()
         report = self._evaluation(self._student)
         if iteration in self._reported:
             self._run.report(self._reported[iteration], report)
@@ -56,7 +67,18 @@ class PeriodicEvaluation:
             metrics[f"heldout/{name}"] = figures.value
             metrics[f"heldout/{name}/overall"] = figures.overall
             metrics |= {f"heldout/{name}/{tag}": value for tag, value in figures.by_tag.items()}
-        return metrics
+        metrics |= {f"variety/{name}": value for name, value in report.variety.items()}
+        ratios = over_teacher(report.variety, self._run.reports()["teacher"].variety)
+        return metrics | {f"over_teacher/{name}": value for name, value in ratios.items()}
+
+    def _meet_teacher(self) -> None:
+        """Measure the teacher, or read what a run that goes on knows of it."""
+        if self._run.teacher.exists():
+            self._evaluation.teacher = Album.read(self._run.teacher)
+            return
+        self._run.report("teacher", self._evaluation.measure_teacher(self._teacher))
+        assert self._evaluation.teacher is not None
+        self._evaluation.teacher.write(self._run.teacher)
 
     def _picture(self, iteration: int) -> Metrics:
         images = to_uint8(self._evaluation.images(self._student, self._pictured))

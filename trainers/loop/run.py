@@ -9,6 +9,7 @@ images/              grids of the same noise
 checkpoints/         the last few, to continue from
 lora/                the trained student, for diffusers; network/ if its weights are whole
 evaluation.json      the figures of the final table
+teacher.npz          what is kept of the teacher's pictures, to compare the student's with
 .tdmr1.lock          while a process trains here
 """
 
@@ -77,6 +78,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.images = path / "images"
         self._lora, self._network = path / "lora", path / "network"
+        self.teacher = path / "teacher.npz"
         self._metrics = path / "metrics.jsonl"
         self._writer: SummaryWriter | None = None
 
@@ -229,6 +231,7 @@ class RunFolder:
                 r["nfe"],
                 {name: RewardReport(**of) for name, of in r["rewards"].items()},
                 tuple(r.get("unscored", ())),
+                r.get("variety", {}),  # runs of before it was measured have none
             )
             for who, r in self._read_json(EVALUATION).items()
         }

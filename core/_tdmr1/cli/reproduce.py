@@ -48,7 +48,8 @@ def reproduce(
                     f"the run in {run.path} has other options than the claim; "
                     "move it away, or choose another --out"
                 )
-            if not set(WHO) <= run.reports().keys():
+            ended = run.started and run.student.is_dir() and set(WHO) <= run.reports().keys()
+            if not ended:
                 with continuable(run, f"tdmr1 reproduce {claim} --out {out}"):
                     jobs.train(config, run)
             finished.append(run.reports())

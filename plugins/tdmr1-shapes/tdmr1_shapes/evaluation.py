@@ -38,7 +38,7 @@ def evaluate(folder: Path, config: DistillConfig) -> Report:
         generator = prepared(ShapesGenerator(folder), accelerator)
         teacher = Roles.of(generator, config.method).teacher
         evaluation = Evaluation(config, generator, prompts, judge, accelerator.device)
-        report = evaluation(many_step(generator, teacher))
+        report = evaluation.measure_teacher(many_step(generator, teacher))
     provenance["evaluation"] = {
         "command": "tdmr1 shapes evaluate",
         "eval_images": config.eval_images,

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tdmr1.core.generator import Condition, Generator, Prompt, Split
-from tdmr1_shapes import prompts
+from tdmr1.core.generator import Condition, Generator, Prompt, Split, Traits
+from tdmr1_shapes import prompts, traits
 from tdmr1_shapes.latents import CHANNELS, PATCH
 from tdmr1_shapes.model import Teacher
 from tdmr1_shapes.pretrain import SHIFT
@@ -60,6 +62,9 @@ class ShapesGenerator(Generator):
     @classmethod
     def prompts(cls, split: Split) -> list[Prompt]:
         return [Prompt(prompt.text, prompt.metadata) for prompt in prompts.split(split)]
+
+    def free_traits(self, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Traits:
+        return traits.traits(images, prompts)
 
     def to(self, device: torch.device) -> None:
         for part in (self._teacher.network, self._teacher.text, self._teacher.latents):

@@ -26,14 +26,36 @@ def colored(prompts, noise):
 
 
 def test_every_tag_has_as_many_images(evaluation):
-    five = evaluation()
+    five = evaluation(eval_group=1)
     assert [five.tags.count(tag) for tag in ("red", "blue")] == [5, 5]
     assert all(p.metadata["tag"] == tag for p, tag in zip(five.prompts, five.tags, strict=True))
     assert len({p.text for p in five.prompts}) == 6  # all of the six prompts, some twice
 
 
+@pytest.mark.parametrize(("images", "prompts"), [(4, 2), (5, 3), (40, 3)])
+def test_a_prompt_has_a_group_of_images_and_more_where_prompts_are_few(
+    evaluation, images, prompts
+):
+    two = evaluation(eval_images=images, eval_group=2)
+    of_red = [group for group, tag in zip(two.group, two.tags, strict=True) if tag == "red"]
+    assert len(set(of_red)) == prompts
+    assert len(set(two.group)) == 2 * prompts
+    texts = {(group, prompt.text) for group, prompt in zip(two.group, two.prompts, strict=True)}
+    assert len(texts) == 2 * prompts
+
+
+def test_a_student_that_draws_what_the_teacher_draws_has_its_variety(evaluation):
+    both = evaluation("red", eval_group=2)
+    teacher = both.measure_teacher(Sampler(9, lambda prompts, noise: noise, ""))
+    student = both(Sampler(4, lambda prompts, noise: noise, ""))
+    assert student.variety == teacher.variety
+    assert (student.variety["precision"], student.variety["recall"]) == (1, 1)
+    collapsed = both(Sampler(4, lambda prompts, noise: 0 * noise, "")).variety
+    assert collapsed["diversity"] == 0 and collapsed["recall"] < 0.5
+
+
 def test_a_report_has_verdicts_where_the_reward_gives_them(evaluation, reward):
-    report = evaluation("red", "blue")(Sampler(4, colored))
+    report = evaluation("red", "blue").measure_teacher(Sampler(4, colored))
     red, blue = report.rewards[reward("red")], report.rewards[reward("blue")]
     assert report.nfe == 4
     assert red.by_tag == {"red": 1.0, "blue": 0.0}
@@ -45,7 +67,7 @@ def test_a_report_has_verdicts_where_the_reward_gives_them(evaluation, reward):
 def test_a_reward_that_scores_nothing_is_named_as_such_and_told_once(evaluation, reward, caplog):
     both = evaluation("red", "shy")
     for _ in range(2):
-        report = both(Sampler(4, colored))
+        report = both.measure_teacher(Sampler(4, colored))
         assert list(report.rewards) == [reward("red")]
         assert report.unscored == (reward("shy"),)
     assert caplog.text.count("abstains on all 10 held-out prompts") == 1
@@ -59,7 +81,7 @@ def test_noise_depends_on_the_seed_alone(evaluation):
 
 def test_evaluating_takes_part_in_no_random_stream(evaluation):
     before = torch.get_rng_state()
-    evaluation("red")(Sampler(4, colored))
+    evaluation("red").measure_teacher(Sampler(4, colored))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -70,10 +92,12 @@ def test_batches_do_not_show(evaluation, monkeypatch, reward):
         sizes.append(len(prompts))
         return noise
 
-    report = evaluation("red", eval_images=BATCH // 2 + 1)(Sampler(1, sample))
+    report = evaluation("red", eval_images=BATCH // 2 + 1).measure_teacher(Sampler(1, sample))
     assert sizes == [BATCH, 2]
     monkeypatch.setattr("tdmr1.trainers.evaluation.evaluate.BATCH", 7)
-    assert evaluation("red", eval_images=BATCH // 2 + 1)(Sampler(1, sample)) == report
+    again = evaluation("red", eval_images=BATCH // 2 + 1).measure_teacher(Sampler(1, sample))
+    assert again.rewards == report.rewards
+    assert again.variety == pytest.approx(report.variety)
 
 
 def test_the_first_of_every_tag(evaluation):

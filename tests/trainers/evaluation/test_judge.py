@@ -7,15 +7,20 @@ import torch
 from tdmr1.core.generator import Prompt
 from tdmr1.rewards.errors import RewardError, RewardOptionInvalid, RewardsAllAbstain
 from tdmr1.trainers.evaluation.judge import DECODED, Judge
+from tdmr1.trainers.images import to_uint8
 
 PROMPTS = [Prompt("a red one", {"tag": "red"}), Prompt("a blue one", {"tag": "blue"})]
 CPU = torch.device("cpu")
 
 
+def judged(judge, generator, latents, prompts):
+    return judge.result(judge.submit(generator, latents, prompts))
+
+
 def test_outcomes_become_feedback_with_weights_and_masks(generator, reward):
     judge = Judge([reward("red"), f"{reward('blue')}=0.5"])
     latents = torch.full((2, 3, 4, 4), 100.0)  # white
-    red, blue = judge.feedback(judge(generator, latents, PROMPTS))
+    red, blue = judge.feedback(judged(judge, generator, latents, PROMPTS))
     assert (red.weight, blue.weight) == (1.0, 0.5)
     assert red.values.tolist() == [1, 1]
     assert red.scored.tolist() == [True, True]
@@ -27,7 +32,7 @@ def test_gates_hold_samples_back_for_every_reward_and_give_no_feedback(generator
     gates = [f"{reward('red')}>0.9", f"{reward('blue')}>0.9"]
     judge = Judge([reward("red")], gates=gates)
     latents = torch.stack([torch.full((3, 4, 4), x) for x in (100.0, -100.0, -100.0)])
-    judgement = judge(generator, latents, [PROMPTS[0], *PROMPTS])
+    judgement = judged(judge, generator, latents, [PROMPTS[0], *PROMPTS])
     assert list(judgement.outcomes) == [reward("red"), reward("blue")]
     assert {gate: closed.tolist() for gate, closed in judgement.closed.items()} == {
         gates[0]: [False, True, True],
@@ -40,7 +45,7 @@ def test_gates_hold_samples_back_for_every_reward_and_give_no_feedback(generator
 
 def test_without_gates_nothing_is_held_back(generator, reward):
     judge = Judge([reward("red")])
-    (feedback,) = judge.feedback(judge(generator, torch.zeros(2, 3, 4, 4), PROMPTS))
+    (feedback,) = judge.feedback(judged(judge, generator, torch.zeros(2, 3, 4, 4), PROMPTS))
     assert feedback.gated is None
 
 
@@ -49,7 +54,7 @@ def test_where_lower_is_better_training_climbs_down(generator, reward):
     place = judge.mix.scorers[reward("red")].place
     place.info = dataclasses.replace(place.info, higher_is_better=False)
     latents = torch.stack([torch.full((3, 4, 4), x) for x in (100.0, -100.0)])
-    judgement = judge(generator, latents, PROMPTS)
+    judgement = judged(judge, generator, latents, PROMPTS)
     assert judgement.outcomes[reward("red")].values.tolist() == [1, 0]
     assert judge.feedback(judgement)[0].values.tolist() == [-1, 0]
 
@@ -58,16 +63,18 @@ def test_the_share_that_a_cache_knew_is_of_this_batch(generator, reward, tmp_pat
     judge = Judge([reward("red")], cache=str(tmp_path / "c.sqlite"))
     latents = torch.stack([torch.full((3, 4, 4), x) for x in (0.0, 0.5, 1.0, 1.5)])
     prompts = PROMPTS[:1] * 4
-    shares = [judge(generator, latents[:n], prompts[:n]).cache_hits for n in (3, 4, 4)]
+    shares = [judged(judge, generator, latents[:n], prompts[:n]).cache_hits for n in (3, 4, 4)]
     assert [share[reward("red")] for share in shares] == [0, 0.75, 1]
-    assert judge(generator, latents, prompts).outcomes[reward("red")].values[0] == 128 / 255
-    assert Judge([reward("red")])(generator, latents, prompts).cache_hits == {}
+    assert (
+        judged(judge, generator, latents, prompts).outcomes[reward("red")].values[0] == 128 / 255
+    )
+    assert judged(Judge([reward("red")]), generator, latents, prompts).cache_hits == {}
 
 
 def test_batches_larger_than_a_decoding_keep_their_order(generator, reward):
     count = DECODED + 3
     latents = torch.linspace(-2, 2, count).reshape(-1, 1, 1, 1).expand(-1, 3, 4, 4)
-    outcomes = Judge([reward("red")])(generator, latents, PROMPTS[:1] * count).outcomes
+    outcomes = judged(Judge([reward("red")]), generator, latents, PROMPTS[:1] * count).outcomes
     values = outcomes[reward("red")].values
     assert len(values) == count
     assert (np.diff(values) >= 0).all()
@@ -82,7 +89,7 @@ def test_options_reach_the_reward_that_they_are_for(generator, reward):
     name = reward("bright")
     latents = torch.full((2, 3, 4, 4), 100.0)  # white
     judge = Judge([f"{name}=0.5", reward("red")], options={name: {"gain": 3}})
-    outcomes = judge(generator, latents, PROMPTS).outcomes
+    outcomes = judged(judge, generator, latents, PROMPTS).outcomes
     assert outcomes[name].values.tolist() == [3, 3]
     assert outcomes[reward("red")].values.tolist() == [1, 1]
 
@@ -91,7 +98,7 @@ def test_the_reward_of_a_gate_has_options_too(generator, reward):
     name = reward("bright")
     judge = Judge([reward("red")], options={name: {"gain": 3}}, gates=[f"{name}>2"])
     latents = torch.stack([torch.full((3, 4, 4), x) for x in (100.0, -100.0)])
-    closed = judge(generator, latents, PROMPTS).closed
+    closed = judged(judge, generator, latents, PROMPTS).closed
     assert [mask.tolist() for mask in closed.values()] == [[False, True]]
 
 
@@ -173,3 +180,12 @@ def test_it_is_told_of_the_prompts_of_each_split(reward, tmp_path, caplog):
     assert ["s.py:Says' abstains on all 1 training" in told[0], "held-out" in told[1]] == [
         True
     ] * 2
+
+
+def test_pictures_are_judged_as_their_latents_are(generator, reward):
+    judge = Judge([reward("red")])
+    latents = torch.linspace(-2, 2, 2 * 3 * 4 * 4).reshape(2, 3, 4, 4)
+    pictures = judge(to_uint8(generator.decode(latents)), PROMPTS)
+    latents = judged(judge, generator, latents, PROMPTS)
+    one, two = (j.outcomes[reward("red")].values.tolist() for j in (pictures, latents))
+    assert one == two

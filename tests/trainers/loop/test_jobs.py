@@ -77,7 +77,7 @@ def test_a_run_leaves_everything_behind(new_config, train, tmp_path, output):
         "checkpoint-000006",
     ]
     assert not list(run.path.rglob("*.tmp"))
-    assert list(run.reports()) == ["before", "after", "teacher"]
+    assert list(run.reports()) == ["teacher", "before", "after"]
     shown = output.getvalue()
     assert re.search(r"^ +teacher +before +after\n +10 NFE +2 NFE +2 NFE\n", shown, re.MULTILINE)
     assert run.cost().minutes > 0

@@ -6,7 +6,7 @@ from tdmr1.trainers.evaluation.judge import Judge
 from tdmr1.trainers.loop.periodic import PeriodicEvaluation
 from tdmr1.trainers.loop.run import RunFolder
 
-LOOKS = ("drift", "sharpness", "colour", "hues")
+LOOKS = ("drift", "sharpness")
 
 
 @pytest.fixture
@@ -19,9 +19,11 @@ def look(generator, new_config, tmp_path):
         judge = Judge(config.rewards) if with_rewards else None
         evaluation = Evaluation(config, generator, prompts, judge, torch.device("cpu"))
         run = RunFolder(tmp_path / "run")
-        return PeriodicEvaluation(
-            evaluation, Sampler(2, lambda prompts, noise: noise), config, run
-        ), run
+        student, teacher = (
+            Sampler(nfe, lambda prompts, noise, flip=flip: flip * noise, "someone")
+            for nfe, flip in ((2, 1), (9, -1))
+        )
+        return PeriodicEvaluation(evaluation, student, teacher, config, run), run
 
     return look
 
@@ -35,7 +37,7 @@ def test_pictures_and_evaluations_are_due_at_the_ends_and_in_their_intervals(loo
     assert evaluated == [0, 2, 4, 6, 7]
     names = sorted(path.stem for path in run.images.iterdir())
     assert [int(name) for name in names] == [0, 3, 6, 7]
-    assert list(run.reports()) == ["before", "after"]
+    assert list(run.reports()) == ["teacher", "before", "after"]
 
 
 def test_an_evaluation_says_how_every_tag_fares(look):
@@ -51,7 +53,7 @@ def test_an_evaluation_says_how_every_tag_fares(look):
 def test_an_evaluation_in_between_is_no_report(look):
     periodic, run = look(evaluate_every=2)
     periodic(2)
-    assert run.reports() == {}
+    assert list(run.reports()) == ["teacher"]
 
 
 def test_without_rewards_there_are_pictures_alone(look):
@@ -66,3 +68,23 @@ def test_a_deleted_first_picture_costs_the_comparison_alone(look):
     periodic(0)
     (run.images / "000000.png").unlink()
     assert periodic(3) == {}
+
+
+def test_an_evaluation_says_how_varied_the_pictures_are(look):
+    periodic, run = look(eval_group=2)
+    metrics = periodic(0)
+    before, teacher = (run.reports()[who].variety for who in ("before", "teacher"))
+    assert {"diversity", "vendi", "precision", "recall", "sharpness", "chroma"} == set(before)
+    assert {name: metrics[f"variety/{name}"] for name in before} == before
+    assert metrics["over_teacher/diversity"] == before["diversity"] / teacher["diversity"]
+    assert "over_teacher/recall" not in metrics
+    assert teacher["recall"] == 1
+
+
+def test_a_run_that_goes_on_does_not_measure_the_teacher_again(look, monkeypatch):
+    periodic, _ = look(evaluate_every=2)
+    periodic(0)
+    again, _ = look(evaluate_every=2)
+    monkeypatch.setattr(again, "_teacher", None)
+    whole, resumed = periodic(2), again(2)
+    assert resumed == whole
