@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,6 +11,8 @@ from tdmr1.rewards.errors import RewardSpecInvalid
 
 EXPECTED = "expected NAME[=WEIGHT][@PLACE], or ./file.py:function, e.g. --reward ocr=0.5@worker"
 PLACES = "here, worker, env, http://HOST:PORT[,HOST:PORT], ray or ray:N"
+MAX_WEIGHT = 1e6
+"""Beyond it advantages are too large for the losses, and lead to infinities there."""
 
 Kind: TypeAlias = Literal["here", "worker", "env", "http", "ray"]
 _PLAIN: tuple[Kind, ...] = ("here", "worker", "env", "ray")
@@ -67,11 +68,11 @@ class RewardSpec:
     Attributes:
         name: of an installed reward (`ocr`), of a function in a file (`./my.py:score`) or of a
             function in an importable module (`package.module:score`).
-        weight: of this reward's advantages in the sum over rewards; finite, > 0.
+        weight: of this reward's advantages in the sum over rewards; in (0, MAX_WEIGHT].
         place: where it runs.
 
     Raises:
-        RewardSpecInvalid: the name is empty or incomplete, or the weight is not > 0 and finite.
+        RewardSpecInvalid: the name is empty or incomplete, or the weight is out of range.
     """
 
     name: str
@@ -87,10 +88,10 @@ class RewardSpec:
             )
         if self.function is not None and not all(self.function):
             raise RewardSpecInvalid(f"reward {self.name!r} is incomplete: {EXPECTED}")
-        if not (math.isfinite(self.weight) and self.weight > 0):
+        if not 0 < self.weight <= MAX_WEIGHT:
             raise RewardSpecInvalid(
-                f"reward {self.name!r} has weight {self.weight:g}; a weight is finite and > 0 "
-                "(to leave a reward out, do not name it)"
+                f"reward {self.name!r} has weight {self.weight:g}; a weight is > 0 and at most "
+                f"{MAX_WEIGHT:g} (to leave a reward out, do not name it)"
             )
 
     @classmethod

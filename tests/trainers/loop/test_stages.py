@@ -194,6 +194,44 @@ def test_a_reward_that_draws_and_seeds_changes_nothing_of_the_training(new_stage
     assert torch.equal(one["torch"], other["torch"])
 
 
+HEAD = """
+import numpy as np
+import torch
+
+head = None
+
+def score(samples):
+    global head
+    if head is None:
+        head = torch.nn.Linear(3, 1)
+    colours = torch.tensor(np.array([s.image.mean((0, 1)) / 255 for s in samples])).float()
+    with torch.no_grad():
+        return head(colours)[:, 0].tolist()
+"""
+
+
+def test_a_reward_with_random_weights_is_the_same_everywhere_and_after_a_stop(
+    new_stage, tmp_path, closing
+):
+    (tmp_path / "h.py").write_text(HEAD)
+
+    def new(place):
+        return closing(new_stage(rewards=(f"{tmp_path}/h.py:score@{place}",)))
+
+    def trained(stage, iterations):
+        for _ in range(iterations):
+            stage.collect()
+            stage.update()
+        return copy.deepcopy(stage.state_dict())
+
+    here, worker = trained(new("here"), 4), trained(new("worker"), 4)
+    halfway = trained(new("here"), 2)
+    resumed = new("here")
+    resumed.load_state_dict(halfway)
+    for other in (worker, trained(resumed, 2)):
+        torch.testing.assert_close(here["method"], other["method"], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("stage", ["train", "distill"])
 def test_a_training_draws_nothing_from_the_streams_that_all_share(new_stage, stage):
     """So that rewards can have them meanwhile, in another thread."""
