@@ -23,7 +23,7 @@ from tdmr1.core.cards import CARD, is_hub_id
 from tdmr1.core.layouts import ADAPTER_CONFIG, ADAPTER_FILES
 from tdmr1.core.published import PUBLISHED
 from tdmr1.errors import UserError
-from tdmr1.progress import task
+from tdmr1.progress import aside, task
 
 INDEX = "model_index.json"
 _WRITE = (
@@ -75,7 +75,7 @@ def pipeline_folder(model: str) -> Path:
     # Imported here, because it takes seconds, and a generator that ships its weights needs none.
     from diffusers import DiffusionPipeline
 
-    with _explained(model), task(f"downloading {model}"):
+    with _explained(model), _downloading(model):
         return Path(DiffusionPipeline.download(model, use_safetensors=True))
 
 
@@ -108,7 +108,7 @@ def network_folder(model: str, weights: bool = True) -> Path:
     if Path(model).is_dir():
         return Path(model)
     patterns = ["config.json", *(["*.safetensors"] if weights else [])]
-    with _explained(model), task(f"downloading {model}"):
+    with _explained(model), _downloading(model):
         return Path(snapshot_download(model, allow_patterns=patterns))
 
 
@@ -127,7 +127,7 @@ def student_path(student: str) -> Path:
         model, file = named.groups()
     else:
         model, file = student, PUBLISHED[student].file if student in PUBLISHED else None
-    with _explained(model, "--student", "a LoRA"), task(f"downloading {student}"):
+    with _explained(model, "--student", "a LoRA"), _downloading(student):
         if file is not None:
             return Path(hf_hub_download(model, file))
         patterns = [CARD, LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
@@ -152,6 +152,13 @@ def push(folder: Path, name: str) -> str:
     except (HTTPError, HFValidationError, OSError) as error:
         raise UserError(_WRITE.format(name=name, folder=folder, why=error)) from error
     return str(page)
+
+
+@contextlib.contextmanager
+def _downloading(model: str) -> Iterator[None]:
+    """Inside the block the Hub's own bars are shown on a terminal: they know the bytes."""
+    with task(f"downloading {model}"), aside():
+        yield
 
 
 @contextlib.contextmanager

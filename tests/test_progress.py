@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 import threading
 import time
@@ -6,7 +7,7 @@ import time
 import pytest
 
 from tdmr1 import progress
-from tdmr1.progress import WINDOW, Task, clock, is_live, say, showing, task
+from tdmr1.progress import WINDOW, Task, aside, clock, is_live, say, showing, task
 
 
 class Terminal(io.StringIO):
@@ -155,3 +156,29 @@ def test_no_escapes_where_nobody_wants_them(terminal, monkeypatch, name, value):
 def test_colours_that_are_forced_make_no_file_live(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert not is_live(io.StringIO())
+
+
+def test_what_a_task_leaves_on_a_terminal_is_no_line_that_it_breaks(terminal):
+    with showing(terminal), task("training", 2, "steps") as training:
+        training.advance(2)
+        training.figures = [("surrogate loss", "0.5"), ("geneval/two_object", "0.625")]
+    *_, loss, geneval = re.sub(r"\x1b\[[\d;?]*\w", "", terminal.getvalue()).split("\n")[-4:-2]
+    assert (loss.strip(), geneval.strip()) == (
+        "surrogate loss      0.5",
+        "geneval/two_object  0.625",
+    )
+
+
+def test_a_live_display_steps_aside_for_bars_of_others(terminal):
+    with showing(terminal), task("downloading"):
+        until(lambda: "downloading" in terminal.getvalue())
+        with aside():
+            before = terminal.getvalue()
+            time.sleep(1)
+            assert terminal.getvalue() == before
+        until(lambda: "downloading" in terminal.getvalue()[len(before) :])
+
+
+def test_without_a_display_and_in_a_file_nobody_needs_to_step_aside():
+    with aside(), showing(io.StringIO()), aside():
+        pass

@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.live import Live
 
 LINE_EVERY = 30.0
 """Seconds between lines where the display is not live."""
 
 WINDOW = 20
 """Steps that a rate is taken over."""
+
+BAR = 40
+"""Columns of a bar."""
 
 TWO_COLUMNS = 60
 """Columns of a terminal from which on figures stand two in a row."""
@@ -93,12 +97,25 @@ class Display:
         self._stream, self._every = stream, every
         self._started, self._ended = time.monotonic(), threading.Event()
         self._console: Console | None = None
+        self._redrawn: Live | None = None
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Shows them inside the block."""
         with self._live() if is_live(self._stream) else self._lines():
             yield
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside the block somebody else redraws the terminal."""
+        if self._redrawn is None:
+            yield
+            return
+        self._redrawn.stop()
+        try:
+            yield
+        finally:
+            self._redrawn.start()
 
     def say(self, text: str) -> None:
         """Write a line that stays; long ones are left to the terminal, which breaks no name."""
@@ -108,6 +125,14 @@ class Display:
         else:
             self._console.print(text, soft_wrap=True)
 
+    def leave(self, task: Task) -> None:
+        """Write figures of a task that has ended."""
+        if self._console is None:
+            self.say(task.with_figures())
+        else:
+            self.say(str(task))
+            self._console.print(self._figures(task))
+
     @contextlib.contextmanager
     def _live(self) -> Iterator[None]:
         from rich.console import Console
@@ -116,7 +141,7 @@ class Display:
         self._console = Console(
             file=self._stream, force_terminal=True, highlight=False, markup=False, emoji=False
         )
-        live = Live(
+        self._redrawn = Live(
             console=self._console,
             get_renderable=self._render,
             refresh_per_second=2,
@@ -126,10 +151,10 @@ class Display:
             redirect_stderr=sys.stderr.isatty(),
         )
         try:
-            with live:
+            with self._redrawn:
                 yield
         finally:
-            self._console = None
+            self._console = self._redrawn = None
 
     @contextlib.contextmanager
     def _lines(self) -> Iterator[None]:
@@ -154,19 +179,27 @@ class Display:
         from rich.table import Table
         from rich.text import Text
 
-        assert self._console is not None, "it is live"
-        columns = 2 if self._console.width >= TWO_COLUMNS else 1
-        shown = Table.grid()
-        for task in list(self.tasks):
+        # Figures last: where the terminal is too low, it is they who are left out.
+        shown, tasks = Table.grid(), list(self.tasks)
+        for task in tasks:
             shown.add_row(Text(str(task)))
             if task.total:
-                shown.add_row(ProgressBar(task.total, task.done, width=40))
-            grid, figures = Table.grid(padding=(0, 2)), list(task.figures)
-            rows = -(-len(figures) // columns)
-            for row in range(rows):
-                grid.add_row(*(Text(cell) for pair in figures[row::rows] for cell in pair))
-            shown.add_row(grid)
+                shown.add_row(ProgressBar(task.total, task.done, width=BAR))
+        for task in tasks:
+            shown.add_row(self._figures(task))
         return shown
+
+    def _figures(self, task: Task) -> RenderableType:
+        from rich.table import Table
+        from rich.text import Text
+
+        assert self._console is not None, "it is live"
+        columns = 2 if self._console.width >= TWO_COLUMNS else 1
+        grid, figures = Table.grid(padding=(0, 2)), list(task.figures)
+        rows = -(-len(figures) // columns)
+        for row in range(rows):
+            grid.add_row(*(Text(cell) for pair in figures[row::rows] for cell in pair))
+        return grid
 
 
 _display: Display | None = None
@@ -210,7 +243,17 @@ def task(what: str, total: int | None = None, unit: str = "", done: int = 0) -> 
     finally:
         display.tasks.remove(started)
         if started.figures:
-            display.say(started.with_figures())
+            display.leave(started)
+
+
+def starting() -> contextlib.AbstractContextManager[Task]:
+    """For imports that take seconds, or minutes from a slow disk."""
+    return task("starting")
+
+
+def aside() -> contextlib.AbstractContextManager[None]:
+    """Inside the block somebody else redraws the terminal, with bars of their own."""
+    return contextlib.nullcontext() if _display is None else _display.aside()
 
 
 def say(text: str) -> None:

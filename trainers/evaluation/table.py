@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tdmr1.rewards.discovery.spec import shown
-from tdmr1.tables import as_columns
+from tdmr1.tables import as_columns, columns, fold
 
 if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start fast
     from tdmr1.trainers.evaluation.evaluate import Report
@@ -20,23 +20,23 @@ IN_BRACKETS = "in brackets: over the teacher's; what each figure says: docs/vari
 def as_table(reports: Mapping[str, Report]) -> str:
     """Reports for the terminal: rewards, then variety; under them the images of each reward."""
     compared = {who: reports[who] for who in WHO if who in reports}
-    columns = [figures(report) for report in compared.values()]
+    found = [figures(report) for report in compared.values()]
     rows = [
         (
             f"{shown(key[0])} {key[1]}",
-            *(f"{mine[key]:.2f}" if key in mine else "-" for mine in columns),
+            *(f"{mine[key]:.2f}" if key in mine else "-" for mine in found),
         )
-        for key in dict.fromkeys(key for mine in columns for key in mine)
+        for key in dict.fromkeys(key for mine in found for key in mine)
     ]
     heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in compared.items())]
     silent = dict.fromkeys(name for report in compared.values() for name in report.unscored)
-    parts = [
-        as_columns(heads, rows),
+    notes = [
         f"held-out prompts, the same noise in every column; images: {images(reports)}",
         *(f"{shown(name)} scored no image: it abstained or failed" for name in silent),
     ]
+    parts = [as_columns(heads, rows), *fold("\n".join(notes), columns())]
     if varied := _variety_rows(compared):
-        parts += ["", as_columns(["", *compared], varied), IN_BRACKETS]
+        parts += ["", as_columns(["", *compared], varied), *fold(IN_BRACKETS, columns())]
     return "\n".join(parts)
 
 

@@ -13,6 +13,7 @@ from tdmr1.cli.help import laid_out
 from tdmr1.cli.lazy import Commands, LazyCommand, installed_commands
 from tdmr1.cli.machine import wait_politely
 from tdmr1.errors import UserError
+from tdmr1.progress import is_live
 
 COMMANDS = {
     "rewards": ("tdmr1.cli.rewards:app", "Show the installed rewards."),
@@ -26,6 +27,12 @@ COMMANDS = {
     "reproduce": ("tdmr1.cli.reproduce:reproduce", "Repeat a published figure."),
 }
 """Command -> where it is, one line about it."""
+
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
+"""Set in the environment, unless it is there: what these libraries warn of is how they are called
+by one another, and the same for every prompt. Processes that we start are quiet, too."""
+NO_BARS = "HF_HUB_DISABLE_PROGRESS_BARS"
+"""Set where nobody could see one move."""
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
@@ -63,6 +70,8 @@ def build() -> TyperGroup:
 def main() -> None:
     """The console script. An error of the user's is one line, not a traceback."""
     wait_politely()
+    for name, value in {**QUIET, **({} if is_live(sys.stderr) else {NO_BARS: "1"})}.items():
+        os.environ.setdefault(name, value)
     try:
         build()(prog_name="tdmr1")
     except UserError as error:

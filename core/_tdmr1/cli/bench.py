@@ -12,7 +12,7 @@ from tdmr1.cli import bench_rewards
 from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings
 from tdmr1.errors import UserError
-from tdmr1.progress import showing, task
+from tdmr1.progress import showing, starting, task
 from tdmr1.tables import as_columns
 
 app = typer.Typer(invoke_without_command=True)
@@ -33,17 +33,19 @@ def bench(
         if any((reward, model, preset, config, set)):
             raise UserError("write options of `tdmr1 bench rewards` after its name")
         return
-    from tdmr1.trainers.benchmarks.iteration import bench as measure
-    from tdmr1.trainers.benchmarks.iteration import untrained
     from tdmr1.trainers.config import TrainConfig, build_config
-    from tdmr1.trainers.memory import PeakMemory
-    from tdmr1.trainers.models import new_accelerator
-    from tdmr1.trainers.planning.plan import new_plan
 
     arguments = {"rewards": reward or None, "model": model}
     options = build_config(TrainConfig, preset, config, set or (), arguments)
     with showing(sys.stderr):
         tell_load()
+        with starting():
+            from tdmr1.trainers.benchmarks.iteration import bench as measure
+            from tdmr1.trainers.benchmarks.iteration import untrained
+            from tdmr1.trainers.memory import PeakMemory
+            from tdmr1.trainers.models import new_accelerator
+            from tdmr1.trainers.planning.plan import new_plan
+
         # First, so that what it imports is there before the memory is looked at.
         with task("planning"):
             plan = new_plan(options)

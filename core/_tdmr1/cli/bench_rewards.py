@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
-from tdmr1.progress import showing
+from tdmr1.progress import showing, starting
 from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:
@@ -65,16 +65,18 @@ def rewards(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Measure what rewards cost, listed or elsewhere, what is hidden, and kill their worker."""
-    from tdmr1.trainers.benchmarks.hidden_latency import measure_hidden_latency
-    from tdmr1.trainers.benchmarks.list_command import measure_listing
-    from tdmr1.trainers.benchmarks.place_overhead import measure_overhead
-    from tdmr1.trainers.benchmarks.worker_kills import measure_worker_kills
     from tdmr1.trainers.config import TrainConfig, build_config
 
     parts = part or list(Part)
     options = build_config(TrainConfig, preset, config, set or (), {"model": model})
     found: dict[str, Any] = {}
     with showing(sys.stderr):
+        with starting():
+            from tdmr1.trainers.benchmarks.hidden_latency import measure_hidden_latency
+            from tdmr1.trainers.benchmarks.list_command import measure_listing
+            from tdmr1.trainers.benchmarks.place_overhead import measure_overhead
+            from tdmr1.trainers.benchmarks.worker_kills import measure_worker_kills
+
         if Part.LIST in parts:
             found["list"] = measure_listing(installed, repeats)
         if Part.OVERHEAD in parts:

@@ -13,7 +13,7 @@ import typer
 from tdmr1.cli import complete
 from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import Rewards
-from tdmr1.progress import showing
+from tdmr1.progress import showing, starting
 
 
 def evaluate(
@@ -34,11 +34,13 @@ def evaluate(
     """Score teacher, student before and student after on held-out prompts and fixed noise."""
     from tdmr1.rewards.discovery.stdout import stdout_to_stderr
     from tdmr1.trainers.evaluation.table import as_table
-    from tdmr1.trainers.loop import jobs
-    from tdmr1.trainers.loop.run import RunFolder
 
     with stdout_to_stderr(), showing(sys.stderr):
         tell_load()
+        with starting():
+            from tdmr1.trainers.loop import jobs
+            from tdmr1.trainers.loop.run import RunFolder
+
         reports = jobs.evaluate(RunFolder(run), reward or None, prompts, images, seed)
     if as_json:
         plain = {who: dataclasses.asdict(report) for who, report in reports.items()}

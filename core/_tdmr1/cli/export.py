@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tdmr1.cli import complete
-from tdmr1.progress import showing
+from tdmr1.progress import showing, starting
 
 
 def export(
@@ -34,12 +34,13 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's student for others: weights, scheduler and a model card."""
-    from tdmr1.trainers.export.export import Export
-    from tdmr1.trainers.loop.run import RunFolder
-
-    folder = RunFolder(run)
     out = out or run / ("export-merged" if merge else "export")
     with showing(sys.stderr):
+        with starting():
+            from tdmr1.trainers.export.export import Export
+            from tdmr1.trainers.loop.run import RunFolder
+
+        folder = RunFolder(run)
         iterations = Export(folder, merge, push, base, licence).write(out)
     if iterations < folder.config().iterations:
         typer.echo(f"the run was stopped: this is its student after {iterations} iterations")

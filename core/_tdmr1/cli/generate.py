@@ -11,7 +11,7 @@ import typer
 from tdmr1.cli import complete
 from tdmr1.cli.train import Settings
 from tdmr1.errors import UserError
-from tdmr1.progress import showing
+from tdmr1.progress import showing, starting
 
 
 def generate(
@@ -38,14 +38,16 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
 ) -> None:
     """Generate a picture of PROMPT with a run's student, or another, in its few steps."""
-    from tdmr1.trainers.config import TrainConfig, build_config
-    from tdmr1.trainers.loop import jobs
-    from tdmr1.trainers.loop.run import RunFolder
-
     if run is not None and (model, student, set or None) != (None, None, None):
         raise UserError("--run says which model, student and options; drop the others")
     chosen = {"model": model, "student": student}
-    source = RunFolder(run) if run else build_config(TrainConfig, None, None, set or [], chosen)
     with showing(sys.stderr):
+        with starting():
+            from tdmr1.trainers.config import TrainConfig, build_config
+            from tdmr1.trainers.loop import jobs
+            from tdmr1.trainers.loop.run import RunFolder
+
+        options = set or []
+        source = RunFolder(run) if run else build_config(TrainConfig, None, None, options, chosen)
         jobs.generate(prompt, source, count, seed, out)
     typer.echo(f"wrote {out}")

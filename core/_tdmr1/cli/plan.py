@@ -34,7 +34,6 @@ def plan(
 ) -> None:
     """Predict memory and time of a training from the model's configuration alone."""
     from tdmr1.trainers.config import DistillConfig, TrainConfig, build_config
-    from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
 
     arguments = {"model": model, "method": None if batch is None else {"batch": batch}}
     options: AnyConfig
@@ -44,6 +43,8 @@ def plan(
         options = build_config(TrainConfig, preset, config, set or (), arguments)
     settings: list[str] = []
     with showing(sys.stderr), task("planning"):
+        from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
+
         if card_memory is None:
             found = new_plan(options)
         else:

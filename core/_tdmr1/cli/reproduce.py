@@ -12,7 +12,7 @@ from tdmr1.cli import complete
 from tdmr1.cli.machine import tell_load
 from tdmr1.cli.train import continuable
 from tdmr1.errors import UserError
-from tdmr1.progress import showing, task
+from tdmr1.progress import showing, starting, task
 from tdmr1.tables import as_columns
 from tdmr1.trainers.evaluation.reproduce import CLAIMS, Spread, summarize
 from tdmr1.trainers.evaluation.table import WHO
@@ -31,15 +31,16 @@ def reproduce(
 
     Runs that have ended in OUT are not repeated; one that was stopped is continued.
     """
-    from tdmr1.trainers.config import TrainConfig, build_config
-    from tdmr1.trainers.loop import jobs
-    from tdmr1.trainers.loop.run import RunFolder
-
     if claim not in CLAIMS:
         raise UserError(f"unknown claim {claim!r}; there are: {', '.join(CLAIMS)}")
     chosen, finished, minutes = CLAIMS[claim], [], []
     with showing(sys.stdout), task(claim, len(chosen.seeds), "runs") as reproducing:
         tell_load()
+        with starting():
+            from tdmr1.trainers.config import TrainConfig, build_config
+            from tdmr1.trainers.loop import jobs
+            from tdmr1.trainers.loop.run import RunFolder
+
         for seed in chosen.seeds:
             config = build_config(TrainConfig, chosen.preset, overrides={"seed": seed})
             run = RunFolder(out / f"{claim}-seed{seed}")

@@ -17,7 +17,7 @@ from tdmr1.cli.duration import seconds
 from tdmr1.cli.machine import tell_load
 from tdmr1.cli.share import share
 from tdmr1.errors import UserError
-from tdmr1.progress import say, showing
+from tdmr1.progress import say, showing, starting
 
 if TYPE_CHECKING:  # imported where they are needed, so that `--help` and the shell's Tab are fast
     from tdmr1.trainers.config import Config, DistillConfig, TrainConfig
@@ -188,8 +188,9 @@ def start(
         UserError: what was typed is impossible, or the run failed.
         typer.Exit: 128 + the number of a signal; 0 where the time is up.
     """
-    from tdmr1.trainers.loop import jobs
-    from tdmr1.trainers.loop.run import RunFolder
+    with showing(sys.stdout), starting():
+        from tdmr1.trainers.loop import jobs
+        from tdmr1.trainers.loop.run import RunFolder
 
     config: TrainConfig | DistillConfig
     if resume is None:

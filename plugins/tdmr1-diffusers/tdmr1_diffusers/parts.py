@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import torch
 import transformers
+from diffusers.utils import logging as of_diffusers
 from safetensors import SafetensorError
+from transformers.utils import logging as of_transformers
 
 from tdmr1.core.hub import INDEX
 from tdmr1.errors import UserError
+
+BARS: tuple[Any, Any] = (of_diffusers, of_transformers)
+"""Who shows bars of parts and weights."""
 
 
 def check_complete(folder: Path) -> None:
@@ -69,12 +75,28 @@ def read_part(kind: Any, folder: Path, **options: Any) -> Any:  # noqa: ANN401
         UserError: a file is missing, cut short, or of another class.
     """
     try:
-        return kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
+        with _without_bars():
+            return kind.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, **options
+            )
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder} cannot be read as {kind.__name__}: {error}\n"
             "a file is missing, damaged or of another model; download it again"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Inside the block nothing redraws the terminal beside the display of the run."""
+    shown = [logging for logging in BARS if logging.is_progress_bar_enabled()]
+    for logging in shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging in shown:
+            logging.enable_progress_bar()
 
 
 def outline_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401

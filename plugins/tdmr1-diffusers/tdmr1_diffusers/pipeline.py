@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -28,6 +29,8 @@ from tdmr1_diffusers.parts import (
     text_encoder_bytes,
 )
 from tdmr1_diffusers.prompts import BlankPrompts, Encoders, PromptEncoder
+
+log = logging.getLogger(__name__)
 
 
 class PipelineGenerator(Generator):
@@ -67,6 +70,7 @@ class PipelineGenerator(Generator):
         self._folder, self._placement, self._weights = folder, options.text_encoders, weights
         self._dtype: torch.dtype = getattr(torch, options.dtype)
         self._tokens = options.prompt_tokens or self.prompt_tokens
+        self._told_of_cut = False
         self.resolution, self.latent_shape = self._size(folder, options.resolution)
         self.shift = options.shift or _shift(folder / "scheduler")
         self.teacher_steps = options.teacher_steps or self.teacher_steps
@@ -120,6 +124,10 @@ class PipelineGenerator(Generator):
             device: where the text encoders are.
         """
 
+    def token_counts(self, encoders: Encoders, prompt: str) -> tuple[int, int]:
+        """Tokens of a prompt, and how many of them the model reads."""
+        return len(encoders.tokenizer(prompt).input_ids), self._tokens
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Condition:
         return self._prompts(prompts).to(next(self.network.parameters()).device)
@@ -169,6 +177,20 @@ class PipelineGenerator(Generator):
             arguments=arguments,
         )
 
+    def _embed_whole(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
+        """As `embed`; of the first prompt that is cut it is told."""
+        count, read = self.token_counts(encoders, prompt)
+        if count > read and not self._told_of_cut:
+            self._told_of_cut = True
+            log.warning(
+                "the model reads %d tokens of a prompt, and does not see the rest of those that "
+                "are longer, such as: %s (%d tokens)",
+                read,
+                prompt,
+                count,
+            )
+        return self.embed(encoders, prompt, device)
+
     def _size(self, folder: Path, resolution: int | None) -> tuple[int, tuple[int, int, int]]:
         """Pixels of a side, and the shape of a latent."""
         transformer = read_config(folder / "transformer" / "config.json")
@@ -212,7 +234,7 @@ class PipelineGenerator(Generator):
         content = fingerprint(folder, parts, self._tokens, options.dtype)
         kept = None if options.embeddings is None else Path(options.embeddings)
         cache = EmbeddingCache(content, kept)
-        return PromptEncoder(read, self.embed, options.text_encoders, cache)
+        return PromptEncoder(read, self._embed_whole, options.text_encoders, cache)
 
 
 def _shift(scheduler: Path) -> float:

@@ -86,6 +86,11 @@ class SD3Generator(PipelineGenerator):
                 aliases[theirs + name] = Alias(tuple(ours + n for n in layers), swapped)
         return aliases
 
+    def token_counts(self, encoders: Encoders, prompt: str) -> tuple[int, int]:
+        if encoders.tokenizer_3 is None:
+            return len(encoders.tokenizer(prompt).input_ids), encoders.tokenizer_max_length
+        return len(encoders.tokenizer_3(prompt).input_ids), self._tokens
+
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
         tokens, _, pooled, _ = encoders.encode_prompt(
             prompt,

@@ -56,6 +56,13 @@ class ZImageGenerator(PipelineGenerator):
                 aliases[f"{name}.out"] = Alias((f"{name}.to_out.0",))
         return aliases
 
+    def token_counts(self, encoders: Encoders, prompt: str) -> tuple[int, int]:
+        turn = [{"role": "user", "content": prompt}]
+        chat = encoders.tokenizer.apply_chat_template(
+            turn, tokenize=False, add_generation_prompt=True, enable_thinking=True
+        )
+        return len(encoders.tokenizer(chat).input_ids), self._tokens
+
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
         (tokens,), _ = encoders.encode_prompt(
             prompt,

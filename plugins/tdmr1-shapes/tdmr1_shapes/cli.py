@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tdmr1.progress import showing
+from tdmr1.progress import showing, starting
 
 app = typer.Typer()
 
@@ -33,11 +33,13 @@ def pretrain(
     """Train the teacher on renders whose captions are wrong a third of the time."""
     from tdmr1.files import remove_unfinished
     from tdmr1.locks import locked
-    from tdmr1_shapes.pretrain import PretrainOptions, pretrain
 
-    options = PretrainOptions(steps=steps, batch=batch, lr=lr, seed=seed, precision=precision)
     remedy = "wait until it has ended, or choose another folder"
     with locked(out / ".tdmr1.lock", f"the training in {out}", remedy), showing(sys.stdout):
+        with starting():
+            from tdmr1_shapes.pretrain import PretrainOptions, pretrain
+
+        options = PretrainOptions(steps=steps, batch=batch, lr=lr, seed=seed, precision=precision)
         remove_unfinished(out)
         pretrain(options, out)
     typer.echo(f"teacher: {out}")
@@ -54,11 +56,13 @@ def evaluate(
     """Judge a teacher on the held-out prompts; its provenance.json takes the figures."""
     from tdmr1.trainers.config import DistillConfig
     from tdmr1.trainers.evaluation.table import as_table
-    from tdmr1_shapes.evaluation import evaluate
 
     config = DistillConfig(
         rewards=tuple(reward), eval_images=images, eval_seed=seed, precision=precision
     )
     with showing(sys.stderr):
+        with starting():
+            from tdmr1_shapes.evaluation import evaluate
+
         report = evaluate(folder, config)
     typer.echo(as_table({"teacher": report}))
