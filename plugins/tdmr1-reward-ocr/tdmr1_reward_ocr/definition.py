@@ -29,9 +29,14 @@ _PAIRS = {
 }
 """A mark that opens a quotation -> those that may close it, in whatever language."""
 
+_DOUBLE = '"“”„‟'
+"""Of these any two are a pair where no proper one is: half of them may have been typed."""
+
 _QUOTED = re.compile(
     # Marks right after a digit are inches: 5" x 7".
-    r"(?<!\d)(?:" + "|".join(f"{o}[^{c}]*[{c}]" for o, c in _PAIRS.items()) + ")"
+    r"(?<!\d)(?:"
+    + "|".join(f"{opens}[^{closes}]*[{closes}]" for opens, closes in _PAIRS.items())
+    + f"|[{_DOUBLE}][^{_DOUBLE}]*[{_DOUBLE}])"
 )
 _TYPOGRAPHY = str.maketrans("⁄∕‘’‛“”„‟‐‒–—―−", "//'''" + '""""' + "------")
 """Slashes, quotation marks and dashes that stand for those of a keyboard."""

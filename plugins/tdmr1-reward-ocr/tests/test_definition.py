@@ -29,6 +29,12 @@ def test_pairs_of_other_keyboards_and_languages_name_it_as_straight_ones_do(pair
     assert quoted(f"a sign {opens}DON’T") is None
 
 
+def test_a_pair_may_be_half_straight_and_a_proper_one_comes_first():
+    assert quoted('a sign „OPEN" and no more') == quoted('a sign "OPEN” here') == "OPEN"
+    assert quoted('“say "hi" now”') == 'say "hi" now'
+    assert quoted('"say “hi” now"') == "say “hi” now"
+
+
 @pytest.mark.parametrize(
     ("prompt", "target"),
     [
