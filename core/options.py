@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+LARGEST = 2**63 - 1
+"""What counters and seeds can hold."""
 
 
 class Options(BaseModel):
-    """Options by name. A table that is none is as it is by default."""
+    """Options by name, all of them finite. A table that is none is as it is by default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _is_finite(cls, value: object) -> object:
+        if not _finite(value):
+            raise ValueError(f"{value!r} is not finite, or too large")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -185,3 +196,14 @@ class TDMR1Options(TDMOptions):
                 f"boundaries 0 to steps - 1 = {self.steps - 1}; lower it"
             )
         return self
+
+
+def _finite(value: object) -> bool:
+    """Whether all numbers in it are, at any depth; of whole ones, that torch can hold them."""
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    if isinstance(value, int):
+        return abs(value) <= LARGEST
+    return not isinstance(value, float) or math.isfinite(value)

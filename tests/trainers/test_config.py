@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,30 @@ def test_an_unknown_preset_names_the_others():
 def test_a_config_survives_its_file():
     built = build_config(TrainConfig, settings=["method.clip=none", "prompt_weights.counting=2"])
     assert validated(TrainConfig, built.model_dump(mode="json")) == built
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("iterations=1e23", "iterations"),
+        ("iterations=100000000000000000000000", "iterations"),
+        ("iterations=inf", "iterations"),
+        ("seed=9223372036854775808", "seed"),
+        ("reward_timeout=inf", "reward_timeout"),
+        ("reward_timeout=nan", "reward_timeout"),
+        ("method.beta=inf", "method.beta"),
+        ("method.guidance=nan", "method.guidance"),
+        ("prompt_weights.counting=nan", "prompt_weights.counting"),
+        ("reward_options.ocr.short_side=inf", "reward_options"),
+        ("reward_options.ocr.sides=[1.0, nan]", "reward_options"),
+    ],
+)
+def test_what_is_not_finite_is_refused(setting, key):
+    with pytest.raises(UserError, match=rf"^config key '{key}") as error:
+        build_config(TrainConfig, settings=[setting])
+    assert re.search(r"finite|too large|maximum size", str(error.value))
+
+
+def test_an_argument_that_is_too_large_is_refused():
+    with pytest.raises(UserError, match="'iterations'"):
+        build_config(TrainConfig, overrides={"iterations": 10**23})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.finite import finite
 from tdmr1.progress import showing, task
 from tdmr1.rewards.places.base import START_TIMEOUT
 from tdmr1.tables import as_columns
@@ -53,7 +54,10 @@ def check(
         list[str] | None, typer.Option(help="key=value of the reward's own; repeatable.")
     ] = None,
     load_timeout: Annotated[
-        float, typer.Option(min=0.001, help="Seconds in which it has to load, as in a run.")
+        float,
+        typer.Option(
+            callback=finite, min=0.001, help="Seconds in which it has to load, as in a run."
+        ),
     ] = START_TIMEOUT,
     as_json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tdmr1.cli.finite import finite
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
 from tdmr1.progress import showing, starting
 from tdmr1.tables import as_columns
@@ -53,11 +54,16 @@ def rewards(
     ] = 30,
     installed: Annotated[int, typer.Option(min=1, help="List: rewards.")] = 20,
     reward_seconds: Annotated[
-        float, typer.Option(min=0, help="Hidden, kills: seconds that scoring takes.")
+        float,
+        typer.Option(callback=finite, min=0, help="Hidden, kills: seconds that scoring takes."),
     ] = 0.2,
     iterations: Annotated[int, typer.Option(min=1, help="Hidden: measured, of each.")] = 10,
-    seconds: Annotated[float, typer.Option(min=0, help="Kills: seconds of training.")] = 120.0,
-    every: Annotated[float, typer.Option(min=0.01, help="Kills: seconds between two.")] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(callback=finite, min=0, help="Kills: seconds of training.")
+    ] = 120.0,
+    every: Annotated[
+        float, typer.Option(callback=finite, min=0.01, help="Kills: seconds between two.")
+    ] = 10.0,
     model: Model = None,
     preset: Preset = None,
     config: ConfigFile = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tdmr1.cli.finite import finite
 from tdmr1.cli.train import ConfigFile, Model, Preset, Settings
 from tdmr1.progress import showing, task
 from tdmr1.tables import as_columns
@@ -26,10 +27,14 @@ def plan(
     batch: Annotated[int | None, typer.Option(min=1, help="method.batch, samples.")] = None,
     distill: Annotated[bool, typer.Option("--distill", help="Of `tdmr1 distill`.")] = False,
     card_memory: Annotated[
-        float | None, typer.Option(min=0.1, help="GiB of a card; what to set so that it fits.")
+        float | None,
+        typer.Option(callback=finite, min=0.1, help="GiB of a card; what to set so that it fits."),
     ] = None,
     tflops: Annotated[
-        float, typer.Option(min=1e-6, help="10^12 operations a second that the card sustains.")
+        float,
+        typer.Option(
+            callback=finite, min=1e-6, help="10^12 operations a second that the card sustains."
+        ),
     ] = 100.0,
 ) -> None:
     """Predict memory and time of a training from the model's configuration alone."""

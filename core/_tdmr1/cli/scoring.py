@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.finite import finite
 from tdmr1.cli.share import share
 from tdmr1.progress import showing, task
 from tdmr1.tables import as_columns
@@ -53,10 +54,11 @@ def score(
     ] = Path("scores.jsonl"),
     batch: Annotated[int, typer.Option(min=1, help="Images scored at a time.")] = 32,
     reward_timeout: Annotated[
-        float, typer.Option(min=0.001, help="Seconds for one batch.")
+        float, typer.Option(callback=finite, min=0.001, help="Seconds for one batch.")
     ] = 60.0,
     reward_wait: Annotated[
-        float, typer.Option(min=0, help="Seconds for a server that cannot be reached.")
+        float,
+        typer.Option(callback=finite, min=0, help="Seconds for a server that cannot be reached."),
     ] = 0.0,
     max_reward_errors: Annotated[
         float,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tdmr1.cli.finite import finite
 from tdmr1.progress import showing, starting
 
 app = typer.Typer()
@@ -23,7 +24,7 @@ def pretrain(
     out: Annotated[Path, typer.Argument(help="Folder; a training in it is continued.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 6000,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 96,
-    lr: Annotated[float, typer.Option(min=0, help="AdamW's peak.")] = 1.5e-3,
+    lr: Annotated[float, typer.Option(callback=finite, min=0, help="AdamW's peak.")] = 1.5e-3,
     seed: Annotated[int, typer.Option(help="Of weights, images and noise.")] = 0,
     precision: Annotated[
         Literal["no", "bf16"],
