@@ -87,6 +87,13 @@ class RunOptions(Options):
     reward_cache: Annotated[str, AfterValidator(_absolute_cache)] = Field(
         "off", description="scores that are kept on disk: on (in the user's cache), off, or a file"
     )
+    trackers: tuple[str, ...] = Field(
+        ("tensorboard",), description="of Accelerate: tensorboard, wandb, mlflow, trackio, ..."
+    )
+    tracker_project: str = Field("tdmr1", description="of the run in those that have projects")
+    tracker_options: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="tracker -> argument of its start -> value, e.g. wandb.entity"
+    )
     checkpoint_every: int = Field(25, ge=1, description="iterations")
     checkpoints_kept: int = Field(2, ge=1)
     evaluate_every: int = Field(0, ge=0, description="iterations; 0: only at the end")

@@ -26,6 +26,7 @@ from tdmr1.trainers.loop.prompt_record import PromptRecord
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.loop.setup import expect, new_judge, new_stage, read_split
 from tdmr1.trainers.loop.stopping import stopping
+from tdmr1.trainers.loop.trackers import check_trackers
 from tdmr1.trainers.memory import too_little_explained
 from tdmr1.trainers.models import load_generator, located, new_accelerator, prepared
 from tdmr1.trainers.students import find_student
@@ -53,6 +54,7 @@ def train(
             another process trains in the folder, or there are several of this run.
     """
     refuse_several_processes()
+    check_trackers(config.trackers)
     config = located(config)
     with stopping(max_seconds) as stop, run.locked():
         record = PromptRecord(run.path, config)

@@ -47,6 +47,7 @@ def run_loop(
     """
     iteration = _restore(stage, run, progress)
     run.forget_from(iteration)
+    run.track_from(iteration)
 
     def state() -> dict[str, Any]:
         return {**stage.state_dict(), "totals": progress.totals}

@@ -5,6 +5,7 @@ environment.json     versions and machine
 prompts.json         which prompts it has seen: their number, and a hash
 metrics.jsonl        one line an iteration
 tensorboard/         the same as events
+trackers.json        which runs of other trackers are this one's
 images/              grids of the same noise
 checkpoints/         the last few, to continue from
 lora/                the trained student, for diffusers; network/ if its weights are whole
@@ -26,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from tdmr1.errors import UserError
 from tdmr1.files import remove_unfinished, replacing
@@ -34,6 +34,7 @@ from tdmr1.locks import locked
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
 from tdmr1.trainers.evaluation.evaluate import Report, RewardReport
+from tdmr1.trainers.loop.trackers import Trackers
 from tdmr1.trainers.models import computes_in_bfloat16
 from tdmr1.trainers.writing import writing
 
@@ -80,7 +81,7 @@ class RunFolder:
         self._lora, self._network = path / "lora", path / "network"
         self.teacher = path / "teacher.npz"
         self._metrics = path / "metrics.jsonl"
-        self._writer: SummaryWriter | None = None
+        self._trackers: Trackers | None = None
 
     @classmethod
     def new(cls, path: Path) -> RunFolder:
@@ -153,16 +154,23 @@ class RunFolder:
         return validated(kind, values)
 
     def log(self, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Append one iteration's metrics to metrics.jsonl and to TensorBoard; NaN as null."""
+        """Append one iteration's metrics to metrics.jsonl, NaN as null, and tell the trackers."""
         known = {name: None if math.isnan(v) else v for name, v in metrics.items()}
         with writing(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"iteration": iteration, **known}) + "\n")
-        if self._writer is None:
-            # What was lost with a kill disappears from the curves, too.
-            self._writer = SummaryWriter(str(self.path / "tensorboard"), purge_step=iteration)
-        for name, value in known.items():
-            if value is not None:
-                self._writer.add_scalar(name, value, iteration)
+        numbers = {name: value for name, value in known.items() if value is not None}
+        self.track_from(iteration).log(numbers, iteration)
+
+    def track_from(self, iteration: int) -> Trackers:
+        """Begin or continue the run's trackers, once; what was lost with a kill disappears from
+        the curves of TensorBoard, too.
+
+        Raises:
+            UserError: one cannot be begun.
+        """
+        if self._trackers is None:
+            self._trackers = Trackers(self.config(), self.path, iteration)
+        return self._trackers
 
     def cost(self) -> Cost:
         """Of the iterations in metrics.jsonl.
@@ -192,8 +200,8 @@ class RunFolder:
 
     def save(self, state: dict[str, Any], iteration: int, keep: int) -> Path:
         """Write a checkpoint after `iteration` iterations."""
-        if self._writer is not None:
-            self._writer.flush()
+        if self._trackers is not None:
+            self._trackers.flush()
         return write_checkpoint(
             {"iteration": iteration, **state}, self.checkpoints, iteration, keep
         )
@@ -237,9 +245,9 @@ class RunFolder:
         }
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._trackers is not None:
+            self._trackers.close()
+            self._trackers = None
 
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
