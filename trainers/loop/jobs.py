@@ -70,6 +70,8 @@ def train(
             run.start(config)
             record.keep()
             say(f"run folder: {run.path}")
+            if changed := run.changed_environment():
+                say(f"it goes on elsewhere than it began, to other bits: {'; '.join(changed)}")
             try:
                 run_loop(stage, config, run, Progress(), periodic, stop)
             finally:

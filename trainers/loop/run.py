@@ -1,7 +1,7 @@
 """The run folder: everything a run leaves behind.
 
 config.json          the resolved options
-environment.json     versions and machine
+environment.json     versions, machine and threads
 prompts.json         which prompts it has seen: their number, and a hash
 metrics.jsonl        one line an iteration
 tensorboard/         the same as events
@@ -141,6 +141,19 @@ class RunFolder:
             values = config.model_dump(mode="json")
             self._write_json(CONFIG, {"kind": config.kind, **values})
 
+    def changed_environment(self) -> list[str]:
+        """What is other than where the run began, in words. It goes on, to other bits.
+
+        Raises:
+            UserError: environment.json is gone or damaged.
+        """
+        before, now = (_flat(e) for e in (self._read_json("environment.json"), environment()))
+        return [
+            f"{name} {now.get(name)}, not {before.get(name)}"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
+        ]
+
     def config(self) -> AnyConfig:
         """The options that the run was started with.
 
@@ -275,8 +288,15 @@ def environment() -> dict[str, Any]:
         "machine": platform.platform(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "bfloat16": computes_in_bfloat16(),
     }
+
+
+def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Packages beside the rest."""
+    rest = {name: value for name, value in environment.items() if name != "packages"}
+    return {**environment.get("packages", {}), **rest}
 
 
 def _iteration(line: str) -> float:

@@ -80,7 +80,10 @@ def new_plan(config: AnyConfig) -> Plan:
 
 
 def fitted(config: AnyConfig, memory: int) -> tuple[list[str], Plan]:
-    """What has to be set, KEY=VALUE, so that a run fits a card; nothing of what it learns changes.
+    """What has to be set, KEY=VALUE, so that a run fits a card.
+
+    What it learns stays the same but for rounding; only decoding in tiles, which comes last of the
+    generator's options, changes the images that rewards see, where they are larger than a tile.
 
     The generator's own options come first, as far as they are needed; then the largest
     micro-batch, a power of two, without gradient checkpointing, or, if there is none, with it.

@@ -15,8 +15,9 @@ class Decoder:
 
     Args:
         vae: frozen.
-        how: one image at a time, which gives the same images; each in overlapping tiles as well,
-            which blends their seams; or a whole batch at once.
+        how: one image at a time, which gives the images of a whole batch but for rounding, in
+            bfloat16 a level or two of 255; each in overlapping tiles as well, which does nothing
+            up to the VAE's own size and changes every pixel above it; or a whole batch at once.
     """
 
     def __init__(self, vae: Any, how: Decoding) -> None:  # noqa: ANN401

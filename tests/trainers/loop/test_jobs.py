@@ -150,6 +150,15 @@ def test_looking_more_often_does_not_change_the_training(new_config, train, tmp_
     assert same(lora(train(often, tmp_path / "often")), lora(seldom))
 
 
+def test_a_run_that_goes_on_with_other_threads_says_so(new_config, train, tmp_path, output):
+    run = train(new_config(iterations=1), tmp_path / "run")
+    assert "other bits" not in output.getvalue()
+    path = run.path / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "threads": 99}))
+    train(run.config(), run.path)
+    assert re.search(r"^it goes on elsewhere .*: threads \d+, not 99$", output.getvalue(), re.M)
+
+
 def test_a_run_that_has_ended_may_be_resumed(new_config, train, tmp_path):
     first = train(new_config(), tmp_path)
     before = (lora(first), metrics(first), first.reports())
