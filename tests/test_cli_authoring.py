@@ -65,6 +65,11 @@ def test_info_of_a_function_in_a_file(tdmr1, tmp_path):
     _, out, _ = tdmr1("rewards", "info", f"{tmp_path}/my.py:score")
     assert "range -inf to inf, higher is better" in rows(out)
     assert "distribution none" in rows(out)
+    assert "reads not stated" in rows(out)
+    with (tmp_path / "my.py").open("a") as file:
+        file.write("score.reads = ('a.npy', 'b')")
+    _, out, _ = tdmr1("rewards", "info", f"{tmp_path}/my.py:score")
+    assert "reads a.npy" in rows(out)
 
 
 def test_check_is_a_table_and_passes(tdmr1, red):

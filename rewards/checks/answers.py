@@ -133,7 +133,8 @@ def abstains_without_its_needs(reward: Reward, goldens: Sequence[Golden]) -> Fin
 
 def judges_what_it_scores(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     """`judges` fails on none of its prompts, and is False only where it abstains."""
-    if type(reward).judges is Reward.judges:
+    says = type(reward).judges is not Reward.judges
+    if not says and (reward.needs or isinstance(reward, FunctionReward)):
         return not_checked("it does not say which prompts it judges; see `judges`")
     samples = [*probes(goldens), Sample(probes(goldens)[0].image, "")]
     prompts = [PromptLine(sample.prompt, dict(sample.metadata)) for sample in samples]

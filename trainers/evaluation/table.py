@@ -24,7 +24,7 @@ def as_table(reports: Mapping[str, Report]) -> str:
     rows = [
         (
             f"{shown(key[0])} {key[1]}",
-            *(f"{mine[key]:.2f}" if key in mine else "-" for mine in found),
+            *(_number(mine[key]) if key in mine else "-" for mine in found),
         )
         for key in dict.fromkeys(key for mine in found for key in mine)
     ]
@@ -38,6 +38,11 @@ def as_table(reports: Mapping[str, Report]) -> str:
     if varied := _variety_rows(compared):
         parts += ["", as_columns(["", *compared], varied), *fold(IN_BRACKETS, columns())]
     return "\n".join(parts)
+
+
+def _number(figure: float) -> str:
+    """With two decimals, where it has not very many digits before them."""
+    return f"{figure:.2f}" if abs(figure) < 1e6 else f"{figure:.3g}"
 
 
 def as_markdown(reports: Mapping[str, Report]) -> str:

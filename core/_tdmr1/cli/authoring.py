@@ -118,10 +118,16 @@ def _described(found: RewardDescription) -> dict[str, str]:
         "needs": "; ".join(found.needs) or "any image and prompt",
         "engines": "; ".join(found.engines) or "none stated",
         "weights": "\n".join(map(_weights, found.weights)) or "none stated",
-        "reads": "not stated" if found.reads is None else "\n".join(found.reads) or "no files",
+        "reads": _reads(found),
         "options": "\n".join(options) or "none",
         "environment": found.environment,
     }
+
+
+def _reads(found: RewardDescription) -> str:
+    if found.reads is None:
+        return "what its package ships" if found.distribution else "not stated"
+    return "\n".join(found.reads) or "no files"
 
 
 def _weights(weights: Weights) -> str:

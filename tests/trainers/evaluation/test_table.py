@@ -41,6 +41,10 @@ def test_the_number_of_images_stands_below(lines):
     assert lines({"teacher": report(56)})[-1].endswith("images: 600 for geneval, 100 for ocr")
 
 
+def test_a_large_figure_is_short(lines):
+    assert "-1.23e+99" in lines({"before": report(4, -1.234e99)})[2]
+
+
 def test_a_reward_that_scored_nothing_is_named(lines):
     silent = Report(4, report(4).rewards, ("brightness",))
     (line,) = [line for line in lines({"before": silent, "after": silent}) if "brightness" in line]
