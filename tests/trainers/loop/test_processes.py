@@ -49,11 +49,11 @@ wait("loading")
 
 def score(samples):
     calls.append(1)
-    if len(calls) > 4:  # tried, evaluated, and two iterations
+    if len(calls) > 4:  # it has been tried and evaluated, and some iterations are done
         wait("scoring")
     return [float(s.image[..., 0].mean()) / 255 for s in samples]
 """
-"""Waits while it loads for as long as there is a file `loading`, and in the third iteration."""
+"""Waits while it loads for as long as there is a file `loading`, and in an early iteration."""
 
 TDMR1 = "import os; os.getloadavg = lambda: (0.0, 0.0, 0.0); from tdmr1.cli import main; main()"
 
@@ -178,12 +178,14 @@ def test_a_signal_while_it_waits_for_a_reward_saves(start, folder, number):
     before = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
     process = start(before=before)
     wait_for("scoring-waits")
+    done = len(Path("run/metrics.jsonl").read_text().splitlines())
+    assert done > 0
     process.send_signal(number)
     if number == signal.SIGINT:
         time.sleep(0.2)
         Path("scoring").unlink()  # its iteration comes to its end
     status, out, err = finished(process)
-    saved = 3 if number == signal.SIGINT else 2
+    saved = done + (number == signal.SIGINT)
     assert (status, err) == (128 + number, "")
     told = f"stopped, saved after {saved} iterations; continue with: tdmr1 train --resume "
     assert out.splitlines()[-1] == f"{told}{folder / 'run'}"
