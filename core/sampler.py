@@ -14,6 +14,7 @@ from torch import Tensor
 from tdmr1.core import flow
 from tdmr1.core.generator import Condition, Conditions
 from tdmr1.core.roles import Role
+from tdmr1.progress import task
 
 Velocity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(x (B, ...), sigma ()) -> v (B, ...)."""
@@ -72,8 +73,10 @@ class TrajectorySampler(abc.ABC):
         """All boundary samples x_0 ... x_K from x_0 = `noise` (B, ...), (K + 1, B, ...)."""
         sigma = self.sigma.to(noise.device)
         x = [noise]
-        for level, level_next in itertools.pairwise(sigma):
-            x.append(self.step(x[-1], velocity(x[-1], level), level, level_next))
+        with task("sampling", len(sigma) - 1, "steps") as sampling:
+            for level, level_next in itertools.pairwise(sigma):
+                x.append(self.step(x[-1], velocity(x[-1], level), level, level_next))
+                sampling.advance()
         return torch.stack(x)
 
     def rollout(

@@ -17,6 +17,7 @@ from tdmr1.core.metrics import Metrics, averaged
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
+from tdmr1.progress import tracked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,8 @@ class TDM:
             for k in self._draws.distinct(self.options.boundaries, rollout.steps)
         ]
         of = len(draws) if self.options.accumulate else 1
-        return averaged([self._learn(part, k, of) for part, k in draws])
+        learning = tracked(draws, "updating fake and student", "draws")
+        return averaged([self._learn(part, k, of) for part, k in learning])
 
     def parts(self, rollout: Rollout) -> list[slice]:
         """The samples of each part, as many in each."""

@@ -25,6 +25,7 @@ from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
 from tdmr1.core.surrogate import DiffusionSurrogate
 from tdmr1.core.tdm import TDM, Query
+from tdmr1.progress import tracked
 
 
 class TDMR1(TDM):
@@ -75,7 +76,7 @@ class TDMR1(TDM):
         of = len(draws) if options.accumulate else 1
         learnt = [
             self.surrogate.learn(rollout.part(samples), advantage[samples], of)
-            for samples in draws
+            for samples in tracked(draws, "updating the surrogate", "draws")
         ]
         return averaged(learnt if options.accumulate else learnt[: len(parts)])
 

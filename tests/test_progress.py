@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tdmr1 import progress
-from tdmr1.progress import WINDOW, Task, aside, clock, is_live, say, showing, task
+from tdmr1.progress import WINDOW, Task, aside, clock, is_live, say, showing, task, tracked
 
 
 class Terminal(io.StringIO):
@@ -182,3 +182,12 @@ def test_a_live_display_steps_aside_for_bars_of_others(terminal):
 def test_without_a_display_and_in_a_file_nobody_needs_to_step_aside():
     with aside(), showing(io.StringIO()), aside():
         pass
+
+
+def test_items_are_steps():
+    stream = io.StringIO()
+    with showing(stream, every=0.01):
+        for number, item in enumerate(tracked("abc", "updating", "draws")):
+            seen = len(stream.getvalue())
+            until(lambda n=number, at=seen: f"updating: {n} of 3 draws" in stream.getvalue()[at:])
+            assert item == "abc"[number]

@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+
+T = TypeVar("T")
 
 LINE_EVERY = 30.0
 """Seconds between lines where the display is not live."""
@@ -172,7 +174,8 @@ class Display:
             while not self._ended.wait(self._every):
                 if tasks := list(self.tasks):
                     elapsed = clock(time.monotonic() - self._started)
-                    self.say(f"{elapsed} {'; '.join(task.with_figures() for task in tasks)}")
+                    figures = ", ".join(f"{a} {b}" for task in tasks for a, b in task.figures)
+                    self.say(f"{elapsed} {'; '.join(filter(None, [*map(str, tasks), figures]))}")
 
     def _render(self) -> RenderableType:
         from rich.progress_bar import ProgressBar
@@ -254,6 +257,14 @@ def starting() -> contextlib.AbstractContextManager[Task]:
 def aside() -> contextlib.AbstractContextManager[None]:
     """Inside the block somebody else redraws the terminal, with bars of their own."""
     return contextlib.nullcontext() if _display is None else _display.aside()
+
+
+def tracked(items: Collection[T], what: str, unit: str) -> Iterator[T]:
+    """The items one after another, as steps of a task."""
+    with task(what, len(items), unit) as under_way:
+        for item in items:
+            yield item
+            under_way.advance()
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import statistics
 import time
 
-from tdmr1.progress import task
+from tdmr1.progress import tracked
 from tdmr1.trainers.benchmarks.place_overhead import TIMED_REWARD
 from tdmr1.trainers.config import TrainConfig, validated
 from tdmr1.trainers.loop.setup import reinforcement
@@ -64,14 +64,11 @@ def measure_hidden_latency(config: TrainConfig, seconds: float, repeats: int) ->
             stack.enter_context(contextlib.closing(reinforcement(on_timed_reward(config, s))))
             for s in (0.0, seconds)
         )
-        training = stack.enter_context(
-            task("training with a quick and a slow reward", repeats + 1, "pairs of iterations")
-        )
-        for repeat in range(repeats + 1):
+        what = "training with a quick and a slow reward"
+        for repeat in tracked(range(repeats + 1), what, "pairs of iterations"):
             row = _iteration(quick), _iteration(slow)
             if repeat > 0:
                 rows.append(row)
-            training.advance()
     return HiddenLatency(
         reward=seconds,
         iteration=statistics.median(a.seconds for a, _ in rows),

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tdmr1.core.generator import Condition, Conditions, Generator, Prompt
 from tdmr1.core.roles import Role
-from tdmr1.progress import task
+from tdmr1.progress import tracked
 from tdmr1.rewards.contract import Sample
 from tdmr1.trainers.config import TrainConfig
 from tdmr1.trainers.loop.setup import expect, new_judge, read_split
@@ -105,24 +105,22 @@ def bench(stage: Reinforcement, repeats: int, memory: PeakMemory) -> Timing:
     """
     rows: list[tuple[float, float, float]] = []
     peaks: list[int | None] = []
-    with task("timing", repeats + 1, "iterations") as timing:
-        for repeat in range(repeats + 1):
-            before = copy.deepcopy(stage.state_dict())  # as the loop keeps one
-            memory.reset()
-            started = time.perf_counter()
-            with recorded(stage.generator) as calls:
-                stage.collect()
-                collected = time.perf_counter()
-                stage.wait()  # so that nothing runs beside the networks
-                scoring = time.perf_counter() - collected
-                stage.update()
-            iteration = time.perf_counter() - started
-            peaks.append(memory.bytes())
-            del before
-            networks = sum(_alone(stage, call) for call in calls)
-            if repeat > 0:
-                rows.append((iteration, scoring, networks))
-            timing.advance()
+    for repeat in tracked(range(repeats + 1), "timing", "iterations"):
+        before = copy.deepcopy(stage.state_dict())  # as the loop keeps one
+        memory.reset()
+        started = time.perf_counter()
+        with recorded(stage.generator) as calls:
+            stage.collect()
+            collected = time.perf_counter()
+            stage.wait()  # so that nothing runs beside the networks
+            scoring = time.perf_counter() - collected
+            stage.update()
+        iteration = time.perf_counter() - started
+        peaks.append(memory.bytes())
+        del before
+        networks = sum(_alone(stage, call) for call in calls)
+        if repeat > 0:
+            rows.append((iteration, scoring, networks))
     iterations, rewards, alone = zip(*rows, strict=True)
     known = [peak for peak in peaks if peak is not None]
     return Timing(

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tdmr1.progress import task
+from tdmr1.progress import tracked
 from tdmr1.rewards.contract import CONTRACT_VERSION
 from tdmr1.rewards.errors import RewardBroken
 from tdmr1.rewards.hookspecs import ENTRY_POINT_GROUP
@@ -48,11 +48,8 @@ def measure_listing(rewards: int, repeats: int) -> Listing:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             _install(Path(folder), name, "torch" if name == names[0] else "numpy")
-        seconds = []
-        with task("listing installed rewards", 1 + repeats, "times") as listing:
-            for _ in range(1 + repeats):
-                seconds.append(_list(folder, names))
-                listing.advance()
+        listing = tracked(range(1 + repeats), "listing installed rewards", "times")
+        seconds = [_list(folder, names) for _ in listing]
     low, median, high = statistics.quantiles(seconds[1:], n=4)
     return Listing(rewards, median, low, high)
 

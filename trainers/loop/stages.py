@@ -18,6 +18,7 @@ from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySampler
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
+from tdmr1.progress import task
 from tdmr1.rewards.mixing.pending import Pending
 from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.evaluation.judge import Judge, Judgement
@@ -190,7 +191,8 @@ class Reinforcement(Stage):
         def feedback() -> list[Feedback]:
             asked = time.perf_counter()
             metrics["seconds/tdm"] = asked - started
-            judgement = self.judge.result(pending)
+            with task("waiting for scores"):
+                judgement = self.judge.result(pending)
             metrics.update(_reward_metrics(judgement, samples, self._balance))
             metrics["seconds/waiting"] = time.perf_counter() - asked
             return self.judge.feedback(judgement)

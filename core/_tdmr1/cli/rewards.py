@@ -9,7 +9,7 @@ import sys
 import typer
 
 from tdmr1.cli import authoring, places, scoring
-from tdmr1.progress import showing, task
+from tdmr1.progress import showing, tracked
 from tdmr1.rewards.discovery.installed import in_environments, installed
 from tdmr1.rewards.discovery.packages import LIMIT, hidden
 from tdmr1.tables import as_columns
@@ -36,10 +36,8 @@ def list_rewards(
     if verify:
         from tdmr1.rewards.discovery.verify import verified
 
-        with showing(sys.stderr), task("verifying", len(found), "rewards") as verifying:
-            for number, reward in enumerate(found):
-                found[number] = verified(reward)
-                verifying.advance()
+        with showing(sys.stderr):
+            found = [verified(reward) for reward in tracked(found, "verifying", "rewards")]
     if names := hidden():
         typer.echo(f"hidden by the environment variable {LIMIT}: {', '.join(names)}", err=True)
     if as_json:
