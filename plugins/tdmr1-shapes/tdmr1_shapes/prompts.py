@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import itertools
 import re
 import string
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +20,11 @@ from tdmr1.core.generator import Split
 from tdmr1_shapes.world import COLORS, NUMBERS, RELATIONS, SHAPES, TAGS, Metadata, Tag
 
 HELD_OUT_EVERY = 4
-"""Within each tag one prompt of so many is held out."""
+"""Within each tag one prompt of so many is held out; of `colors` it is every second."""
+
+HELD_OUT_LEAST = 12
+"""So many prompts of each tag are held out. Where the world has fewer, the same is asked of things
+whose colours are said, in words that no training prompt has."""
 
 SIGN_WORDS = 480
 """How many words the two sets share out between them."""
@@ -86,13 +92,17 @@ def with_colors(prompt: Prompt, rng: np.random.Generator) -> Prompt:
     include = prompt.metadata.get("include", [])
     if not include or any("color" in clause for clause in include):
         return prompt
-    chosen = rng.choice(list(COLORS), len(include), replace=False)
+    return _in_colors(prompt, rng.choice(list(COLORS), len(include), replace=False).tolist())
+
+
+def _in_colors(prompt: Prompt, colors: Sequence[str]) -> Prompt:
+    """The things of a prompt that says no colour in these, one for each clause."""
     text, clauses = prompt.text, []
-    for clause, color in zip(include, chosen, strict=True):
+    for clause, color in zip(prompt.metadata["include"], colors, strict=True):
         shape = clause["class"]
         text = re.sub(rf"\ba {shape}\b", f"{article(color)} {color} {shape}", text)
         text = re.sub(rf"\b(two|three|four) {shape}s", rf"\1 {color} {shape}s", text)
-        clauses.append({**clause, "color": str(color)})
+        clauses.append({**clause, "color": color})
     return Prompt(text, {**prompt.metadata, "include": clauses})
 
 
@@ -126,6 +136,7 @@ def random_word(rng: np.random.Generator) -> str:
     return "".join(rng.choice(list(string.ascii_uppercase), size=rng.integers(2, 5)))
 
 
+@functools.cache
 def split(name: Split) -> list[Prompt]:
     """The prompts that rewards may train on, or the ones that only evaluation sees.
 
@@ -134,11 +145,27 @@ def split(name: Split) -> list[Prompt]:
     chosen: list[Prompt] = []
     for tag in TAGS:
         prompts = every(tag)
-        held_out = _balanced(prompts, len(prompts) // HELD_OUT_EVERY)
+        held_out = _balanced(prompts, len(prompts) // (2 if tag == "colors" else HELD_OUT_EVERY))
         chosen += [
             p for p, held in zip(prompts, held_out, strict=True) if held == (name == "heldout")
         ]
+    if name == "heldout":
+        for tag in ("single_object", "two_object", "counting"):
+            chosen += _coloured(tag, HELD_OUT_LEAST - sum(p.tag == tag for p in chosen))
     return chosen
+
+
+def _coloured(tag: Tag, count: int) -> list[Prompt]:
+    """Prompts of a tag that say colours, in words that no training prompt has; what is asked of
+    their pictures, their metadata, is the same as without."""
+    trained = {prompt.text for prompt in split("train")}
+    prompts = [
+        Prompt(_in_colors(prompt, colors).text, prompt.metadata)
+        for prompt in every(tag)
+        for colors in itertools.permutations(COLORS, len(prompt.metadata["include"]))
+    ]
+    free = [prompt for prompt in prompts if prompt.text not in trained]
+    return [p for p, held in zip(free, _balanced(free, count), strict=True) if held]
 
 
 def _balanced(prompts: list[Prompt], count: int) -> list[bool]:

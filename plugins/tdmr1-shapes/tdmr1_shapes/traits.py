@@ -79,7 +79,7 @@ def traits(images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Traits:
         frequencies["background"][row, 2 * _sixth(base) + (base.mean() > PALE)] = 1
         include = prompt.metadata.get("include", [])
         for thing in see(image, base) if include else []:
-            if not any("color" in clause for clause in include):
+            if not COLORS.keys() & prompt.text.split():
                 frequencies["colour"][row, thing.color] += 1
             if not any("position" in clause for clause in include):
                 frequencies["place"][row] += _places(thing.mask)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tdmr1_shapes import prompts
+from tdmr1_shapes.text import tokenize
 from tdmr1_shapes.world import COLORS, GENEVAL_TAGS, RELATIONS, TAGS
 
 
@@ -9,6 +10,24 @@ def test_the_train_and_heldout_prompts_are_disjoint_and_cover_every_tag():
     train, heldout = prompts.split("train"), prompts.split("heldout")
     assert not {p.text for p in train} & {p.text for p in heldout}
     assert {p.tag for p in train} == {p.tag for p in heldout} == set(TAGS)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_twelve_prompts_of_every_tag_are_held_out(tag):
+    heldout = [p for p in prompts.split("heldout") if p.tag == tag]
+    assert len({p.text for p in heldout}) == len(heldout) >= 12
+    tokens = {tuple(tokenize(p.text)) for p in prompts.split("train")}
+    assert not any(tuple(tokenize(p.text)) in tokens for p in heldout)
+
+
+@pytest.mark.parametrize("tag", ["single_object", "two_object", "counting"])
+def test_held_out_prompts_that_say_colours_ask_what_those_without_do(tag):
+    asked = [p.metadata for p in prompts.every(tag)]
+    heldout = [p for p in prompts.split("heldout") if p.tag == tag]
+    assert all(p.metadata in asked for p in heldout)
+    coloured = [p for p in heldout if COLORS.keys() & p.text.split()]
+    assert 0 < len(coloured) < len(heldout)
+    assert COLORS.keys() <= {word for p in coloured for word in p.text.split()}
 
 
 def test_a_split_is_the_same_every_time():
