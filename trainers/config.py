@@ -102,6 +102,11 @@ class RunOptions(Options):
     eval_group: int = Field(
         4, ge=1, description="of them one prompt's, among which diversity is measured"
     )
+    eval_features: str = Field(
+        "thumbnail",
+        description="in which pictures are compared: thumbnail, dinov2:FOLDER_OR_HUB_ID, or "
+        "open_clip:MODEL:PRETRAINED",
+    )
     eval_seed: int = Field(1234, ge=0, description="of the evaluation's noise")
 
     def student_rate_at(self, iteration: int) -> float:

@@ -16,7 +16,7 @@ from tdmr1.progress import task
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
-from tdmr1.trainers.evaluation.features import thumbnails
+from tdmr1.trainers.evaluation.features import open_features
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
 from tdmr1.trainers.images import to_uint8
 from tdmr1.trainers.prompts import kind_of, spread
@@ -104,7 +104,8 @@ class Evaluation:
 
     Args:
         config: `balance` is the metadata key that tags a prompt, `eval_images` the images a tag,
-            `eval_group` those of one prompt, `eval_seed` the noise's. A tag has as many of its
+            `eval_group` those of one prompt, `eval_features` the space in which they are
+            compared, `eval_seed` the noise's. A tag has as many of its
             prompts as that takes, evenly spread, or all of them and more images of each.
         generator: decodes.
         prompts: held-out prompts, at least one.
@@ -129,6 +130,7 @@ class Evaluation:
         by_tag: dict[str, list[Prompt]] = {}
         for prompt in prompts:
             by_tag.setdefault(kind_of(prompt, config.balance), []).append(prompt)
+        self._features = open_features(config.eval_features, device)
         self._per_tag = config.eval_images
         chosen = [spread(p, -(-self._per_tag // config.eval_group)) for p in by_tag.values()]
         self.prompts = [p[i % len(p)] for p in chosen for i in range(self._per_tag)]
@@ -177,7 +179,7 @@ class Evaluation:
                 images = to_uint8(batch)
                 for name, outcomes in self.judge(images, prompts).outcomes.items():
                     scored.setdefault(name, []).append(outcomes)
-                albums.append(Album.of(images, prompts, self._generator, thumbnails))
+                albums.append(Album.of(images, prompts, self._generator, self._features))
                 evaluating.advance(len(prompts))
         abstained = {n: np.concatenate([o.abstained for o in of]) for n, of in scored.items()}
         self.judge.tell_silent(abstained, HELDOUT)

@@ -1,19 +1,68 @@
-"""Feature spaces in which pictures are compared."""
+"""Feature spaces in which pictures are compared: thumbnails, and embeddings of networks."""
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from collections.abc import Callable
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
+
+from tdmr1.errors import UserError
+from tdmr1.missing import remedy
+from tdmr1.progress import task
 
 Features: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pictures (N, H, W, 3) to features (N, D)."""
 
 SIDE = 8
 """Pixels of a thumbnail's height and width."""
+
+DINO_SIDE = 224
+DINO_MEAN, DINO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What DINOv2 was trained on, as its processor's configuration says it."""
+
+SPACES = (
+    "there are: thumbnail, dinov2:FOLDER_OR_HUB_ID (e.g. dinov2:facebook/dinov2-base) and "
+    "open_clip:MODEL:PRETRAINED (e.g. open_clip:ViT-L-14:laion2b_s32b_b82k, or a file of weights)"
+)
+
+
+def open_features(space: str, device: torch.device) -> Features:
+    """A feature space.
+
+    Args:
+        space: "thumbnail", "dinov2:FOLDER_OR_HUB_ID" or "open_clip:MODEL:PRETRAINED".
+        device: where a network goes.
+
+    Raises:
+        UserError: there is no such space, or its network cannot be loaded.
+    """
+    kind, _, which = space.partition(":")
+    name, _, pretrained = which.partition(":")
+    known = {"thumbnail": not which, "dinov2": bool(which), "open_clip": bool(name and pretrained)}
+    if not known.get(kind):
+        raise UserError(f"unknown feature space eval_features={space!r}; {SPACES}")
+    if kind == "thumbnail":
+        return thumbnails
+    try:
+        with task(f"loading {space}"):
+            if kind == "dinov2":
+                return _dinov2(which, device)
+            return _open_clip(name, pretrained, device)
+    except Exception as error:  # of a file, a download or a package: always the same way out
+        hint = remedy(error) if isinstance(error, ImportError) else ""
+        raise UserError(
+            f"the feature space eval_features={space!r} cannot be loaded: {error}\n"
+            + (f"try: {hint}" if hint else f"take another; {SPACES}")
+        ) from error
 
 
 def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -29,3 +78,56 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     pixels = np.stack(small).reshape(len(images), -1)
     scaled: NDArray[np.float32] = pixels / np.float32(255 * np.sqrt(pixels.shape[1]))
     return scaled
+
+
+def _dinov2(which: str, device: torch.device) -> Features:
+    """The class token of DINOv2 (arXiv 2304.07193), of length 1."""
+    from transformers import Dinov2Model
+
+    place: str | Path = Path(which) if Path(which).is_dir() else which
+    model: nn.Module = Dinov2Model.from_pretrained(place)
+    model = model.to(device).eval()
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (DINO_MEAN, DINO_STD))
+
+    @torch.no_grad()
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = torch.as_tensor(images, device=device).permute(0, 3, 1, 2) / 255
+        embedded: Tensor = model((_cropped(pixels) - mean) / std).pooler_output
+        return _unit(embedded)
+
+    return features
+
+
+def _cropped(images: Tensor) -> Tensor:
+    """The middle of (N, 3, H, W), DINO_SIDE pixels square, the shorter side resized to that."""
+    height, width = images.shape[-2:]
+    scale = DINO_SIDE / min(height, width)
+    size = round(height * scale), round(width * scale)
+    resized = F.interpolate(images, size, mode="bicubic", antialias=True)
+    top, left = (size[0] - DINO_SIDE) // 2, (size[1] - DINO_SIDE) // 2
+    return resized[..., top : top + DINO_SIDE, left : left + DINO_SIDE].clamp(0, 1)
+
+
+def _open_clip(model_name: str, pretrained: str, device: torch.device) -> Features:
+    """CLIP's image embedding by the package open_clip, of length 1."""
+    open_clip: Any = importlib.import_module("open_clip")
+    with warnings.catch_warnings():
+        # With the other activation than they were trained with, the weights mean nothing.
+        warnings.filterwarnings("error", message="QuickGELU mismatch")
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            model_name, pretrained=pretrained, device=device
+        )
+    model.eval()
+
+    @torch.no_grad()
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch = torch.stack([preprocess(Image.fromarray(image)) for image in images])
+        return _unit(model.encode_image(batch.to(device)))
+
+    return features
+
+
+def _unit(embedded: Tensor) -> NDArray[np.float32]:
+    """Rows of length 1, on the CPU."""
+    found: NDArray[np.float32] = F.normalize(embedded.float(), dim=1).cpu().numpy()
+    return found

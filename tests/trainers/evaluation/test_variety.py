@@ -62,3 +62,11 @@ def test_vendi_counts_different_samples():
     assert vendi_score(np.eye(5)[[0, 0, 0, 1]]) == pytest.approx(
         math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
     )
+
+
+def test_figures_equal_those_of_the_published_packages():
+    """prdc 0.2 (which takes < for the paper's <=) and vendi-score 0.0.3 gave these."""
+    rng = np.random.default_rng(2)
+    samples, teacher = rng.normal(size=(60, 4)), rng.normal(size=(80, 4)) * 0.7 + 0.5
+    assert precision_recall(samples, teacher) == pytest.approx((0.5666666666666667, 0.975))
+    assert vendi_score(samples) == pytest.approx(3.8938941299837633)
