@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from tdmr1.core.adapters import LORA_FILE
-from tdmr1.core.generator import Condition, Generator
+from tdmr1.core.generator import Condition, Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
 from tdmr1.core.testing_roles import SIGMA, NewGenerator, RolesContract
@@ -90,6 +90,13 @@ class GeneratorContract(RolesContract, abc.ABC):
         assert {"guidance_scale", "height", "width"} <= given
         assert given <= inspect.signature(pipeline.__call__).parameters.keys()
         assert isinstance(getattr(torch, call.dtype), torch.dtype)
+
+    def test_free_traits_are_of_every_picture(self, generator: Generator) -> None:
+        latents = torch.randn(2, *generator.latent_shape)
+        images = generator.decode(latents).mul(255).byte().permute(0, 2, 3, 1).numpy()
+        traits = generator.free_traits(images, [Prompt(self.prompts[0])] * 2)
+        assert all(f.shape[0] == 2 and (f >= 0).all() for f in traits.frequencies.values())
+        assert all(mean.shape == (2,) for mean in traits.means.values())
 
     # Encoding
 
