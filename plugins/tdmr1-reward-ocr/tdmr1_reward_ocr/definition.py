@@ -32,9 +32,11 @@ _PAIRS = {
 _DOUBLE = '"“”„‟'
 """Of these any two are a pair where no proper one is: half of them may have been typed."""
 
+_INCHES = '"”‟'
+"""Right after a digit: 5" x 7". The other marks open a quotation there, too, as in Chinese."""
+
 _QUOTED = re.compile(
-    # Marks right after a digit are inches: 5" x 7".
-    r"(?<!\d)(?:"
+    rf"(?!(?<=\d)[{_INCHES}])(?:"
     + "|".join(f"{opens}[^{closes}]*[{closes}]" for opens, closes in _PAIRS.items())
     + f"|[{_DOUBLE}][^{_DOUBLE}]*[{_DOUBLE}])"
 )

@@ -50,6 +50,12 @@ def test_marks_after_a_digit_are_inches_unless_they_close(prompt, target):
     assert quoted(prompt) == target
 
 
+@pytest.mark.parametrize("pair", ["“”", '“"', "„“", "«»", "»«", "「」", "『』"])
+def test_marks_that_are_never_inches_open_after_a_digit_too(pair):
+    opens, closes = pair
+    assert quoted(f"2024{opens}新年快乐{closes}") == "新年快乐"
+
+
 def test_single_quotes_are_apostrophes():
     assert quoted("the dogs’ ‘OPEN’ sign") is None
 
