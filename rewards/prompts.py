@@ -131,10 +131,17 @@ def _cells(row: dict[str, str], where: str) -> dict[str, Any]:
 
 def _prompt(entry: object, where: str) -> PromptLine:
     if isinstance(entry, str):
-        return PromptLine(entry, {})
+        entry = {"prompt": entry}
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
         shown = json.dumps(entry, ensure_ascii=False)[:60]
         raise UserError(f'{where}: expected an object with a text "prompt", got {shown}')
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise UserError(
+            f"{where}: {half} is half a character, as of an emoji that was cut; leave it out"
+        ) from None
     metadata = {k: v for k, v in entry.items() if k != "prompt" and v is not None}
     return PromptLine(entry["prompt"], metadata)
 

@@ -6,17 +6,19 @@ import json
 import math
 from typing import Any, NoReturn
 
+from tdmr1.rewards.texts import plain
+
 
 def read_json(text: str) -> Any:  # noqa: ANN401
     """What a JSON text says.
 
     Raises:
         ValueError: it is not JSON (a `json.JSONDecodeError`), or holds what only Python takes for
-            JSON, NaN and Infinity, or what cannot be kept: a number that is too large for a float
-            or has thousands of digits, thousands of nested lists.
+            JSON, NaN and Infinity, or what cannot be kept: a number that is too large for a
+            float, thousands of nested lists.
     """
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -28,5 +30,10 @@ def _refuse(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{digits} is too large a number")
+        raise ValueError(f"{plain(digits, 20)} is too large a number")
     return value
+
+
+def _whole(digits: str) -> int:
+    _finite(digits)
+    return int(digits)

@@ -169,7 +169,8 @@ def test_a_null_is_as_no_key(tmp_path):
         ("Infinity", "Infinity is not a JSON number"),
         ('{"deep": [-Infinity]}', "-Infinity is not a JSON number"),
         ("1e999", "1e999 is too large a number"),
-        ("9" * 5000, "not valid JSON"),
+        ("9" * 400, "is too large a number"),
+        ("9" * 5000, "is too large a number"),
         ("[" * 100_000, "not valid JSON"),
     ],
 )
@@ -181,3 +182,10 @@ def test_what_only_python_takes_for_json_is_refused(tmp_path, value, says):
     }.items():
         with pytest.raises(UserError, match=says):
             read_prompt_file(write(tmp_path / name, content))
+
+
+@pytest.mark.parametrize("entry", ['"a \\ud83d cat"', '{"prompt": "a", "tag": ["\\uDC00"]}'])
+def test_half_a_character_is_refused(tmp_path, entry):
+    """It is JSON, and no text: no terminal, tracker or tokenizer takes it."""
+    with pytest.raises(UserError, match=r"p\.jsonl, line 2: \\ud[8c]..? is half a character"):
+        read_prompt_file(write(tmp_path / "p.jsonl", f'"a \\ud83d\\ude00 cat"\n{entry}\n'))
