@@ -194,6 +194,13 @@ def test_too_many_errors_stop_and_say_how_to_go_on(score):
     assert len(lines()) == 4
 
 
+def test_where_nothing_was_scored_no_file_is_told_of(score):
+    status, _, err = score("./r.py:picky", "--max-reward-errors", "0")
+    assert status == 1
+    assert "five!" in err
+    assert "scores so far" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

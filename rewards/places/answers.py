@@ -69,7 +69,9 @@ def _score(answer: object, range: tuple[float, float]) -> Score | None:
     score = answer if isinstance(answer, Score) else Score(cast(float, answer))
     value, passed = _numbers(score.value), _numbers(score.passed)
     if not isinstance(value, Real):
-        raise ValueError(shown(answer), "; expected a number")
+        column = "; of an array or tensor with a column return .flatten()"
+        is_column = isinstance(value, list) and len(value) == 1
+        raise ValueError(shown(answer), f"; expected a number{column if is_column else ''}")
     if not isinstance(score.reason, str):
         raise ValueError(shown(answer), "; expected a text as its reason")
     if not isinstance(passed, bool | None):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tdmr1.locks import locked
 from tdmr1.rewards.discovery.environments import Environment, installed_environments, shelf
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.places.output import Output
@@ -172,15 +172,7 @@ def _described(environment: Environment, plugin: str) -> Environment:
 @contextlib.contextmanager
 def _locked(name: str) -> Iterator[Path]:
     """The folder of a reward's environment, for one process at a time."""
-    folder = shelf(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{name}.lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EnvironmentFailed(
-                f"another process is at work on the environment of reward {name!r}; try again "
-                "when it has finished"
-            ) from None
+    folder, what = shelf(name), f"the environment of reward {name!r}"
+    with locked(folder.with_name(f".{name}.lock"), what, "try again when it has finished"):
         folder.mkdir(exist_ok=True)
         yield folder

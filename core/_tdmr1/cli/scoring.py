@@ -137,6 +137,8 @@ def _run(
         typer.echo("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
     except RewardError as error:
+        if not lines.path.exists():
+            raise
         raise UserError(
             f"{error}\nthe scores so far are in {lines.path}; the same command goes on from there"
         ) from error

@@ -73,6 +73,7 @@ def test_a_reason_of_megabytes_is_cut():
         ([Score(math.inf), None], 'inf for sample 0 ("prompt 0")'),
         ([0.1, 10**400], 'too large for sample 1 ("prompt 1")'),
         (np.array([[0.1], [0.2]]), "[0.1] for sample 0"),
+        (np.array([[0.1], [0.2]]), "; of an array or tensor with a column return .flatten()"),
         (np.array(["0.1", "0.2"]), "'0.1' for sample 0"),
         (torch.tensor([0.1]), "returned 1 scores for 2 samples"),
         (torch.tensor(0.1), "instead of a list"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tdmr1.errors import UserError
 from tdmr1.rewards import CONTRACT_VERSION
 from tdmr1.rewards.checks import inspection
 from tdmr1.rewards.discovery.environments import (
@@ -216,6 +217,6 @@ def test_a_python_that_is_not_there(home, without_uv):
 def test_two_at_a_time_are_refused(home):
     with (
         module._locked("one"),
-        pytest.raises(EnvironmentFailed, match="another process is at work"),
+        pytest.raises(UserError, match="environment of reward 'one' is in use by process"),
     ):
         remove("one")
