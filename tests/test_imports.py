@@ -17,15 +17,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def imported_by(path):
-    """The absolute names of the tdmr1 modules that a file imports, at any depth of its code."""
+    """The absolute names of what a file imports of tdmr1, at any depth of its code: modules, and
+    what it takes from them, which may be modules, too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import"
-            # `from tdmr1 import cli` imports tdmr1.cli; of `tdmr1.core` the module says enough.
-            names = [f"tdmr1.{alias.name}" for alias in node.names]
-            names = names if node.module == "tdmr1" else [node.module]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         yield from (name for name in names if name.partition(".")[0] == "tdmr1")
@@ -38,6 +37,10 @@ def is_within(name, packages):
 @pytest.mark.parametrize(
     ("files", "forbidden"),
     [
+        (
+            "core/_tdmr1/*.py",
+            ["tdmr1.core", "tdmr1.rewards", "tdmr1.cli", "tdmr1.trainers"],
+        ),
         ("core/*.py", ["tdmr1.rewards", "tdmr1.cli", "tdmr1.trainers"]),
         ("rewards/**/*.py", ["tdmr1.core", "tdmr1.cli", "tdmr1.trainers"]),
         ("trainers/**/*.py", ["tdmr1.cli"]),
@@ -69,13 +72,18 @@ def test_a_folder_imports_only_folders_below_it(area):
 
 
 def test_no_modules_import_one_another_in_a_circle():
+    roots = {"core": ROOT, "rewards": ROOT, "trainers": ROOT, "core/_tdmr1": ROOT / "core/_tdmr1"}
     modules = {
-        "tdmr1." + ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-        for area in ("core", "rewards", "trainers")
+        "tdmr1." + ".".join(path.relative_to(root).with_suffix("").parts): path
+        for area, root in roots.items()
         for path in (ROOT / area).rglob("*.py")
-        if "_tdmr1" not in path.parts
+        if root != ROOT or "_tdmr1" not in path.parts
     }
-    graph = {name: set(imported_by(path)) & modules.keys() for name, path in modules.items()}
+    graph = {}
+    for name, path in modules.items():
+        # What is taken may be a module, or a part of one.
+        taken = [n for found in imported_by(path) for n in (found, found.rpartition(".")[0])]
+        graph[name] = set(taken) & modules.keys()
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
