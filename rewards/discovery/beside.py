@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from tdmr1.rewards.errors import RewardBroken
@@ -25,20 +26,22 @@ def imported_names(files: Iterable[Path]) -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
                 names.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Call) and (name := _imported_by(node)):
+                names.add(name.partition(".")[0])
     return names
 
 
-def modules_beside(file: Path) -> dict[str, list[Path]]:
-    """What a file imports from its own folder, and what that imports from there, and so on.
+def modules_beside(importing: Iterable[Path], folder: Path) -> dict[str, list[Path]]:
+    """What files import from a folder, and what that imports from there, and so on.
 
     Returns:
         Top-level name -> its files: one of a module, all Python files of a package.
     """
     found: dict[str, list[Path]] = {}
-    unread = [file]
+    unread = [*importing]
     while unread:
         for name in sorted(imported_names([unread.pop()])):
-            if name not in found and (files := _files_of(name, file.parent)):
+            if name not in found and (files := _files_of(name, folder)):
                 found[name] = files
                 unread += [path for path in files if path.suffix == ".py"]
     return found
@@ -54,12 +57,12 @@ def make_importable(file: Path) -> None:
         RewardBroken: a module beside it has the name of another one that can be imported.
     """
     importlib.invalidate_caches()
-    for name, files in modules_beside(file).items():
-        another = _origin(name)
-        if another is not None and another not in [path.resolve() for path in files]:
+    for name, files in modules_beside([file], file.parent).items():
+        own = [path.resolve() for path in (*files, file.parent / name)]
+        if another := [path for path in _origins(name) if path not in own]:
             raise RewardBroken(
                 f"{file} imports {name!r}, which lies beside it, {files[0]}, and is also "
-                f"{another}; rename the one beside it. If both belong to rewards of yours, "
+                f"{another[0]}; rename the one beside it. If both belong to rewards of yours, "
                 "@worker gives each a process of its own"
             )
     if (folder := str(file.parent.absolute())) not in sys.path:
@@ -75,17 +78,40 @@ def _files_of(name: str, folder: Path) -> list[Path]:
         return compiled
     if module.is_file():
         return [module]
-    if package.is_dir() and _origin(name) is None:
+    if package.is_dir() and not _has_code(_found(name)):
         return sorted(package.rglob("*.py"))
     return []
 
 
-def _origin(name: str) -> Path | None:
-    """The file of a module that can be imported; None where there is none, or it has no file."""
+def _imported_by(call: ast.Call) -> str | None:
+    """The module that `importlib.import_module("name")` or `__import__("name")` imports."""
+    called = getattr(call.func, "attr", getattr(call.func, "id", None))
+    if called not in ("import_module", "__import__") or not call.args:
+        return None
+    name = getattr(call.args[0], "value", None)
+    return name if isinstance(name, str) else None
+
+
+def _found(name: str) -> ModuleSpec | None:
+    """A module that can be imported, or was."""
     try:
-        spec = importlib.util.find_spec(name)
+        return importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.loader is None:  # absent, or a folder without code of its own
-        return None
-    return Path(spec.origin).resolve() if spec.origin and spec.has_location else Path(name)
+
+
+def _has_code(spec: ModuleSpec | None) -> bool:
+    """Whether it is more than a folder, which other folders of its name add to."""
+    plain = spec is not None and spec.origin is None and spec.submodule_search_locations
+    return spec is not None and not plain
+
+
+def _origins(name: str) -> list[Path]:
+    """The file of a module that can be imported, or its folders where it is no more than those;
+    its name where it has no file."""
+    spec = _found(name)
+    if spec is None:
+        return []
+    if not _has_code(spec):
+        return [Path(folder).resolve() for folder in spec.submodule_search_locations or ()]
+    return [Path(spec.origin).resolve() if spec.origin and spec.has_location else Path(name)]

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
+from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,64 @@ class Source:
     complete: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class _Module:
+    """A module, found without importing it.
+
+    Attributes:
+        files: of itself, and above it of the packages that it is in; none where it is built into
+            Python.
+        root: the folder from which the first of its names is imported.
+    """
+
+    files: tuple[Path, ...]
+    root: Path
+
+    @classmethod
+    def of(cls, name: str) -> _Module:
+        """A file `./my.py`, or `package.module`."""
+        if name.endswith(".py"):
+            file = Path(name).expanduser()
+            return cls((file,), file.parent)
+        first, *inner = name.split(".")
+        specs = [importlib.util.find_spec(first)]
+        for part in inner:
+            if (above := specs[-1]) is None or above.submodule_search_locations is None:
+                break
+            folders = list(above.submodule_search_locations)
+            specs.append(PathFinder.find_spec(f"{above.name}.{part}", folders))
+        located = [
+            (depth, Path(spec.origin))
+            for depth, spec in enumerate(specs)
+            if spec is not None and spec.has_location and spec.origin
+        ]
+        if not located:
+            return cls((), Path.cwd())
+        depth, first_file = located[0]
+        root = first_file.parents[depth + (first_file.name == "__init__.py")]
+        return cls(tuple(file for _, file in located), root)
+
+    @property
+    def folder(self) -> Path:
+        """In which its file lies."""
+        return self.files[-1].parent if self.files else self.root
+
+    @property
+    def package(self) -> Path | None:
+        """The folder of the topmost package that it is in."""
+        top = self.files[:1]
+        return top[0].parent if top and top[0].name == "__init__.py" else None
+
+    def code(self) -> dict[str, Path]:
+        """Name -> file, of the Python files of it or its package, and of what these import from
+        beside it."""
+        files = [*self.package.rglob("*.py")] if self.package else [*self.files]
+        # In a folder of installed packages everything lies beside everything else.
+        if not any(self.root.glob("*.dist-info")):
+            files += [path for p in modules_beside(files, self.root).values() for path in p]
+        return {str(path.relative_to(self.root)): path for path in files}
+
+
 def source_of(spec: RewardSpec, reward: Reward, options: Mapping[str, Any]) -> Source:
     """The source of a reward that was loaded in this process.
 
@@ -55,19 +114,17 @@ def source_of(spec: RewardSpec, reward: Reward, options: Mapping[str, Any]) -> S
         RewardBroken: what it says it reads cannot be read, or is no tuple of paths.
     """
     reads = _stated(spec, reward)
-    module = spec.function[0] if spec.function else find(spec.name).entry.module
-    main = Path(module).expanduser() if module.endswith(".py") else _main_file(module)
-    code = {} if main is None else _code(main)
+    module = _Module.of(spec.function[0] if spec.function else find(spec.name).entry.module)
+    code = module.code()
     brought = None if spec.function else find(spec.name).entry.dist
     if brought is not None:
-        code |= _shipped(brought, main)
+        code |= _shipped(brought, module)
         packages = _versions(_requirements(brought, ()))
     else:
         packages = _versions(_used(code.values()))
     content = {name: _digest(path) for name, path in code.items()}
     for path in reads or ():
-        folder = Path.cwd() if main is None else main.parent
-        content |= _tree(f"reads {path}", folder / Path(path).expanduser(), spec)
+        content |= _tree(f"reads {path}", module.folder / Path(path).expanduser(), spec)
     for name, value in options.items():
         named = Path(value).expanduser() if isinstance(value, str) else Path()
         if named.is_file() or ("/" in str(value) and named.is_dir()):
@@ -89,32 +146,11 @@ def _stated(spec: RewardSpec, reward: Reward) -> tuple[str, ...] | None:
     )
 
 
-def _main_file(module: str) -> Path | None:
-    """The file of a module's topmost package or module; None where that is built into Python."""
-    found = importlib.util.find_spec(module.partition(".")[0])
-    if found is None or not found.has_location or found.origin is None:
-        return None
-    return Path(found.origin)
-
-
-def _code(main: Path) -> dict[str, Path]:
-    """Name -> file, of the Python files of a module or package, and of what lies beside it."""
-    if main.name == "__init__.py":
-        files, root = list(main.parent.rglob("*.py")), main.parent.parent
-    else:
-        files, root = [main], main.parent
-        # In a folder of installed packages everything lies beside everything else.
-        if not any(root.glob("*.dist-info")):
-            files += [path for paths in modules_beside(main).values() for path in paths]
-    return {str(path.relative_to(root)): path for path in files}
-
-
-def _shipped(brought: Distribution, main: Path | None) -> dict[str, Path]:
+def _shipped(brought: Distribution, module: _Module) -> dict[str, Path]:
     """Name -> file, of all files of a distribution, and of the package that it registers."""
     files = {str(file): Path(str(file.locate())) for file in brought.files or ()}
-    if main is not None and main.name == "__init__.py":  # where it lies, if not with the others
-        root = main.parent.parent
-        files |= {str(path.relative_to(root)): path for path in main.parent.rglob("*")}
+    if (package := module.package) is not None:  # where it lies, if not with the others
+        files |= {str(path.relative_to(module.root)): path for path in package.rglob("*")}
     return {
         name: path for name, path in files.items() if not _PLACED.search(name) and path.is_file()
     }

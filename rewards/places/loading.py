@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tdmr1.rewards.contract import Reward
-from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.load import import_reward
+from tdmr1.rewards.discovery.options import options_of
 from tdmr1.rewards.discovery.packages import find
 from tdmr1.rewards.discovery.source import source_of
 from tdmr1.rewards.discovery.spec import RewardSpec
@@ -21,9 +22,11 @@ def load_described(
     Raises:
         RewardError: as `load`; or it does not say what the contract asks.
     """
-    spec = RewardSpec(name)
-    reward = load(spec, options)
+    spec, given = RewardSpec(name), options or {}
+    recipe = import_reward(spec)
+    reward = recipe.make(given)
     version = "" if spec.function else find(name).version
-    source = source_of(spec, reward, options or {})
+    defaults = {option.name: option.default for option in options_of(recipe.factory)}
+    source = source_of(spec, reward, {**defaults, **given})
     info = RewardInfo.of(reward, name, version, options, source.digest, source.complete)
     return reward, info

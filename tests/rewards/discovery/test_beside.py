@@ -45,6 +45,8 @@ def test_what_a_file_imports_from_its_folder_is_found_without_importing_it(write
         def score(samples):
             from beside_package.deep import thing
             from beside_plain import other
+            importlib.import_module("beside_late.part")
+            __import__("beside_last")
         """,
     )
     write("beside_one.py", "import beside_two\n1 / 0")
@@ -53,15 +55,19 @@ def test_what_a_file_imports_from_its_folder_is_found_without_importing_it(write
     write("beside_package/deep.py", "from . import x\nimport beside_three")
     write("beside_three.py", "def broken(:")
     write("beside_plain/other.py")
+    write("beside_late.py")
+    write("beside_last.py")
     write("not_imported.py")
     write("numpy/notes.txt")
-    assert names(modules_beside(main), tmp_path) == {
+    assert names(modules_beside([main], tmp_path), tmp_path) == {
         "my": ["my.py"],
         "beside_one": ["beside_one.py"],
         "beside_two": ["beside_two.py"],
         "beside_three": ["beside_three.py"],
         "beside_package": ["beside_package/__init__.py", "beside_package/deep.py"],
         "beside_plain": ["beside_plain/other.py"],
+        "beside_late": ["beside_late.py"],
+        "beside_last": ["beside_last.py"],
     }
 
 
@@ -82,6 +88,14 @@ def test_a_module_beside_can_be_imported_also_when_it_is_needed_first(write, pla
         assert opened.score([SAMPLE]) == [Score(3.0)]
 
 
+def test_a_plain_folder_is_found_after_its_import_too(write, tmp_path):
+    main = write("my.py", "import beside_folder.other\ndef score(samples): return [1.0]")
+    write("beside_folder/other.py")
+    load(RewardSpec(f"{main}:score"))
+    found = modules_beside([main], tmp_path)
+    assert names(found, tmp_path) == {"beside_folder": ["beside_folder/other.py"]}
+
+
 def test_the_folder_takes_no_name_from_what_others_import(write, tmp_path):
     make_importable(write("my.py", "import beside_one"))
     write("colorsys.py", "1 / 0")
@@ -100,6 +114,12 @@ def test_two_modules_of_one_name_are_refused_whichever_would_win(write):
     assert load(RewardSpec(f"{first}:score")).score([SAMPLE]) == [1.0]
     with pytest.raises(RewardBroken, match=r"imports 'beside_helper', .* is also .*rename"):
         load(RewardSpec(f"{second}:score"))
+    for letter in "de":
+        write(f"{letter}/beside_folder/x.py")
+        write(f"{letter}/my.py", "import beside_folder.x\ndef score(samples): return [1.0]")
+    load(RewardSpec(f"{first.parent.parent}/d/my.py:score"))
+    with pytest.raises(RewardBroken, match=r"imports 'beside_folder', .*/e/.* is also .*/d/"):
+        load(RewardSpec(f"{first.parent.parent}/e/my.py:score"))
     write("c/json.py")
     with pytest.raises(RewardBroken, match=r"imports 'json', .*c/json\.py, and is also .*json"):
         make_importable(write("c/my.py", "import json"))

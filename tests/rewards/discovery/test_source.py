@@ -132,5 +132,44 @@ def test_a_package_is_all_of_its_code(tmp_path, monkeypatch, name):
     assert "identified" not in sys.modules
 
 
+@pytest.mark.parametrize("change", ["plain/red.py", "plain/palette.py", "of_all.py"])
+def test_a_module_in_a_plain_folder_is_its_code_and_what_it_imports_from_there(
+    tmp_path, monkeypatch, change
+):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "red.py").write_text("import plain.palette, of_all")
+    for file in ("plain/palette.py", "of_all.py"):
+        (tmp_path / file).write_text("SCALE = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = of("plain.red:score", ())
+    assert before == of("plain.red:score", ())
+    with (tmp_path / change).open("a") as file:
+        file.write("\nSCALE = 2")
+    assert of("plain.red:score", ()) != before
+
+
+def test_a_package_is_also_what_it_imports_from_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "identified").mkdir()
+    (tmp_path / "identified" / "__init__.py").write_text("")
+    (tmp_path / "identified" / "red.py").write_text("import of_all")
+    (tmp_path / "of_all.py").write_text("SCALE = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = of("identified.red:score", ())
+    (tmp_path / "of_all.py").write_text("SCALE = 2")
+    assert of("identified.red:score", ()) != before
+
+
+def test_what_it_reads_is_relative_to_the_file_of_the_module(tmp_path, monkeypatch):
+    folder = tmp_path / "identified" / "deep"
+    folder.mkdir(parents=True)
+    for file in (folder.parent / "__init__.py", folder / "__init__.py", folder / "blue.py"):
+        file.write_text("")
+    (folder / "palette.npy").write_bytes(b"1")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = of("identified.deep.blue:score", ("palette.npy",))
+    (folder / "palette.npy").write_bytes(b"2")
+    assert of("identified.deep.blue:score", ("palette.npy",)) != before
+
+
 def test_a_module_without_files_has_no_code():
     assert of("builtins:len") == of("builtins:len")

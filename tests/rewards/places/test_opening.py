@@ -3,6 +3,7 @@ import pytest
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardNotFound, RewardSpecInvalid
 from tdmr1.rewards.places.here import Here
+from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.opening import open_place, open_worker
 
 
@@ -47,3 +48,14 @@ def test_a_process_of_its_own_is_a_worker_or_an_environment(opened, place):
     assert open_worker(RewardSpec.parse("ocr@env"))[0] == "env.open_env"
     with pytest.raises(RewardSpecInvalid, match="write ocr or ocr@env"):
         open_worker(RewardSpec.parse(f"ocr@{place}"))
+
+
+def test_a_file_that_an_options_default_names_is_part_of_the_source(tmp_path):
+    (tmp_path / "palette.txt").write_text("1")
+    file = tmp_path / "my.py"
+    path = str(tmp_path / "palette.txt")
+    file.write_text(f"def score(samples, palette={path!r}): return [1.0]\nscore.reads = ()")
+    before = load_described(f"{file}:score")[1].source
+    assert load_described(f"{file}:score", {"palette": path})[1].source == before
+    (tmp_path / "palette.txt").write_text("2")
+    assert load_described(f"{file}:score")[1].source != before
