@@ -72,6 +72,10 @@ class Roles:
             after the other. Whatever is computed of all samples is, but for rounding, the same: in
             bfloat16 a gradient differs by about a thousandth.
 
+    Attributes:
+        evaluations: of the network so far, one sample each; what a backward pass computes again
+            does not count.
+
     Raises:
         UserError: the network has no gradient checkpointing, or none of the layers, or is not in
             float32 where its weights are to be trained.
@@ -88,6 +92,7 @@ class Roles:
         micro_batch: int | None = None,
     ) -> None:
         self.generator, self.micro_batch = generator, micro_batch
+        self.evaluations = 0
         self._active: str | None = None
         if gradient_checkpointing:
             checkpoint_blocks(generator, self._recomputed)
@@ -140,6 +145,7 @@ class Roles:
             Overflow: it is not finite.
         """
         self._activate(name)
+        self.evaluations += len(x)
         size = self.micro_batch or len(x)
         if len(x) <= size:
             return self._finite(x, sigma, condition)

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -401,15 +400,13 @@ def test_bench_prints_the_ratio(tdmr1, reward):
 
 
 @pytest.fixture
-def claims(monkeypatch, reward, tdmr1):
+def claims(monkeypatch, reward):
     """A small claim `main`."""
-    from tdmr1.trainers import config
-    from tdmr1.trainers.evaluation.reproduce import CLAIMS, Claim
+    from tdmr1.trainers.evaluation.claims import CLAIMS, Claim
+    from tdmr1.trainers.evaluation.verdict import Check, Of
 
-    values = {**config.tomllib.loads(Path("train.toml").read_text()), "rewards": ["./r.py:red"]}
-    monkeypatch.setattr(config, "preset_files", lambda: ["small"])
-    monkeypatch.setattr(config, "_read_preset", lambda name: {**values})
-    monkeypatch.setitem(CLAIMS, "main", Claim("small", (0, 1), "A small one"))
+    check = Check("r.py:red reward", Of("main"), Of("main", "teacher"), within=1)
+    monkeypatch.setitem(CLAIMS, "main", Claim("A small one", ("main",), (check,)))
 
 
 def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
@@ -418,28 +415,33 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
     def full(tensors, path, metadata):
         raise OSError(28, "No space left on device")
 
+    typed = ["reproduce", "main", "--config", "train.toml", "--reward", "./r.py:red", "--seeds", 2]
     with monkeypatch.context() as patched:
         patched.setattr("tdmr1.core.adapters.save_file", full)
-        status, _, err = tdmr1("reproduce", "main")
+        status, _, err = tdmr1(*typed)
     assert status == 1
-    assert err.endswith("then continue with: tdmr1 reproduce main --out runs\n")
-    status, out, err = tdmr1("reproduce", "main")
+    again = err.partition("then continue with: ")[2].split()
+    assert again[:2] == ["tdmr1", "reproduce"]
+    status, out, err = tdmr1(*again[1:])
     assert (status, err) == (0, "")
-    assert "A small one: mean (smallest-largest) of 2 seeds" in out
-    header, *rows = out[out.index("\nfigure ") + 1 :].splitlines()
-    assert header.split() == ["figure", "teacher", "before", "after"]
-    assert len(rows) == 11  # two tags, overall, reward, six of variety, minutes
-    assert rows[-1].startswith("minutes of a run: 0.")
-    status, out, _ = tdmr1("reproduce", "main")
-    assert "run folder" not in out
-    RunFolder(tmp_path / "runs" / "main-seed1")._write_json("config.json", {"kind": "train"})
-    status, _, err = tdmr1("reproduce", "main")
+    assert "A small one: mean (smallest-largest) of 2 seeds; images of each: 8 for r.py:red" in out
+    header, _, *rows = out[out.index("\nfigure ") + 1 :].splitlines()
+    assert header.split() == ["figure", "teacher", "before", "main"]
+    assert [row.split()[0] for row in rows[:3]] == ["r.py:red"] * 3
+    assert "main: holds\nholds: r.py:red reward: main - main (teacher) = " in out
+    assert out.endswith("figures and curves: runs/main.json\n")
+    status, out, _ = tdmr1(*typed)
+    assert status == 0 and "run folder" not in out
+    status, _, err = tdmr1(*typed, "--set", "method.beta=7")
     assert status == 1
-    assert "has other options than the claim" in err
+    assert "has other options than the claim has now" in err
 
 
-def test_an_unknown_claim_names_the_others(tdmr1):
+def test_reproduce_needs_one_claim_that_it_knows(tdmr1):
     assert tdmr1("reproduce", "x")[2].startswith("error: unknown claim 'x'; there are: main")
+    assert tdmr1("reproduce")[2].startswith("error: name one claim, or --all; there are: main")
+    assert tdmr1("reproduce", "main", "--all")[2].startswith("error: name one claim, or --all")
+    assert "at least two seeds" in tdmr1("reproduce", "main", "--seeds", 1)[2]
 
 
 @pytest.mark.parametrize(

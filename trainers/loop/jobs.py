@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ def evaluate(
     heldout: Path | None = None,
     images: int | None = None,
     seed: int | None = None,
+    reward_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Report]:
     """Teacher, student before and student after a run, on the same prompts and noise.
 
@@ -97,6 +98,7 @@ def evaluate(
         run: one that has ended.
         rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
             options, and gates go with their run's rewards.
+        reward_options: of the rewards instead of those of the run's own.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
@@ -110,7 +112,8 @@ def evaluate(
     }
     if rewards is not None:
         names = {RewardSpec.parse(absolute_source(text)).name for text in rewards}
-        changes["reward_options"] = {n: o for n, o in config.reward_options.items() if n in names}
+        options = config.reward_options if reward_options is None else reward_options
+        changes["reward_options"] = {n: o for n, o in options.items() if n in names}
         changes["gates"] = () if isinstance(config, TrainConfig) else None
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})

@@ -65,12 +65,13 @@ def run_loop(
 
     def iterate() -> None:
         metrics = observed()
-        started = time.perf_counter()
+        started, evaluations = time.perf_counter(), stage.evaluations
         stage.scale_student_rate(config.student_rate_at(iteration))
         with task("generating"):
             metrics |= stage.collect()
         with task("learning, scoring"):
             metrics |= stage.update()
+        metrics["evaluations"] = stage.evaluations - evaluations
         metrics["seconds/iteration"] = time.perf_counter() - started
         metrics["gib/peak"] = peak_memory(stage.device)
         run.log(iteration, metrics)

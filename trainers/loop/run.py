@@ -141,13 +141,21 @@ class RunFolder:
             values = config.model_dump(mode="json")
             self._write_json(CONFIG, {"kind": config.kind, **values})
 
-    def changed_environment(self) -> list[str]:
-        """What is other than where the run began, in words. It goes on, to other bits.
+    def environment(self) -> dict[str, Any]:
+        """Where the run began, see `environment`.
 
         Raises:
             UserError: environment.json is gone or damaged.
         """
-        before, now = (_flat(e) for e in (self._read_json("environment.json"), environment()))
+        return self._read_json("environment.json")
+
+    def changed_environment(self) -> list[str]:
+        """What is other than where the run began, in words. It goes on, to other bits.
+
+        Raises:
+            UserError: as `environment`.
+        """
+        before, now = (_flat(e) for e in (self.environment(), environment()))
         return [
             f"{name} {now.get(name)}, not {before.get(name)}"
             for name in {**before, **now}
@@ -185,22 +193,30 @@ class RunFolder:
             self._trackers = Trackers(self.config(), self.path, iteration)
         return self._trackers
 
-    def cost(self) -> Cost:
-        """Of the iterations in metrics.jsonl.
+    def metrics(self) -> list[dict[str, float | None]]:
+        """The lines of metrics.jsonl.
 
         Raises:
             UserError: it is gone, or not as it was written.
         """
         try:
             lines = self._metrics.read_text(encoding="utf-8").splitlines()
-            metrics = [json.loads(line) for line in lines]
+            return [json.loads(line) for line in lines]
         except (OSError, ValueError) as error:
             raise UserError(
                 f"cannot tell what the run in {self.path} took: metrics.jsonl: {error}\n"
                 "put it back, or move the run away and start it again"
             ) from error
-        seconds = sum(m.get(name, 0.0) for m in metrics for name in SECONDS)
-        memory = [m["gib/peak"] for m in metrics if m.get("gib/peak") is not None]
+
+    def cost(self) -> Cost:
+        """Of the iterations in metrics.jsonl.
+
+        Raises:
+            UserError: as `metrics`.
+        """
+        metrics = self.metrics()
+        seconds = sum(m.get(name) or 0.0 for m in metrics for name in SECONDS)
+        memory = [gib for m in metrics if (gib := m.get("gib/peak")) is not None]
         return Cost(seconds / 60, max(memory, default=math.nan))
 
     def forget_from(self, iteration: int) -> None:

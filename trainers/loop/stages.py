@@ -77,6 +77,11 @@ class Stage(abc.ABC):
         return self.method.generator
 
     @property
+    def evaluations(self) -> int:
+        """Of the network so far, see `Roles`."""
+        return self.method.roles.evaluations
+
+    @property
     def student(self) -> Role:
         """The averaged student: what is evaluated and exported."""
         return self.method.student_ema

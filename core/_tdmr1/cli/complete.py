@@ -40,7 +40,7 @@ def models(incomplete: str) -> list[str]:
 
 def claims(incomplete: str) -> list[str]:
     """Of `tdmr1 reproduce`."""
-    from tdmr1.trainers.evaluation.reproduce import CLAIMS
+    from tdmr1.trainers.evaluation.claims import CLAIMS
 
     return _that_begin(incomplete, CLAIMS)
 

@@ -1,66 +1,130 @@
-"""`tdmr1 reproduce CLAIM`: the runs behind a claim."""
+"""`tdmr1 reproduce CLAIM`: the runs behind a claim, and what they say of it."""
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tdmr1.cli import complete
 from tdmr1.cli.machine import tell_load
-from tdmr1.cli.train import continuable
+from tdmr1.cli.train import ConfigFile, Model, Preset, Rewards, Settings, continuable
 from tdmr1.errors import UserError
 from tdmr1.progress import showing, starting, task
-from tdmr1.tables import as_columns
-from tdmr1.trainers.evaluation.reproduce import CLAIMS, Spread, summarize
-from tdmr1.trainers.evaluation.table import WHO
+from tdmr1.tables import as_columns, columns, fold
+from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, SEEDS
+from tdmr1.trainers.evaluation.verdict import Spread, overall, summarize
+
+if TYPE_CHECKING:  # imported where they are needed, so that `--help` and the shell's Tab are fast
+    from tdmr1.trainers.config import TrainConfig
+    from tdmr1.trainers.loop.reproduce import Reproduction
 
 
 def reproduce(
     claim: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="`main`: the default run, both rewards.", autocompletion=complete.claims
+            help=f"One of: {', '.join(CLAIMS)}; docs/reproduce.md says what each is.",
+            autocompletion=complete.claims,
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="One run folder per seed goes here.")] = Path("runs"),
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every claim, one after another.")] = False,
+    model: Model = None,
+    reward: Rewards = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    set: Settings = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Of the first arm; the others take its budget.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from 0.")] = len(SEEDS),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two iterations of each arm, one seed, no verdict.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Run folders and CLAIM.json go here.")] = Path("runs"),
 ) -> None:
-    """Train once per seed of a published claim and print mean, smallest and largest figure.
+    """Train the arms of a claim, one run a seed, and say whether it holds.
 
     Runs that have ended in OUT are not repeated; one that was stopped is continued.
     """
-    if claim not in CLAIMS:
+    if all == (claim is not None):
+        raise UserError(f"name one claim, or --all; there are: {', '.join(CLAIMS)}")
+    if claim is not None and claim not in CLAIMS:
         raise UserError(f"unknown claim {claim!r}; there are: {', '.join(CLAIMS)}")
-    chosen, finished, minutes = CLAIMS[claim], [], []
-    with showing(sys.stdout), task(claim, len(chosen.seeds), "runs") as reproducing:
+    arguments = {"model": model, "rewards": reward or None}
+    typed = {"model": model, "preset": preset, "config": config, "iterations": iterations}
+    again = [
+        *("tdmr1", "reproduce", claim or "--all"),
+        *(f"--{name}={value}" for name, value in typed.items() if value is not None),
+        *(f"--reward={text}" for text in reward or ()),
+        *(f"--set={text}" for text in set or ()),
+        *([f"--seeds={seeds}"] if seeds != len(SEEDS) else ()),
+        *(["--quick"] if quick else ()),
+        *("--out", str(out)),
+    ]
+    where = out / "quick" if quick else out
+    with showing(sys.stdout):
         tell_load()
         with starting():
             from tdmr1.trainers.config import TrainConfig, build_config
-            from tdmr1.trainers.loop import jobs
-            from tdmr1.trainers.loop.run import RunFolder
+            from tdmr1.trainers.loop.reproduce import Reproduction
 
-        for seed in chosen.seeds:
-            config = build_config(TrainConfig, chosen.preset, overrides={"seed": seed})
-            run = RunFolder(out / f"{claim}-seed{seed}")
-            if run.started and run.config() != config:
-                raise UserError(
-                    f"the run in {run.path} has other options than the claim; "
-                    "move it away, or choose another --out"
-                )
-            ended = run.started and run.student.is_dir() and set(WHO) <= run.reports().keys()
-            if not ended:
-                with continuable(run, f"tdmr1 reproduce {claim} --out {out}"):
-                    jobs.train(config, run)
-            finished.append(run.reports())
-            minutes.append(run.cost().minutes)
-            reproducing.advance()
-    spreads = summarize(finished)
-    rows = [
-        (figure, *(str(spreads[who][figure]) for who in spreads))
-        for figure in next(iter(spreads.values()))
+        def base(name: str) -> TrainConfig:
+            length = iterations or CLAIMS[name].iterations
+            given: dict[str, Any] = {**arguments, "iterations": length}
+            return build_config(TrainConfig, preset, config, set or (), given)
+
+        chosen = [
+            Reproduction(name, base(name), range(1 if quick else seeds), where, quick)
+            for name in (CLAIMS if claim is None else [claim])
+        ]
+        runs = [(reproduction, *run) for reproduction in chosen for run in reproduction.runs()]
+        with task(claim or "all claims", len(runs), "runs") as reproducing:
+            for reproduction, arm, seed in runs:
+                with continuable(reproduction.folder(arm, seed), shlex.join(again)):
+                    reproduction.run(arm, seed)
+                reproducing.advance()
+    for reproduction in chosen:
+        typer.echo(_told(reproduction))
+
+
+def _told(reproduction: Reproduction) -> str:
+    """Table and verdict of a claim."""
+    claim = reproduction.claim
+    records = {arm: reproduction.records(arm) for arm in claim.arms}
+    first = records[claim.arms[0]]
+    spreads = {arm: summarize([r.figures for r in of]) for arm, of in records.items()}
+    table = {
+        "teacher": spreads[claim.arms[0]].get("teacher", {}),
+        "before": spreads[claim.arms[0]].get("before", {}),
+        **{arm: spreads[arm].get("after", {}) for arm in claim.arms},
+    }
+    nfe = {"teacher": first[0].nfe.get("teacher"), "before": first[0].nfe.get("before")}
+    nfe |= {arm: of[0].nfe.get("after") for arm, of in records.items()}
+    names = dict.fromkeys(name for mine in table.values() for name in mine)
+    rows = [(name, *(str(mine.get(name, "-")) for mine in table.values())) for name in names]
+    for label, of in (("minutes", "minutes"), ("network evaluations", "evaluations")):
+        spent = [Spread.of([getattr(r, of) for r in records[arm]]) for arm in records]
+        rows.append((f"training, {label}", "-", "-", *(f"{x.mean:,.1f}" for x in spent)))
+    heads = ["figure", *(f"{who}\n{nfe[who]} NFE" for who in table)]
+    images = ", ".join(f"{count} for {name}" for name, count in first[0].images.items())
+    count = len(first)
+    notes = [
+        f"{claim.about}: mean (smallest-largest) of {count} {'seed' if count == 1 else 'seeds'}; "
+        f"images of each: {images}",
+        *(f"{arm}: {ARMS[arm].about}" for arm in claim.arms),
     ]
-    typer.echo(f"{chosen.about}: mean (smallest-largest) of {len(finished)} seeds")
-    typer.echo(as_columns(("figure", *spreads), rows))
-    typer.echo(f"minutes of a run: {Spread.of(minutes)}")
+    findings = reproduction.decide()
+    verdict = [f"{reproduction.name}: {overall(findings).value}", *map(str, findings)]
+    if not findings:
+        verdict = [f"{reproduction.name}: no verdict, as the arms were a few iterations each"]
+    lines = [*_folded(notes), as_columns(heads, rows), *_folded(verdict)]
+    return "\n".join([*lines, f"figures and curves: {reproduction.results.path}"])
+
+
+def _folded(lines: Sequence[str]) -> list[str]:
+    return fold("\n".join(lines), columns())

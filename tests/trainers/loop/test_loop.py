@@ -21,6 +21,7 @@ class Counting:
 
     generator = type("Generator", (), {"name": "counting"})
     device = torch.device("cpu")
+    evaluations = 0
 
     def __init__(self, before_collecting=lambda stage: None, before_updating=lambda stage: None):
         self.rng, self.sum, self.steps, self.drawn = np.random.default_rng(0), 0.0, 0, None

@@ -1,0 +1,130 @@
+import json
+
+import pytest
+
+from tdmr1.errors import UserError
+from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm, Claim
+from tdmr1.trainers.evaluation.verdict import Check, Of
+from tdmr1.trainers.loop.reproduce import Reproduction
+from tdmr1.trainers.loop.results import Record, Results
+from tdmr1.trainers.loop.run import RunFolder
+
+
+@pytest.fixture
+def claims(monkeypatch):
+    """A claim of two arms, one of them on random numbers."""
+    monkeypatch.setitem(ARMS, "still", Arm("does not move", ("method.reward_weight=0",)))
+    checks = (
+        Check("r.py:red reward", Of("placebo"), Of("still"), within=2),
+        Check("r.py:red reward", Of("still", "along"), above=-1),
+    )
+    monkeypatch.setitem(CLAIMS, "small", Claim("Small", ("placebo", "still"), checks))
+
+
+@pytest.fixture
+def reproduction(claims, new_config, output, tmp_path, reward):
+    def reproduction(seeds=(0, 1), quick=False, **options):
+        options = {"iterations": 2, "evaluate_every": 1, "rewards": (reward("red"),), **options}
+        return Reproduction("small", new_config(**options), seeds, tmp_path / "out", quick)
+
+    return reproduction
+
+
+def finish(reproduction):
+    for arm, seed in reproduction.runs():
+        reproduction.run(arm, seed)
+    return reproduction.decide()
+
+
+def test_arms_train_on_theirs_and_are_measured_by_the_rewards_of_the_claim(
+    reproduction, tmp_path, reward
+):
+    done = reproduction()
+    first, second = finish(done)
+    assert [f.verdict.value for f in (first, second)] == ["holds", "holds"]
+    assert done.folder("placebo", 0).config().rewards[0].endswith("placebo:placebo")
+    kept = json.loads((tmp_path / "out" / "small.json").read_text())
+    assert (kept["claim"], kept["quick"], kept["verdict"]) == ("small", False, "holds")
+    assert [finding["figure"] for finding in kept["findings"]] == ["r.py:red reward"] * 2
+    assert [(r["arm"], r["seed"]) for r in kept["runs"]] == done.runs()
+    for run in kept["runs"]:
+        assert set(run["figures"]) == {"teacher", "before", "after", "along"}
+        assert "diversity" in run["figures"]["after"]
+        assert run["images"] == {"r.py:red": 8}
+        assert [point["iteration"] for point in run["curve"]] == [0, 1, 2]
+        assert run["curve"][0]["evaluations"] == 0
+        assert run["curve"][2]["evaluations"] == run["evaluations"] > 0
+
+
+def test_what_was_measured_is_not_repeated_not_even_without_its_folder(reproduction, monkeypatch):
+    finish(reproduction())
+
+    def train(config, run):
+        raise AssertionError("it was there")
+
+    monkeypatch.setattr("tdmr1.trainers.loop.jobs.train", train)
+    monkeypatch.setattr(RunFolder, "started", False)
+    assert len(finish(reproduction())) == 2
+
+
+def test_results_of_other_options_are_refused(reproduction, tmp_path):
+    finish(reproduction())
+    with pytest.raises(
+        UserError, match=r"other options than the claim has now\nmove .*small\.json"
+    ):
+        reproduction(iterations=3)
+    (tmp_path / "out" / "small.json").unlink()
+    with pytest.raises(UserError, match="placebo-seed0 has other options than the claim"):
+        finish(reproduction(iterations=3))
+
+
+def test_results_of_another_version_are_refused(reproduction, tmp_path, monkeypatch):
+    finish(reproduction())
+    file = tmp_path / "out" / "small.json"
+    written = file.read_text()
+    file.write_text(written.replace('"tdmr1": "', '"tdmr1": "9.'))
+    with pytest.raises(UserError, match=r"placebo, seed 0, .* another version: tdmr1 9\..*, not"):
+        reproduction()
+    file.unlink()
+    environment = tmp_path / "out" / "placebo-seed0" / "environment.json"
+    environment.write_text(environment.read_text().replace('"tdmr1": "', '"tdmr1": "9.'))
+    with pytest.raises(UserError, match="another version: tdmr1"):
+        finish(reproduction())
+
+
+def test_fewer_than_two_seeds_are_refused_for_a_verdict(reproduction):
+    with pytest.raises(UserError, match="a verdict takes at least two seeds, and there is 1"):
+        reproduction(seeds=(0,))
+
+
+def test_quick_runs_are_short_decide_nothing_and_do_not_mix(reproduction, tmp_path):
+    quick = reproduction(seeds=(0,), quick=True, iterations=50)
+    assert finish(quick) == []
+    assert quick.config("still", 0).iterations == 2
+    assert quick.config("still", 0).method.warmup == 1
+    assert "verdict" not in json.loads(quick.results.path.read_text())
+    with pytest.raises(UserError, match="holds quick results of the claim 'small'"):
+        reproduction()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"claim": "small", "quick": false}'])
+def test_a_damaged_file_is_told(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(UserError, match="does not hold results: "):
+        Results(tmp_path / "x.json", "small", False)
+
+
+def test_a_kill_while_results_are_written_leaves_the_old_ones(reproduction, tmp_path, monkeypatch):
+    done = reproduction()
+    done.run("placebo", 0)
+    before = done.results.path.read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", full)
+        with pytest.raises(UserError, match=r"cannot write .*small\.json"):
+            done.results.keep(done.results.records["placebo", 0])
+    assert done.results.path.read_text() == before
+    assert isinstance(reproduction().results.records["placebo", 0], Record)

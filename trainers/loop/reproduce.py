@@ -1,0 +1,135 @@
+"""The runs behind a claim: which options each arm has, one run a seed, and what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tdmr1.errors import UserError
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.trainers.config import AnyConfig, TrainConfig, changed
+from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm
+from tdmr1.trainers.evaluation.evaluate import Report
+from tdmr1.trainers.evaluation.table import WHO
+from tdmr1.trainers.evaluation.verdict import Finding
+from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.results import Record, Results, versions_of
+from tdmr1.trainers.loop.run import RunFolder, environment
+from tdmr1.trainers.models import located
+
+QUICK = {
+    "iterations": "2",
+    "evaluate_every": "0",
+    "eval_images": "4",
+    "eval_group": "2",
+    "method.warmup": "1",
+}
+"""What `--quick` sets in every arm that has it."""
+
+
+class Reproduction:
+    """A claim on some options. Runs that have ended are not repeated.
+
+    Args:
+        claim: its name.
+        base: the options that its arms change; their rewards are what is measured.
+        seeds: of the runs of each arm.
+        out: run folders ARM-seedN, and CLAIM.json, go here.
+        quick: a few iterations of each arm, which decide nothing.
+
+    Raises:
+        UserError: there are fewer than two seeds; or results in `out` are of other options or
+            versions.
+    """
+
+    def __init__(
+        self, claim: str, base: TrainConfig, seeds: Sequence[int], out: Path, quick: bool = False
+    ) -> None:
+        if len(seeds) < 2 and not quick:
+            raise UserError(
+                f"a verdict takes at least two seeds, and there is {len(seeds)}: --seeds 3"
+            )
+        self.name, self.claim = claim, CLAIMS[claim]
+        self._base, self._seeds, self._out, self._quick = base, seeds, out, quick
+        self._versions = versions_of(environment())
+        self.results = Results(out / f"{claim}.json", claim, quick)
+        for (arm, seed), record in self.results.records.items():
+            if arm in self.claim.arms and seed in seeds:
+                record.check(self.config(arm, seed), self._versions, self.results.path)
+
+    def runs(self) -> list[tuple[str, int]]:
+        """(arm, seed) of all runs, in the order in which they are done."""
+        return [(arm, seed) for arm in self.claim.arms for seed in self._seeds]
+
+    def config(self, arm: str, seed: int) -> AnyConfig:
+        """The options of a run."""
+        config = _of_arm(self._base, ARMS[arm])
+        settings = {"seed": str(seed), **(QUICK if self._quick else {})}
+        return located(
+            changed(config, [f"{k}={v}" for k, v in settings.items() if _has(config, k)])
+        )
+
+    def folder(self, arm: str, seed: int) -> RunFolder:
+        return RunFolder(self._out / f"{arm}-seed{seed}")
+
+    def run(self, arm: str, seed: int) -> None:
+        """Train, unless that was done; measure, and keep what was measured.
+
+        Raises:
+            UserError: the run's folder has one of other options or of another version; or the
+                training failed.
+            Interrupted: as `jobs.train`.
+        """
+        if (arm, seed) in self.results.records:
+            return
+        config, run = self.config(arm, seed), self.folder(arm, seed)
+        if run.started and run.config() != config:
+            raise UserError(
+                f"the run in {run.path} has other options than the claim; "
+                "move it away, or choose another --out"
+            )
+        ended = run.started and run.student.is_dir() and set(WHO) <= run.reports().keys()
+        if not ended:
+            jobs.train(config, run)
+        record = Record.of(arm, run, self._measured(run))
+        record.check(config, self._versions, run.path)
+        self.results.keep(record)
+
+    def _measured(self, run: RunFolder) -> dict[str, Report]:
+        """The run's own reports, or, where it knew not all of the claim's rewards, new ones."""
+        if _names(self._base.rewards) <= _names(run.config().rewards):
+            return run.reports()
+        base = self._base
+        return jobs.evaluate(run, base.rewards, reward_options=base.reward_options)
+
+    def records(self, arm: str) -> list[Record]:
+        """Those of an arm, by seed."""
+        return [self.results.records[arm, seed] for seed in self._seeds]
+
+    def decide(self) -> list[Finding]:
+        """What the figures say of the claim, once all runs are there; none of a few iterations."""
+        if self._quick:
+            return []
+        figures = {arm: [r.figures for r in self.records(arm)] for arm in self.claim.arms}
+        found = [finding for check in self.claim.checks for finding in check.find(figures)]
+        self.results.decide(found)
+        return found
+
+
+def _of_arm(base: TrainConfig, arm: Arm) -> AnyConfig:
+    """The options of an arm: rewards that it does not train on keep no options, nor gates."""
+    config = changed(base, arm.settings)
+    if config.rewards == base.rewards:
+        return config
+    names = _names(config.rewards)
+    options = {name: o for name, o in config.reward_options.items() if name in names}
+    return config.model_copy(update={"reward_options": options, "gates": ()})
+
+
+def _names(rewards: Sequence[str]) -> set[str]:
+    return {RewardSpec.parse(text).name for text in rewards}
+
+
+def _has(config: AnyConfig, key: str) -> bool:
+    table, _, name = key.rpartition(".")
+    return name in type(config.method if table else config).model_fields
