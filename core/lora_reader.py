@@ -82,11 +82,7 @@ class LoraReader:
         for name, entry in entries.items():
             alias = self.names.find(entry.layer)
             if alias is None:
-                raise UserError(
-                    f"{self.file} is a LoRA of another network: it has {entry.layer}, and this "
-                    "network has no linear layer of that name\nchoose the --model that it was "
-                    "trained on"
-                )
+                raise self._unknown(entry.layer)
             parts = layers.setdefault(alias, {})
             if entry.part in parts:
                 layer = " + ".join(alias.layers)
@@ -103,7 +99,7 @@ class LoraReader:
                 f"it adapts a text encoder too ({name}), which a run here leaves as it is; "
                 "take a LoRA of the transformer alone"
             )
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() and entry.part != "alpha":
             raise self._refused(f"{name} is of {tensor.dtype}, where floats are expected")
         return entry
 
@@ -133,6 +129,16 @@ class LoraReader:
             pattern = get_pattern_key(list(patterns), layer)
             alpha = float(patterns.get(pattern, self.described.get("lora_alpha", rank)))
         return alpha / (math.sqrt(rank) if self.described.get("use_rslora") else rank)
+
+    def _unknown(self, layer: str) -> UserError:
+        if (other := self.names.other(layer)) is not None:
+            return self._refused(
+                f"it adapts {other}, which is no linear layer; take one of the linear layers alone"
+            )
+        return UserError(
+            f"{self.file} is a LoRA of another network: it has {layer}, and this network has no "
+            "layer of that name\nchoose the --model that it was trained on"
+        )
 
     def _no_lora(self, name: str) -> UserError:
         """A name that no LoRA has."""

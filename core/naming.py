@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 _MATRIX = re.compile(
     r"(?P<layer>.+)\.lora(?:_linear_layer)?[._](?P<matrix>A|B|down|up)"
@@ -87,22 +87,24 @@ class LayerNames:
         layers: names in the network.
         aliases: LAYER of another library's code -> what it is here; those of layers that the
             network lacks do not count.
+        others: names of what else is in the network, which no LoRA here adapts.
     """
 
-    def __init__(self, layers: Iterable[str], aliases: Mapping[str, Alias]) -> None:
+    def __init__(
+        self, layers: Iterable[str], aliases: Mapping[str, Alias], others: Iterable[str] = ()
+    ) -> None:
         own = {layer: Alias((layer,), own=True) for layer in layers}
         there = {name: alias for name, alias in aliases.items() if own.keys() >= {*alias.layers}}
         self._known = {_flat(name): alias for name, alias in (there | own).items()}
+        self._others = {_flat(name): name for name in others}
 
     def find(self, layer: str) -> Alias | None:
-        """What a layer in a file is here; None: no layer of this network."""
-        flat = _flat(layer)
-        while flat not in self._known:
-            prefix = next((p for p in _PREFIXES if flat.startswith(p)), None)
-            if prefix is None:
-                return None
-            flat = flat.removeprefix(prefix)
-        return self._known[flat]
+        """What a layer in a file is here; None: no linear layer of this network."""
+        return next((self._known[n] for n in _without_prefixes(layer) if n in self._known), None)
+
+    def other(self, layer: str) -> str | None:
+        """What a layer in a file is here, where that is something else than a linear layer."""
+        return next((self._others[n] for n in _without_prefixes(layer) if n in self._others), None)
 
 
 def parse(name: str) -> Entry | None:
@@ -118,6 +120,14 @@ def parse(name: str) -> Entry | None:
 def is_of_text_encoder(layer: str) -> bool:
     """Whether a layer in a file is one of a pipeline's text encoders."""
     return re.match(r"(text_encoder|lora_te\d?_|te\d?\.)", layer) is not None
+
+
+def _without_prefixes(layer: str) -> Iterator[str]:
+    """The layer in a file, flat, with fewer and fewer prefixes."""
+    flat: str | None = _flat(layer)
+    while flat is not None:
+        yield flat
+        flat = next((flat.removeprefix(p) for p in _PREFIXES if flat.startswith(p)), None)
 
 
 def _flat(name: str) -> str:

@@ -39,7 +39,8 @@ class Weights(abc.ABC):
 
     def __init__(self, network: nn.Module, aliases: Mapping[str, Alias]) -> None:
         self._network = network.requires_grad_(False)
-        self._names = LayerNames(_linear_layers(network), aliases)
+        linear, modules = _linear_layers(network), [name for name, _ in network.named_modules()]
+        self._names = LayerNames(linear, aliases, {*modules} - {*linear})
 
     @abc.abstractmethod
     def add(

@@ -221,6 +221,17 @@ def test_a_lora_is_the_same_by_any_of_its_names(named, student, velocity, tmp_pa
     torch.testing.assert_close(velocity(loaded, other.generator), expected)
 
 
+def test_an_alpha_may_be_a_whole_number(named, student, velocity, tmp_path):
+    """kohya's is where the user has typed none."""
+    roles, role, tensors = named(*NAMES["kohya"], alpha=2)
+    whole = {n: t.long() if n.endswith(".alpha") else t for n, t in tensors.items()}
+    save_file(whole, tmp_path / "x.safetensors")
+    other, loaded = student
+    other.load(loaded, tmp_path)
+    expected = velocity(role, roles.generator)
+    torch.testing.assert_close(velocity(loaded, other.generator), expected)
+
+
 @pytest.mark.parametrize("rank", [6, None])
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
 def test_a_lora_of_less_precision_is_cast(named, new_roles, velocity, tmp_path, dtype, rank):
@@ -377,6 +388,14 @@ PAIR = {f"{TO_Q}.lora_A.weight": A, f"{TO_Q}.lora_B.weight": B}
         (
             {"single_blocks.0.linear.lora_A.weight": A, "single_blocks.0.linear.lora_B.weight": B},
             r"LoRA of another network: it has single_blocks\.0\.linear, and this network has no",
+        ),
+        (
+            PAIR
+            | {
+                f"transformer.pos_embed.proj.lora_{x}.weight": torch.zeros(4, 4, 1, 1)
+                for x in "AB"
+            },
+            r"cannot be read as a LoRA: it adapts pos_embed\.proj, which is no linear layer",
         ),
         (
             {n: torch.zeros([32 if s == 16 else s for s in t.shape]) for n, t in PAIR.items()},
