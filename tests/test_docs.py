@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tdmr1.rewards.checks.suite import check_reward
+from tdmr1.rewards.checks.suite import checking
 from tdmr1.rewards.discovery.spec import RewardSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -26,6 +26,6 @@ def blocks(document):
 )
 def test_the_rewards_of_the_guide_hold_to_the_contract(tmp_path, file, attribute, unchecked):
     (tmp_path / file).write_text(blocks("writing-a-reward.md")[file])
-    findings = check_reward(RewardSpec(f"{tmp_path / file}:{attribute}"), {})
+    findings = dict(checking(RewardSpec(f"{tmp_path / file}:{attribute}"), {}))
     wanted = {name: "not checked" if name in unchecked else "passed" for name in findings}
     assert {name: found.status for name, found in findings.items()} == wanted

@@ -56,18 +56,6 @@ def name_of(check: Check) -> str:
     return check.__name__.replace("_", " ")
 
 
-def check_reward(spec: RewardSpec, options: Mapping[str, Any]) -> dict[str, Finding]:
-    """Load a reward in this process and run all checks on it.
-
-    Returns:
-        Name of the check -> finding, as `checking`.
-
-    Raises:
-        RewardNotFound, RewardOptionInvalid: as `checking`.
-    """
-    return dict(checking(spec, options))
-
-
 def checking(spec: RewardSpec, options: Mapping[str, Any]) -> Iterator[tuple[str, Finding]]:
     """Load a reward in this process, then run one check after another.
 

@@ -14,7 +14,7 @@ import pytest
 
 from tdmr1.rewards import Golden, Reward, Score, Weights
 from tdmr1.rewards.checks import answers, cost, images, samples, statement
-from tdmr1.rewards.checks.suite import CHECKS, check_reward, name_of, run_checks
+from tdmr1.rewards.checks.suite import CHECKS, checking, name_of, run_checks
 from tdmr1.rewards.discovery.function import FunctionReward
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardNotFound, RewardOptionInvalid
@@ -437,21 +437,21 @@ def mine(tmp_path):
 
 
 def test_checking_begins_with_loading(mine):
-    findings = check_reward(mine(), {})
+    findings = dict(checking(mine(), {}))
     assert list(findings) == ["loads", *map(name_of, CHECKS)]
     assert findings["loads"].status == "passed"
     assert findings["range kept"].text == "0.5 to 0.5, of 0 to 1"
 
 
 def test_checking_takes_options(mine):
-    assert check_reward(mine(), {"value": 2})["range kept"].status == "failed"
+    assert dict(checking(mine(), {"value": 2}))["range kept"].status == "failed"
     with pytest.raises(RewardOptionInvalid, match=r"value = 0\.5"):
-        check_reward(mine(), {"valeu": 2})
+        dict(checking(mine(), {"valeu": 2}))
 
 
 @pytest.mark.parametrize("goldens", ["return 1 / 0", "yield 1 / 0"])
 def test_what_does_not_load_is_a_finding_and_the_rest_is_not_checked(mine, goldens):
-    findings = check_reward(mine(goldens), {})
+    findings = dict(checking(mine(goldens), {}))
     assert findings["loads"].status == "failed"
     assert "golden images of reward 'mine' cannot be made: ZeroDiv" in findings["loads"].text
     assert {findings[name_of(check)].status for check in CHECKS} == {"not checked"}
@@ -459,4 +459,4 @@ def test_what_does_not_load_is_a_finding_and_the_rest_is_not_checked(mine, golde
 
 def test_what_is_not_there_is_an_error():
     with pytest.raises(RewardNotFound):
-        check_reward(RewardSpec("no-such"), {})
+        dict(checking(RewardSpec("no-such"), {}))
