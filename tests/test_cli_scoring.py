@@ -86,17 +86,19 @@ def lines(file="scores.jsonl"):
 def test_scores_are_lines_and_a_table(score):
     status, out, err = score("./r.py:red", "--reward", "./r.py:blue")
     assert (status, err) == (0, "")
-    assert [line["reward"] for line in lines()] == ["./r.py:red"] * 10 + ["./r.py:blue"] * 10
+    assert [line["reward"] for line in lines()] == [
+        f"{Path.cwd()}/r.py:{name}" for name in ("red", "blue") for _ in range(10)
+    ]
     assert lines()[3]["file"] == "images/3.png"
     assert lines()[3]["value"] == pytest.approx(60 / 255)
     assert rows(out)[:7] == [
         ["reward", "tag", "images", "mean", "passed", "abstained", "errors"],
-        ["./r.py:red", "all", "10", "0.353", "50.0%", "0", "0"],
-        ["./r.py:red", "red", "5", "0.157", "0.0%", "0", "0"],
-        ["./r.py:red", "blue", "5", "0.549", "100.0%", "0", "0"],
-        ["./r.py:blue", "all", "10", "0.549", "-", "5", "0"],
-        ["./r.py:blue", "red", "5", "-", "-", "5", "0"],
-        ["./r.py:blue", "blue", "5", "0.549", "-", "0", "0"],
+        ["r.py:red", "all", "10", "0.353", "50.0%", "0", "0"],
+        ["r.py:red", "red", "5", "0.157", "0.0%", "0", "0"],
+        ["r.py:red", "blue", "5", "0.549", "100.0%", "0", "0"],
+        ["r.py:blue", "all", "10", "0.549", "-", "5", "0"],
+        ["r.py:blue", "red", "5", "-", "-", "5", "0"],
+        ["r.py:blue", "blue", "5", "0.549", "-", "0", "0"],
     ]
     assert out.splitlines()[-1] == "scores: scores.jsonl"
 
@@ -148,9 +150,9 @@ def test_a_function_that_says_nothing_is_asked_again_and_its_lines_are_pointed_a
     score("./r.py:red")
     score("./r.py:red", "--out", "other.jsonl")
     assert len(Path("calls").read_text()) == 20
-    assert "scores of reward './r.py:red' are not kept in the cache" in caplog.text
+    assert f"scores of reward '{Path.cwd()}/r.py:red' are not kept in the cache" in caplog.text
     _, out, _ = score("./r.py:red")
-    assert "if ./r.py:red has come to judge otherwise, choose another --out" in out
+    assert "if r.py:red has come to judge otherwise, choose another --out" in out
     assert len(Path("calls").read_text()) == 20
 
 
@@ -158,7 +160,7 @@ def test_options_are_of_the_first_reward_and_change_its_scores(score):
     for option, mean in ([], "0.250"), (["--option", "level=0.5"], "0.500"):
         status, out, err = score("./r.py:Level", "--reward", "./r.py:blue", *option)
         assert (status, err) == (0, "")
-        assert rows(out)[1] == ["./r.py:Level", "all", "10", mean, "-", "0", "0"]
+        assert rows(out)[1] == ["r.py:Level", "all", "10", mean, "-", "0", "0"]
     assert "10 of 20 scores were in scores.jsonl already" in out
     status, _, err = score("./r.py:Level", "--option", "height=1")
     assert status == 1
@@ -169,7 +171,7 @@ def test_errors_are_counted_and_are_the_exit_status(score):
     Path("images/2.png").write_text("no image")
     status, out, _ = score("./r.py:picky", "--max-reward-errors", "0.5")
     assert status == 1
-    assert rows(out)[1] == ["./r.py:picky", "all", "10", "0.500", "-", "0", "2"]
+    assert rows(out)[1] == ["r.py:picky", "all", "10", "0.500", "-", "0", "2"]
     assert "errors are in scores.jsonl; the same command tries those images again" in out
     errors = {line["file"]: line["error"] for line in lines() if line["error"]}
     assert f"cannot read the image {Path.cwd()}/images/2.png" in errors["images/2.png"]
@@ -325,6 +327,30 @@ def test_a_reward_that_goes_somewhere_else_takes_nothing_with_it(score, here):
     os.chdir(here)
     assert len(lines()) == 20
     assert {line["file"] for line in lines()} == {f"images/{i}.png" for i in range(10)}
+
+
+LEAVES = """
+import os
+os.chdir("/")
+
+def leaves(samples):
+    return [0.5] * len(samples)
+
+leaves.reads = ()
+"""
+
+
+def test_a_reward_that_goes_somewhere_else_when_it_is_imported_loses_neither_itself_nor_others(
+    score, here
+):
+    (here / "l.py").write_text(LEAVES)
+    others = [f"./r.py:{name}" for name in ("red", "blue@worker")]
+    status, _, err = score("./l.py:leaves", *(x for other in others for x in ("--reward", other)))
+    os.chdir(here)
+    assert status == 0, err
+    assert {line["reward"] for line in lines()} == {
+        f"{here}/{name}" for name in ("l.py:leaves", "r.py:red", "r.py:blue")
+    }
 
 
 HOLDS = """

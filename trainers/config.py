@@ -37,6 +37,11 @@ def _absolute_cache(choice: str) -> str:
     return choice if choice in ("on", "off") else absolute(choice)
 
 
+def _absolute_space(space: str) -> str:
+    head, colon, place = space.rpartition(":")
+    return f"{head}:{absolute_if_there(place)}" if colon else space
+
+
 RewardText: TypeAlias = Annotated[str, AfterValidator(absolute_source)]
 
 
@@ -102,7 +107,7 @@ class RunOptions(Options):
     eval_group: int = Field(
         4, ge=1, description="of them one prompt's, among which diversity is measured"
     )
-    eval_features: str = Field(
+    eval_features: Annotated[str, AfterValidator(_absolute_space)] = Field(
         "thumbnail",
         description="in which pictures are compared: thumbnail, dinov2:FOLDER_OR_HUB_ID, or "
         "open_clip:MODEL:PRETRAINED",

@@ -164,13 +164,13 @@ def open_cache(choice: str) -> RewardCache | None:
         return None
     if choice == "on":
         return RewardCache(cache_folder() / "rewards.sqlite")
-    return RewardCache(Path(choice).expanduser())
+    return RewardCache(Path(choice).expanduser().absolute())
 
 
 def cache_folder() -> Path:
     """$TDMR1_HOME, or tdmr1 in the XDG cache directory, ~/.cache by default."""
     if home := os.environ.get("TDMR1_HOME"):
-        return Path(home).expanduser()
+        return Path(home).expanduser().absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tdmr1"
 
 

@@ -10,7 +10,7 @@ from tdmr1.rewards.discovery.load import import_reward
 from tdmr1.rewards.discovery.options import options_of
 from tdmr1.rewards.discovery.packages import find
 from tdmr1.rewards.discovery.source import source_of
-from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
 from tdmr1.rewards.places.base import RewardInfo
 
 
@@ -22,7 +22,7 @@ def load_described(
     Raises:
         RewardError: as `load`; or it does not say what the contract asks.
     """
-    spec, given = RewardSpec(name), options or {}
+    spec, given = RewardSpec(absolute_source(name)), options or {}  # its code may go elsewhere
     recipe = import_reward(spec)
     reward = recipe.make(given)
     version = "" if spec.function else find(name).version

@@ -48,6 +48,18 @@ def test_options_of_rewards_are_json(presets):
         build_config(TrainConfig, settings=["reward_options.ocr.day=2020-01-01"])
 
 
+def test_a_folder_of_features_is_the_same_from_any_folder(presets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dino").mkdir()
+    for given, features in {
+        "dinov2:./dino": f"dinov2:{tmp_path / 'dino'}",
+        "dinov2:facebook/dinov2-base": "dinov2:facebook/dinov2-base",
+        "thumbnail": "thumbnail",
+    }.items():
+        built = build_config(TrainConfig, settings=[f"eval_features={given}"])
+        assert built.eval_features == features
+
+
 def test_an_argument_that_was_not_given_changes_nothing(presets):
     presets(mine={"seed": 2})
     assert build_config(TrainConfig, "mine", overrides={"seed": None}).seed == 2

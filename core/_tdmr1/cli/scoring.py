@@ -79,11 +79,12 @@ def score(
     """
     from tdmr1.rewards.cache.store import open_cache
     from tdmr1.rewards.discovery.options import parse_options
+    from tdmr1.rewards.discovery.spec import absolute_source, shown
     from tdmr1.rewards.offline.pairing import find_images, pair
     from tdmr1.rewards.offline.score import open_rewards, summarize
     from tdmr1.rewards.offline.scorefile import opened
 
-    names = [name, *(reward or [])]
+    names = [absolute_source(given) for given in (name, *(reward or []))]
     with opened(out.absolute()) as lines, showing(sys.stderr):
         with task("looking for images"):
             pictures, unused = pair(find_images(images), prompts)
@@ -106,7 +107,7 @@ def score(
         typer.echo(f"{known} of {len(pictures) * len(names)} scores were in {out} already")
         for name, scorer in mix.scorers.items():
             if not scorer.place.info.cacheable:
-                typer.echo(f"if {name} has come to judge otherwise, choose another --out")
+                typer.echo(f"if {shown(name)} has come to judge otherwise, choose another --out")
     if cache is not None:
         typer.echo(f"{sum(mix.cache_hits().values())} were in the cache {cache.path}")
         cache.close()
@@ -125,11 +126,14 @@ def _run(
 ) -> int:
     """Score, and say how far it is; how many scores were known."""
     from tdmr1.errors import UserError
+    from tdmr1.rewards.discovery.spec import shown
     from tdmr1.rewards.errors import RewardError
     from tdmr1.rewards.offline.score import score_pictures
 
     try:
-        with task(f"scoring with {', '.join(identities)}", len(pictures), "images") as scoring:
+        with task(
+            f"scoring with {', '.join(map(shown, identities))}", len(pictures), "images"
+        ) as scoring:
             known = score_pictures(
                 pictures, mix.scorers, identities, lines, batch, scoring.advance
             )
@@ -147,10 +151,12 @@ def _run(
 
 
 def _table(summaries: Mapping[str, Sequence[Summary]]) -> str:
+    from tdmr1.rewards.discovery.spec import shown
+
     heads = ("reward", "tag", "images", "mean", "passed", "abstained", "errors")
     rows = [
         (
-            reward,
+            shown(reward),
             "all" if row.tag is None else row.tag,
             str(row.images),
             "-" if row.mean is None else f"{row.mean:.3f}",
