@@ -53,6 +53,17 @@ class Outcomes:
             passed=[s.passed for s in scores],
         )
 
+    @classmethod
+    def cat(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Those of all parts, in order."""
+        return cls(
+            values=np.concatenate([part.values for part in parts]),
+            abstained=np.concatenate([part.abstained for part in parts]),
+            errors=np.concatenate([part.errors for part in parts]),
+            reasons=[reason for part in parts for reason in part.reasons],
+            passed=[verdict for part in parts for verdict in part.passed],
+        )
+
     @property
     def scored(self) -> NDArray[np.bool_]:
         """Bool (N,); where `values` has a number."""

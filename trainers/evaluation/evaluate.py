@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tdmr1.core.generator import Generator, Prompt
@@ -18,11 +20,16 @@ from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.features import open_features
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
+from tdmr1.trainers.evaluation.report import Report
+from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.images import to_uint8
 from tdmr1.trainers.prompts import kind_of, spread
 
 BATCH = 64
 """Images that are generated and scored at a time."""
+
+Keep: TypeAlias = Callable[[NDArray[np.uint8], Sequence[Prompt]], None]
+"""Is shown the pictures (N, H, W, 3) of an evaluation and their N prompts, batch by batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,41 +45,6 @@ class Sampler:
     nfe: int
     sample: Callable[[Sequence[Prompt], Tensor], Tensor]
     who: str = "a generator"
-
-
-@dataclasses.dataclass(frozen=True)
-class RewardReport:
-    """What one reward says of a generator.
-
-    Attributes:
-        value: mean reward over the images that it scored.
-        by_tag: per tag the share of images that passed, or the mean reward where the reward
-            gives no verdict.
-        overall: mean of `by_tag`, GenEval's way of adding up.
-        images: how many it scored.
-    """
-
-    value: float
-    by_tag: Mapping[str, float]
-    overall: float
-    images: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What the rewards say of a generator, and how varied it is.
-
-    Attributes:
-        nfe: network evaluations an image.
-        rewards: reward name -> its report; without those that scored no image.
-        unscored: names of those.
-        variety: see `album.figures`.
-    """
-
-    nfe: int
-    rewards: Mapping[str, RewardReport]
-    unscored: tuple[str, ...] = ()
-    variety: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
@@ -111,6 +83,7 @@ class Evaluation:
         prompts: held-out prompts, at least one.
         judge: the rewards; None where there are only pictures to make.
         device: where the generator is.
+        seeds: of the noise instead, all of these images once with each.
 
     Attributes:
         teacher: its pictures, with which those of others are compared.
@@ -125,7 +98,9 @@ class Evaluation:
         prompts: Sequence[Prompt],
         judge: Judge | None,
         device: torch.device,
+        seeds: Sequence[int] = (),
     ) -> None:
+        seeds = seeds or (config.eval_seed,)
         self._generator, self.judge, self._device = generator, judge, device
         by_tag: dict[str, list[Prompt]] = {}
         for prompt in prompts:
@@ -133,31 +108,38 @@ class Evaluation:
         self._features = open_features(config.eval_features, device)
         self._per_tag = config.eval_images
         chosen = [spread(p, -(-self._per_tag // config.eval_group)) for p in by_tag.values()]
-        self.prompts = [p[i % len(p)] for p in chosen for i in range(self._per_tag)]
+        self.prompts = [p[i % len(p)] for p in chosen for i in range(self._per_tag)] * len(seeds)
         texts = [prompt.text for prompt in self.prompts]
         self.group = np.unique(texts, return_inverse=True)[1].reshape(-1)
-        self.tags = [tag for tag in by_tag for _ in range(self._per_tag)]
-        shape = (len(self.prompts), *generator.latent_shape)
+        self.tags = [tag for tag in by_tag for _ in range(self._per_tag)] * len(seeds)
+        shape = (len(self.prompts) // len(seeds), *generator.latent_shape)
+        self._seeds = [seed for seed in seeds for _ in range(shape[0])]
         # Drawn on the CPU, so that it is the same noise everywhere.
-        self.noise = torch.randn(shape, generator=torch.Generator().manual_seed(config.eval_seed))
+        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.noise = torch.cat([torch.randn(shape, generator=stream) for stream in streams])
 
-    def __call__(self, sampler: Sampler) -> Report:
+    def __call__(self, sampler: Sampler, keep: Keep | None = None) -> Report:
         """Generate, score, compare with the teacher, report.
+
+        Args:
+            sampler: who is evaluated.
+            keep: is shown all pictures.
 
         Raises:
             RewardError: as the rewards do.
         """
         assert self.teacher is not None, "measure_teacher comes first"
-        return self._report(sampler, *self._measure(sampler))
+        return self._report(sampler, *self._measure(sampler, keep))
 
-    def measure_teacher(self, sampler: Sampler) -> Report:
+    def measure_teacher(self, sampler: Sampler, keep: Keep | None = None) -> Report:
         """The same for the teacher, with whom all others are compared from now on."""
-        scored, self.teacher = self._measure(sampler)
-        return self._report(sampler, scored, self.teacher)
+        scores, self.teacher = self._measure(sampler, keep)
+        return self._report(sampler, scores, self.teacher)
 
     def first_per_tag(self, count: int) -> list[int]:
         """Indices of the first `count` prompts of every tag, or of all that it has."""
-        return [i for i in range(len(self.prompts)) if i % self._per_tag < count]
+        first = range(self._seeds.count(self._seeds[0]))
+        return [i for i in first if i % self._per_tag < count]
 
     def images(self, sampler: Sampler, indices: Sequence[int]) -> Tensor:
         """The images of some of the prompts, (len(indices), 3, H, W) in [0, 1]."""
@@ -168,8 +150,8 @@ class Evaluation:
                 drawing.advance(len(prompts))
         return torch.cat(images)
 
-    def _measure(self, sampler: Sampler) -> tuple[dict[str, list[Outcomes]], Album]:
-        """Outcomes of each reward, by batches, and what is kept of the pictures."""
+    def _measure(self, sampler: Sampler, keep: Keep | None) -> tuple[Scores, Album]:
+        """What the rewards say of each picture, and what is kept of the pictures."""
         assert self.judge is not None, "nothing to evaluate with"
         scored: dict[str, list[Outcomes]] = {}
         albums: list[Album] = []
@@ -180,22 +162,17 @@ class Evaluation:
                 for name, outcomes in self.judge(images, prompts).outcomes.items():
                     scored.setdefault(name, []).append(outcomes)
                 albums.append(Album.of(images, prompts, self._generator, self._features))
+                if keep is not None:
+                    keep(images, prompts)
                 evaluating.advance(len(prompts))
-        abstained = {n: np.concatenate([o.abstained for o in of]) for n, of in scored.items()}
-        self.judge.tell_silent(abstained, HELDOUT)
-        return scored, Album.cat(albums)
+        together = {name: Outcomes.cat(batches) for name, batches in scored.items()}
+        self.judge.tell_silent({name: of.abstained for name, of in together.items()}, HELDOUT)
+        texts = [prompt.text for prompt in self.prompts]
+        return Scores(texts, self.tags, self._seeds, together), Album.cat(albums)
 
-    def _report(
-        self, sampler: Sampler, scored: Mapping[str, Sequence[Outcomes]], album: Album
-    ) -> Report:
+    def _report(self, sampler: Sampler, scores: Scores, album: Album) -> Report:
         assert self.teacher is not None
-        reports = {name: self._reward_report(batches) for name, batches in scored.items()}
-        return Report(
-            sampler.nfe,
-            {name: report for name, report in reports.items() if report is not None},
-            tuple(name for name, report in reports.items() if report is None),
-            figures(album, self.teacher, self.group),
-        )
+        return Report.of(sampler.nfe, scores, figures(album, self.teacher, self.group))
 
     def _generate(
         self, sampler: Sampler, indices: Sequence[int]
@@ -206,23 +183,3 @@ class Evaluation:
             prompts = [self.prompts[i] for i in batch]
             latents = sampler.sample(prompts, self.noise[batch].to(self._device))
             yield self._generator.decode(latents), prompts
-
-    def _reward_report(self, batches: Sequence[Outcomes]) -> RewardReport | None:
-        values = np.concatenate([outcomes.values for outcomes in batches])
-        scored = np.concatenate([outcomes.scored for outcomes in batches])
-        if not scored.any():
-            return None
-        passed = [verdict for outcomes in batches for verdict in outcomes.passed]
-        merit = np.array([v if p is None else p for v, p in zip(values, passed, strict=True)])
-        tags = np.array(self.tags)
-        by_tag = {
-            tag: float(merit[mine].mean())
-            for tag in dict.fromkeys(self.tags)
-            if (mine := (tags == tag) & scored).any()
-        }
-        return RewardReport(
-            value=float(values[scored].mean()),
-            by_tag=by_tag,
-            overall=float(np.mean(list(by_tag.values()))),
-            images=int(scored.sum()),
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,8 +101,10 @@ class Judge:
         if self._cache is not None:
             self._cache.close()
 
-    def __call__(self, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Judgement:
-        """Score pictures (N, H, W, 3) made for N prompts.
+    def __call__(
+        self, images: Iterable[NDArray[np.uint8]], prompts: Sequence[Prompt]
+    ) -> Judgement:
+        """Score N pictures (H, W, 3) made for N prompts.
 
         Raises:
             RewardError: a reward failed, hung, or answered nonsense.
@@ -145,7 +147,7 @@ class Judge:
         self.tell_silent({n: ~j[len(train) :] for n, j in judged.items()}, HELDOUT)
         check_coverage({name: ~judged[name][: len(train)] for name in self.mix.weights})
 
-    def _submit(self, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Pending:
+    def _submit(self, images: Iterable[NDArray[np.uint8]], prompts: Sequence[Prompt]) -> Pending:
         return self.mix.submit(
             [
                 Sample(image, prompt.text, prompt.metadata)

@@ -9,7 +9,9 @@ from tdmr1.rewards.discovery.spec import shown
 from tdmr1.tables import as_columns, columns, fold
 
 if TYPE_CHECKING:  # `tdmr1 reproduce --help` imports this, too, and must start fast
-    from tdmr1.trainers.evaluation.evaluate import Report
+    from tdmr1.trainers.evaluation.intervals import Interval
+    from tdmr1.trainers.evaluation.paired import Paired
+    from tdmr1.trainers.evaluation.report import Report
 
 WHO = ("teacher", "before", "after")
 """Who is compared, in this order: the many-step teacher, the student before and after."""
@@ -17,21 +19,32 @@ WHO = ("teacher", "before", "after")
 IN_BRACKETS = "in brackets: over the teacher's; what each figure says: docs/variety.md"
 
 
-def as_table(reports: Mapping[str, Report]) -> str:
-    """Reports for the terminal: rewards, then variety; under them the images of each reward."""
-    compared = {who: reports[who] for who in WHO if who in reports}
+def as_table(reports: Mapping[str, Report], intervals: bool = False) -> str:
+    """Reports for the terminal: rewards, then variety; under them the images of each reward.
+
+    Args:
+        reports: by who they are of; those of WHO stand first.
+        intervals: of 95 %, in brackets.
+    """
+    compared = {who: reports[who] for who in (*WHO, *reports) if who in reports}
     found = [figures(report) for report in compared.values()]
+    told = [_intervals(report) if intervals else {} for report in compared.values()]
     rows = [
         (
             f"{shown(key[0])} {key[1]}",
-            *(_number(mine[key]) if key in mine else "-" for mine in found),
+            *(
+                _number(mine[key]) + _range(of.get(key)) if key in mine else "-"
+                for mine, of in zip(found, told, strict=True)
+            ),
         )
         for key in dict.fromkeys(key for mine in found for key in mine)
     ]
-    heads = ["", *(f"{who}\n{report.nfe} NFE" for who, report in compared.items())]
+    nfe = {who: "" if r.nfe is None else f"\n{r.nfe} NFE" for who, r in compared.items()}
+    heads = ["", *(who + evaluations for who, evaluations in nfe.items())]
     silent = dict.fromkeys(name for report in compared.values() for name in report.unscored)
+    drawn = "held-out prompts, the same noise in every column; " if any(nfe.values()) else ""
     notes = [
-        f"held-out prompts, the same noise in every column; images: {images(reports)}",
+        f"{drawn}images: {images(reports)}",
         *(f"{shown(name)} scored no image: it abstained or failed" for name in silent),
     ]
     parts = [as_columns(heads, rows), *fold("\n".join(notes), columns())]
@@ -82,6 +95,36 @@ def figures(report: Report) -> dict[tuple[str, str], float]:
             found |= {(name, tag): value for tag, value in reward.by_tag.items()}
             found[name, "overall"] = reward.overall
         found[name, "reward"] = reward.value
+    return found
+
+
+def paired_table(first: str, second: str, found: Mapping[str, Paired]) -> str:
+    """By how much the second is better than the first, for the terminal."""
+    heads = (f"{second} - {first}", "difference", "95 %", "p", "prompts", "images")
+    rows = [
+        (
+            shown(reward),
+            f"{pair.difference:+.3f}",
+            _range(pair.interval).strip() or "-",
+            f"{pair.p:.2g}",
+            str(pair.prompts),
+            str(pair.images),
+        )
+        for reward, pair in found.items()
+    ]
+    return as_columns(heads, rows)
+
+
+def _range(interval: Interval | None) -> str:
+    return "" if interval is None else f" ({_number(interval[0])} to {_number(interval[1])})"
+
+
+def _intervals(report: Report) -> dict[tuple[str, str], Interval | None]:
+    """Those of `figures`."""
+    found: dict[tuple[str, str], Interval | None] = {}
+    for name, reward in report.rewards.items():
+        found |= {(name, tag): interval for tag, interval in reward.by_tag_interval.items()}
+        found |= {(name, "overall"): reward.interval, (name, "reward"): reward.value_interval}
     return found
 
 

@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from tdmr1.core.generator import PipelineCall
 from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.trainers.config import AnyConfig, TrainConfig
-from tdmr1.trainers.evaluation.evaluate import Report
+from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import as_markdown, images
 from tdmr1.trainers.export.drawing_code import diffusers_code, own_command
 

@@ -14,8 +14,12 @@ from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
 from tdmr1.progress import say, task
 from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
+from tdmr1.rewards.offline.layout import LayoutWriter, read_pictures
+from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
-from tdmr1.trainers.evaluation.evaluate import Evaluation, Report, few_step, many_step
+from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, few_step, many_step
+from tdmr1.trainers.evaluation.folder import evaluate_pictures
+from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import as_table
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.loop import run_loop
@@ -89,15 +93,17 @@ def evaluate(
     rewards: Sequence[str] | None = None,
     heldout: Path | None = None,
     images: int | None = None,
-    seed: int | None = None,
+    seeds: Sequence[int] = (),
+    pictures: Path | None = None,
     reward_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Report]:
     """Teacher, student before and student after a run, on the same prompts and noise.
 
     Args:
         run: one that has ended.
-        rewards, heldout, images, seed: instead of the run's own; a reward of the run keeps its
+        rewards, heldout, images, seeds: instead of the run's own; a reward of the run keeps its
             options, and gates go with their run's rewards.
+        pictures: a folder that takes all of them, in GenEval's layout.
         reward_options: of the rewards instead of those of the run's own.
 
     Raises:
@@ -108,7 +114,6 @@ def evaluate(
         "rewards": rewards,
         "heldout": heldout and str(heldout),
         "eval_images": images,
-        "eval_seed": seed,
     }
     if rewards is not None:
         names = {RewardSpec.parse(absolute_source(text)).name for text in rewards}
@@ -118,24 +123,90 @@ def evaluate(
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})
     trained = _trained(run)
+    if heldout is None:
+        for change in PromptRecord(run.path, config).changes(("heldout",)):
+            say(f"{change}; these figures are not comparable with the run's own")
+    return _evaluated(config, seeds, pictures, {"after": trained})
+
+
+def evaluate_model(
+    config: TrainConfig, seeds: Sequence[int] = (), pictures: Path | None = None
+) -> dict[str, Report]:
+    """The teacher, and the student that a run with these options would begin with.
+
+    Args:
+        config: says which; without `student` the generator's own, if it ships one.
+        seeds, pictures: as above.
+
+    Raises:
+        UserError: as above.
+    """
+    return _evaluated(config, seeds, pictures, {})
+
+
+def evaluate_images(folder: Path, rewards: Sequence[str], prompts: Path | None = None) -> Report:
+    """Images that exist already, whoever made them.
+
+    Args:
+        folder: with prompts beside the images, in GenEval's layout, or with a prompt file.
+        rewards: at least one.
+        prompts: a prompt file whose lines all name an image, or as many as there are images.
+
+    Raises:
+        UserError: an image has no prompt, or a prompt no image; or as above.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no run and no folder of images {folder}; a generator is named by --model, "
+            "its LoRA by --student"
+        )
+    if not rewards:
+        raise UserError(f"name what shall judge the images in {folder}: --reward NAME")
+    pictures, unused = read_pictures([folder], prompts)
+    if unused:
+        raise UserError(
+            f"{unused} lines of {prompts} name no image in {folder}; draw them, or remove the "
+            "lines: without their images the figures would be of a part"
+        )
+    config = validated(TrainConfig, {"rewards": rewards})
+    with contextlib.closing(new_judge(config)) as judge:
+        return evaluate_pictures(pictures, judge, config.balance)
+
+
+def _evaluated(
+    config: AnyConfig, seeds: Sequence[int], pictures: Path | None, students: dict[str, Path]
+) -> dict[str, Report]:
+    """Reports of the teacher, of the student that `config` begins with, and of others."""
     with contextlib.closing(new_judge(config)) as judge:
         prompts = read_split(config, "heldout")
-        if heldout is None:
-            for change in PromptRecord(run.path, config).changes(("heldout",)):
-                say(f"{change}; these figures are not comparable with the run's own")
         judge.ask((), prompts)
         generator, roles, student = _student(config)
         expect(generator, prompts)
         device = next(generator.network.parameters()).device
-        evaluation = Evaluation(config, generator, prompts, judge, device)
+        distinct = list(dict.fromkeys(seeds))
+        evaluation = Evaluation(config, generator, prompts, judge, device, distinct)
+        teacher = many_step(generator, roles.teacher)
+        reports = {"teacher": evaluation.measure_teacher(teacher, _keep(pictures, "teacher"))}
         sampler = few_step(generator, student, config.method.steps)
-        reports = {"teacher": evaluation.measure_teacher(many_step(generator, roles.teacher))}
         if isinstance(config, TrainConfig):
+            if not students and config.student is None and generator.student_folder() is None:
+                return reports
             roles.load(student, *find_student(config, generator))
-        reports["before"] = evaluation(sampler)
-        roles.load(student, trained)
-        reports["after"] = evaluation(sampler)
+        reports["before"] = evaluation(sampler, _keep(pictures, "before"))
+        for who, folder in students.items():
+            roles.load(student, folder)
+            reports[who] = evaluation(sampler, _keep(pictures, who))
     return reports
+
+
+def _keep(pictures: Path | None, who: str) -> Keep | None:
+    """Writes the pictures of `who` into a folder of their own."""
+    if pictures is None:
+        return None
+    writer = LayoutWriter(pictures / who)
+    return lambda images, prompts: writer.add(
+        images, [PromptLine(prompt.text, prompt.metadata) for prompt in prompts]
+    )
 
 
 def generate(

@@ -9,7 +9,7 @@ from tdmr1.errors import UserError
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.trainers.config import AnyConfig, TrainConfig, changed
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm
-from tdmr1.trainers.evaluation.evaluate import Report
+from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import WHO
 from tdmr1.trainers.evaluation.verdict import Finding
 from tdmr1.trainers.loop import jobs

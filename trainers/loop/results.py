@@ -14,7 +14,7 @@ from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.trainers.config import AnyConfig
-from tdmr1.trainers.evaluation.evaluate import Report
+from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import figures
 from tdmr1.trainers.evaluation.verdict import Finding, overall
 from tdmr1.trainers.loop.run import SECONDS, RunFolder
@@ -71,7 +71,7 @@ class Record:
             evaluations=sum(int(m.get("evaluations") or 0) for m in run.metrics()),
             minutes=run.cost().minutes,
             figures=found,
-            nfe={who: report.nfe for who, report in reports.items()},
+            nfe={who: r.nfe for who, r in reports.items() if r.nfe is not None},
             images={shown(name): count for name, count in rewards.items()},
             curve=way,
         )

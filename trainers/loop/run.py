@@ -10,6 +10,7 @@ images/              grids of the same noise
 checkpoints/         the last few, to continue from
 lora/                the trained student, for diffusers; network/ if its weights are whole
 evaluation.json      the figures of the final table
+scores/              what the rewards say of each picture of an evaluation
 teacher.npz          what is kept of the teacher's pictures, to compare the student's with
 .tdmr1.lock          while a process trains here
 """
@@ -33,7 +34,8 @@ from tdmr1.files import remove_unfinished, replacing
 from tdmr1.locks import locked
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
-from tdmr1.trainers.evaluation.evaluate import Report, RewardReport
+from tdmr1.trainers.evaluation.report import Report
+from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.loop.trackers import Trackers
 from tdmr1.trainers.models import computes_in_bfloat16
 from tdmr1.trainers.writing import writing
@@ -80,6 +82,7 @@ class RunFolder:
         self.images = path / "images"
         self._lora, self._network = path / "lora", path / "network"
         self.teacher = path / "teacher.npz"
+        self.scores = path / "scores"
         self._metrics = path / "metrics.jsonl"
         self._trackers: Trackers | None = None
 
@@ -117,7 +120,14 @@ class RunFolder:
         with contextlib.ExitStack() as held:
             with writing(self.path):
                 held.enter_context(locked(self.path / LOCK, f"the run in {self.path}", remedy))
-            for folder in (self.path, self.checkpoints, self.images, self._lora, self._network):
+            for folder in (
+                self.path,
+                self.checkpoints,
+                self.images,
+                self.scores,
+                self._lora,
+                self._network,
+            ):
                 remove_unfinished(folder)
             yield
 
@@ -245,9 +255,11 @@ class RunFolder:
         return read_tree(found[-1]) if found else None
 
     def report(self, who: str, report: Report) -> None:
-        """Keep a report in evaluation.json under the name `who`."""
+        """Keep a report in evaluation.json, and its scores, under the name `who`."""
         kept = self._read_json(EVALUATION) if (self.path / EVALUATION).exists() else {}
-        self._write_json(EVALUATION, {**kept, who: dataclasses.asdict(report)})
+        if report.scores is not None:
+            report.scores.write(self.scores / f"{who}.jsonl")
+        self._write_json(EVALUATION, {**kept, who: report.to_json()})
 
     def write_provenance(self) -> None:
         """Write beside the student how it was made: options, versions and figures of this run."""
@@ -260,18 +272,16 @@ class RunFolder:
         self._write_json(f"{self.student.name}/provenance.json", made)
 
     def reports(self) -> dict[str, Report]:
-        """What evaluation.json holds; nothing before the first report."""
+        """What evaluation.json holds, with their scores, where they were kept; nothing before the
+        first report."""
         if not (self.path / EVALUATION).exists():
             return {}
-        return {
-            who: Report(
-                r["nfe"],
-                {name: RewardReport(**of) for name, of in r["rewards"].items()},
-                tuple(r.get("unscored", ())),
-                r.get("variety", {}),  # runs of before it was measured have none
-            )
-            for who, r in self._read_json(EVALUATION).items()
-        }
+        found = {}
+        for who, plain in self._read_json(EVALUATION).items():
+            kept = self.scores / f"{who}.jsonl"
+            scores = Scores.read(kept) if kept.exists() else None
+            found[who] = dataclasses.replace(Report.from_json(plain), scores=scores)
+        return found
 
     def close(self) -> None:
         if self._trackers is not None:

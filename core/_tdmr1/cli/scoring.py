@@ -34,9 +34,12 @@ def score(
         list[Path], typer.Argument(metavar="DIR_OR_FILES", help="Folders and image files.")
     ],
     prompts: Annotated[
-        Path,
-        typer.Option(help='Prompt file, with a "file" each, or one prompt an image in order.'),
-    ],
+        Path | None,
+        typer.Option(
+            help='Prompt file, with a "file" each, or one prompt an image in order; without it '
+            "DIR is laid out as GenEval's: 00000/metadata.jsonl, 00000/samples/0000.png."
+        ),
+    ] = None,
     reward: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,14 +83,14 @@ def score(
     from tdmr1.rewards.cache.store import open_cache
     from tdmr1.rewards.discovery.options import parse_options
     from tdmr1.rewards.discovery.spec import absolute_source, shown
-    from tdmr1.rewards.offline.pairing import find_images, pair
+    from tdmr1.rewards.offline.layout import read_pictures
     from tdmr1.rewards.offline.score import open_rewards, summarize
     from tdmr1.rewards.offline.scorefile import opened
 
     names = [absolute_source(given) for given in (name, *(reward or []))]
     with opened(out.absolute()) as lines, showing(sys.stderr):
         with task("looking for images"):
-            pictures, unused = pair(find_images(images), prompts)
+            pictures, unused = read_pictures(images, prompts)
         cache = open_cache(reward_cache)
         mix, identities = open_rewards(
             names,

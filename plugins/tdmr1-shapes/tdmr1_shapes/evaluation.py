@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.trainers.config import DistillConfig
-from tdmr1.trainers.evaluation.evaluate import Evaluation, Report, many_step
+from tdmr1.trainers.evaluation.evaluate import Evaluation, many_step
+from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.loop.run import environment
 from tdmr1.trainers.loop.setup import new_judge, read_split
 from tdmr1.trainers.models import new_accelerator, prepared
@@ -45,7 +45,7 @@ def evaluate(folder: Path, config: DistillConfig) -> Report:
         "eval_seed": config.eval_seed,
         "precision": config.precision,
         "environment": environment(),
-        **dataclasses.asdict(report),
+        **report.to_json(),
     }
     with replacing(folder / PROVENANCE) as beside:
         beside.write_text(json.dumps(provenance, indent=2) + "\n")

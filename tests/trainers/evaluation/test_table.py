@@ -1,6 +1,6 @@
 import pytest
 
-from tdmr1.trainers.evaluation.evaluate import Report, RewardReport
+from tdmr1.trainers.evaluation.report import Report, RewardReport
 from tdmr1.trainers.evaluation.table import as_table, figures
 
 TAGS = ["single_object", "two_object", "counting", "colors", "position", "color_attr"]

@@ -299,7 +299,7 @@ def test_eval_keeps_the_options_of_a_reward_of_the_run(new_config, train, tmp_pa
 def test_eval_takes_other_rewards_prompts_and_noise(new_config, train, tmp_path, reward):
     run = train(new_config(), tmp_path / "run")
     (tmp_path / "p.txt").write_text("a red one\n")
-    reports = jobs.evaluate(run, [reward("red")], tmp_path / "p.txt", images=3, seed=5)
+    reports = jobs.evaluate(run, [reward("red")], tmp_path / "p.txt", images=3, seeds=[5])
     assert [r.rewards[reward("red")].images for r in reports.values()] == [3, 3, 3]
     assert {len(r.rewards) for r in reports.values()} == {1}
 

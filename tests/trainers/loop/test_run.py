@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DistillConfig, TrainConfig
-from tdmr1.trainers.evaluation.evaluate import Report, RewardReport
+from tdmr1.trainers.evaluation.report import Report, RewardReport
 from tdmr1.trainers.loop.run import Cost, RunFolder
 
 
