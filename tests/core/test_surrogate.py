@@ -75,6 +75,25 @@ def test_the_anchors_decay_rises_as_the_options_say(
             torch.testing.assert_close(p, decay * old[name] + (1 - decay) * new[name])
 
 
+def test_an_anchor_that_lags_freezes_samples_that_one_within_an_update_does_not(
+    new_tdmr1, new_rollout
+):
+    shares = []
+    for options in {}, {"anchor_decay": 0.9, "anchor_decay_step": 1.0}:
+        algorithm, frozen = new_tdmr1(guard=None, **options), []
+        for seed in range(40):
+            rollout = new_rollout(
+                algorithm.student, algorithm.generator, groups=3, size=8, seed=seed
+            )
+            values = rollout.latents[:, 0].mean((1, 2))
+            feedback = Feedback("r", values, torch.ones(24, dtype=torch.bool))
+            advantage, _ = algorithm._advantage([feedback], rollout.group)
+            frozen.append(algorithm.surrogate.learn(rollout, advantage)["surrogate/frozen"])
+        shares.append(sum(frozen) / len(frozen))
+    within, lagging = shares
+    assert within < 0.01 and lagging > 0.25
+
+
 def test_the_surrogate_draws_no_boundary_before_the_first(
     new_tdmr1, new_rollout, advantage, monkeypatch
 ):
