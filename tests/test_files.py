@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tdmr1.core.files import write_torch
 from tdmr1.files import new_folder, remove_unfinished, replacing
@@ -20,6 +21,15 @@ def test_replacing_writes_the_new_file_and_its_folders(tmp_path):
             assert beside.parent.parent == path.parent
         assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_whoever_may_read_other_new_files_may_read_those_that_a_library_has_closed(tmp_path):
+    """safetensors makes a file that its owner alone can read."""
+    (tmp_path / "plain").touch()
+    with replacing(tmp_path / "x.safetensors") as beside:
+        save_file({"x": torch.zeros(1)}, beside)
+        beside.chmod(0o600)
+    assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):

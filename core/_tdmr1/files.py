@@ -18,11 +18,16 @@ _LOCK = "lock"
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; renamed over `path` when the block ends well.
 
+    It has the mode of a file that was just opened, whatever the library that writes it chooses.
+
     Raises:
         OSError: e.g. a full disk; the unfinished file is removed and `path` is untouched.
     """
     with _room(path) as beside:
+        beside.touch()
+        mode = beside.stat().st_mode
         yield beside
+        beside.chmod(mode)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
