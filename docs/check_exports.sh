@@ -26,7 +26,6 @@ import json
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from tdmr1.trainers.config import DistillConfig
 from tdmr1.trainers.export.export import Export
@@ -57,7 +56,7 @@ for name, write in {"sd3": write_sd3, "zimage": write_zimage}.items():
     )
     torch.manual_seed(0)
     run = RunFolder(Path("runs") / name)
-    jobs.train(config, run, Console(quiet=True))
+    jobs.train(config, run)
     Export(run).write(Path("exports") / name)
     jobs.generate("a red star and two dogs", run, 1, 0, Path("pictures") / f"{name}.png")
 PYTHON
