@@ -17,6 +17,7 @@ from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
 from tdmr1.rewards.offline.layout import LayoutWriter, read_pictures
 from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
+from tdmr1.trainers.environment import changes_since
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, few_step, many_step
 from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.report import Report
@@ -74,7 +75,7 @@ def train(
             run.start(config)
             record.keep()
             say(f"run folder: {run.path}")
-            if changed := run.changed_environment():
+            if changed := changes_since(run.environment()):
                 say(f"it goes on elsewhere than it began, to other bits: {'; '.join(changed)}")
             try:
                 run_loop(stage, config, run, Progress(), periodic, stop)

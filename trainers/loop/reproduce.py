@@ -8,13 +8,14 @@ from pathlib import Path
 from tdmr1.errors import UserError
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.trainers.config import AnyConfig, TrainConfig, changed
+from tdmr1.trainers.environment import environment, versions_of
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import WHO
 from tdmr1.trainers.evaluation.verdict import Finding
 from tdmr1.trainers.loop import jobs
-from tdmr1.trainers.loop.results import Record, Results, versions_of
-from tdmr1.trainers.loop.run import RunFolder, environment
+from tdmr1.trainers.loop.results import Record, Results
+from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import located
 
 QUICK = {

@@ -14,6 +14,7 @@ from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.trainers.config import AnyConfig
+from tdmr1.trainers.environment import versions_of
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import figures
 from tdmr1.trainers.evaluation.verdict import Finding, overall
@@ -148,12 +149,6 @@ def digest(config: AnyConfig) -> str:
     """The same for the same options alone."""
     values = json.dumps({"kind": config.kind, **config.model_dump(mode="json")}, sort_keys=True)
     return hashlib.sha256(values.encode()).hexdigest()
-
-
-def versions_of(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Of this package and its plugins, in what `run.environment` says."""
-    packages: dict[str, str] = environment["packages"]
-    return {name: version for name, version in packages.items() if name.startswith("tdmr1")}
 
 
 def named(report: Report) -> dict[str, float]:

@@ -21,30 +21,24 @@ import contextlib
 import dataclasses
 import json
 import math
-import platform
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from tdmr1.errors import UserError
 from tdmr1.files import remove_unfinished, replacing
 from tdmr1.locks import locked
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
+from tdmr1.trainers.environment import environment
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.loop.trackers import Trackers
-from tdmr1.trainers.models import computes_in_bfloat16
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
 EVALUATION = "evaluation.json"
 LOCK = ".tdmr1.lock"
-PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
-PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 SECONDS = ("seconds/iteration", "seconds/observing")
 """Metrics that add up to the time of a run."""
 
@@ -152,25 +146,12 @@ class RunFolder:
             self._write_json(CONFIG, {"kind": config.kind, **values})
 
     def environment(self) -> dict[str, Any]:
-        """Where the run began, see `environment`.
+        """Where the run began, as `tdmr1.trainers.environment` has it.
 
         Raises:
             UserError: environment.json is gone or damaged.
         """
         return self._read_json("environment.json")
-
-    def changed_environment(self) -> list[str]:
-        """What is other than where the run began, in words. It goes on, to other bits.
-
-        Raises:
-            UserError: as `environment`.
-        """
-        before, now = (_flat(e) for e in (self.environment(), environment()))
-        return [
-            f"{name} {now.get(name)}, not {before.get(name)}"
-            for name in {**before, **now}
-            if before.get(name) != now.get(name)
-        ]
 
     def config(self) -> AnyConfig:
         """The options that the run was started with.
@@ -302,27 +283,6 @@ class RunFolder:
         path = self.path / name
         with writing(path), replacing(path) as beside:
             beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine, for whoever wants to repeat the run."""
-    plugins = [e.dist for group in PLUGINS for e in metadata.entry_points(group=group)]
-    names = [*dict.fromkeys(["tdmr1", *(d.name for d in plugins if d is not None), *PACKAGES])]
-    return {
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in names},
-        "machine": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16": computes_in_bfloat16(),
-    }
-
-
-def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Packages beside the rest."""
-    rest = {name: value for name, value in environment.items() if name != "packages"}
-    return {**environment.get("packages", {}), **rest}
 
 
 def _iteration(line: str) -> float:

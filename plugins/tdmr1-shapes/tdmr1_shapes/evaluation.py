@@ -10,9 +10,9 @@ from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.trainers.config import DistillConfig
+from tdmr1.trainers.environment import environment
 from tdmr1.trainers.evaluation.evaluate import Evaluation, many_step
 from tdmr1.trainers.evaluation.report import Report
-from tdmr1.trainers.loop.run import environment
 from tdmr1.trainers.loop.setup import new_judge, read_split
 from tdmr1.trainers.models import new_accelerator, prepared
 from tdmr1_shapes.generator import ShapesGenerator

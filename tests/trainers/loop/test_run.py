@@ -29,19 +29,6 @@ def test_a_run_knows_its_options_and_its_environment(run):
     assert {"tdmr1", "torch"} <= environment["packages"].keys()
 
 
-def test_a_run_tells_where_it_goes_on_elsewhere(run):
-    assert run.changed_environment() == []
-    path = run.path / "environment.json"
-    before = json.loads(path.read_text())
-    threads, torch = before["threads"], before["packages"]["torch"]
-    changes = {"threads": threads + 1, "packages": {**before["packages"], "torch": "1.0"}}
-    path.write_text(json.dumps({**before, **changes}))
-    assert run.changed_environment() == [
-        f"torch {torch}, not 1.0",
-        f"threads {threads}, not {threads + 1}",
-    ]
-
-
 def test_a_distillation_stays_one(tmp_path):
     RunFolder(tmp_path).start(DistillConfig(seed=7))
     assert RunFolder(tmp_path).config() == DistillConfig(seed=7)

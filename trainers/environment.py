@@ -1,0 +1,52 @@
+"""Where a run computes: versions, machine, threads. Elsewhere it comes to other bits."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from tdmr1.trainers.models import computes_in_bfloat16
+
+PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
+
+
+def environment() -> dict[str, Any]:
+    """That of this process, for whoever wants to repeat the run."""
+    plugins = [e.dist for group in PLUGINS for e in metadata.entry_points(group=group)]
+    names = [*dict.fromkeys(["tdmr1", *(d.name for d in plugins if d is not None), *PACKAGES])]
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in names},
+        "machine": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": computes_in_bfloat16(),
+    }
+
+
+def changes_since(before: Mapping[str, Any]) -> list[str]:
+    """What is other here than in the environment where a run began, in words."""
+    old, new = _flat(before), _flat(environment())
+    return [
+        f"{name} {new.get(name)}, not {old.get(name)}"
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
+
+
+def versions_of(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Of this package and its plugins, in what `environment` says."""
+    packages: dict[str, str] = environment["packages"]
+    return {name: version for name, version in packages.items() if name.startswith("tdmr1")}
+
+
+def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Packages beside the rest."""
+    rest = {name: value for name, value in environment.items() if name != "packages"}
+    return {**environment.get("packages", {}), **rest}
