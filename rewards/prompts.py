@@ -75,7 +75,8 @@ def _prompts(text: str, path: Path) -> Iterator[PromptLine]:
     else:
         for number, line in numbered:
             where = f"{path}, line {number}"
-            yield _prompt(_json(line, where), where)
+            hint = "" if kind in (".json", ".jsonl") else "; texts are a .txt, a table is a .csv"
+            yield _prompt(_json(line, where, hint), where)
 
 
 def _of_table(text: str, path: Path) -> Iterator[PromptLine]:
@@ -114,8 +115,8 @@ def _columns(row: list[str], where: str) -> list[str]:
     names = [name.strip() for name in row]
     if names.count("prompt") != 1 or len(set(names)) < len(names):
         raise UserError(
-            f'{where}: the first row names the columns, each once, and one of them "prompt"; '
-            f"it has: {', '.join(names)}"
+            f"{where}: the first row names the columns, each once, commas between them, and one "
+            f'of them "prompt"; it has: {", ".join(names)}'
         )
     return names
 
@@ -146,13 +147,13 @@ def _prompt(entry: object, where: str) -> PromptLine:
     return PromptLine(entry["prompt"], metadata)
 
 
-def _json(text: str, where: str) -> Any:  # noqa: ANN401
+def _json(text: str, where: str, hint: str = "") -> Any:  # noqa: ANN401
     try:
         return read_json(text)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text else ""
         at = f"{line}column {error.colno}"
-        raise UserError(f"{where}: not valid JSON: {error.msg} at {at}") from error
+        raise UserError(f"{where}: not valid JSON: {error.msg} at {at}{hint}") from error
     except ValueError as error:
         raise UserError(
             f"{where}: not valid JSON: {error}; leave the key out, or write null"

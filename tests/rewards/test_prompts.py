@@ -97,6 +97,7 @@ def test_a_table_s_columns_are_the_keys_and_its_empty_cells_are_absent(tmp_path,
     ("content", "says"),
     [
         ("text,tag\na,b\n", 'line 1: the first row names the columns, .* "prompt"; it has: text'),
+        ("prompt;tag\na;b\n", 'commas between them, .* "prompt"; it has: prompt;tag'),
         ("prompt,a,a\nx,y,z\n", "the first row names the columns, each once"),
         ("prompt,tag\na cat, a dog,x\n", "line 2: 3 cells under 2 columns; a text with a comma"),
         ("prompt,tag\n\na cat\n", "line 3: 1 cells under 2 columns"),
@@ -109,6 +110,13 @@ def test_a_table_s_columns_are_the_keys_and_its_empty_cells_are_absent(tmp_path,
 def test_a_malformed_table_is_told_with_its_line(tmp_path, content, says):
     with pytest.raises(UserError, match=rf"p\.csv.*{says}"):
         read_prompt_file(write(tmp_path / "p.csv", content))
+
+
+@pytest.mark.parametrize(("name", "told"), [("p.tsv", True), ("p", True), ("p.jsonl", False)])
+def test_another_suffix_is_told_which_formats_there_are(tmp_path, name, told):
+    with pytest.raises(UserError, match="line 1: not valid JSON") as caught:
+        read_prompt_file(write(tmp_path / name, "a cat\n"))
+    assert str(caught.value).endswith("; texts are a .txt, a table is a .csv") == told
 
 
 def test_a_malformed_array_is_told_with_its_place(tmp_path):
