@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from numpy.typing import NDArray
 
 CONTRACT_VERSION = 1
-"""Raised when a plugin written for an older contract would no longer work.
+"""Raised when a plugin written for an older contract would no longer work; an attribute that older
+plugins do without raises nothing. Whoever scores elsewhere has to know it all the same: it is
+refused where it does not.
 
 A package says which one it was written for by a keyword in its pyproject, `tdmr1-contract-1`, so
 that it can be told without importing it.
@@ -40,11 +42,15 @@ class Sample:
         metadata: the other keys of the prompt's line in the prompt file, e.g. GenEval's `tag`,
             `include` and `exclude`, without those that are null; empty when there are none.
             Read-only at any depth, as other rewards see it, too; a deep copy is not.
+        group: for whoever passes batches on, not for a reward, which sees None: samples of one
+            batch with the same number are a group, made for one prompt. In a batch for a grouped
+            reward they stand together.
     """
 
     image: Image
     prompt: str
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    group: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +94,14 @@ class Golden:
         good: scores better than `bad`.
         bad: scores worse.
         metadata: of both, as in `Sample`.
+        others: of a grouped reward, the further pictures of the group that both belong to.
     """
 
     prompt: str
     good: Image
     bad: Image
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    others: Sequence[Image] = ()
 
 
 class Reward(abc.ABC):
@@ -110,6 +118,8 @@ class Reward(abc.ABC):
         range: the smallest and the largest value that `score` can return.
         higher_is_better: whether training should raise the value, or lower it.
         repeatable: whether the same samples always get the same scores.
+        grouped: whether a sample's outcome depends on the other samples of its prompt. `score`
+            then gets one whole group at a time, and nothing else.
         needs: what it looks for in a sample, and abstains without, e.g. "metadata `include`".
         engines: the models and libraries that judge, e.g. "PP-OCRv5 on ONNX Runtime".
         weights: what it loads.
@@ -124,6 +134,7 @@ class Reward(abc.ABC):
     range: tuple[float, float] = (0.0, 1.0)
     higher_is_better: bool = True
     repeatable: bool = True
+    grouped: bool = False
     needs: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     weights: tuple[Weights, ...] = ()
@@ -134,7 +145,8 @@ class Reward(abc.ABC):
         """Score a batch.
 
         Args:
-            samples: any number, also none; images may differ in size.
+            samples: any number, also none; images may differ in size. Of a grouped reward, the
+                samples of one group; it may have one alone, for which None is an answer.
 
         Returns:
             One outcome per sample, in the same order: a `Score`, a plain number, or None to

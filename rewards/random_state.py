@@ -44,14 +44,22 @@ def own_random_state() -> Iterator[None]:
     with _turn, contextlib.ExitStack() as afterwards:
         afterwards.callback(random.setstate, random.getstate())
         afterwards.callback(np.random.set_state, np.random.get_state())
-        random.seed(SEED)
-        np.random.seed(SEED)
         if (torch := _torch()) is not None:
             afterwards.callback(_set_torch_state, torch, *_torch_state(torch))
-            torch.manual_seed(SEED)
         else:
             afterwards.enter_context(_TorchSeeded())
+        begin_again()
         yield
+
+
+def begin_again() -> None:
+    """Put the shared streams at their beginning; only inside `own_random_state`."""
+    import numpy as np
+
+    random.seed(SEED)
+    np.random.seed(SEED)
+    if (torch := _torch()) is not None:
+        torch.manual_seed(SEED)
 
 
 @contextlib.contextmanager

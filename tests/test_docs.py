@@ -31,6 +31,7 @@ def blocks(document):
     [
         ("README.md", "tdmr1_reward_red.py", "Red", NO_GOLDENS),
         ("docs/writing-a-reward.md", "my.py", "score", OF_FUNCTION),
+        ("docs/writing-a-reward.md", "unlike.py", "unlike", OF_FUNCTION),
         ("docs/writing-a-reward.md", "tdmr1_reward_contrast.py", "ContrastReward", set()),
     ],
 )

@@ -59,11 +59,13 @@ class CachedPlace(Place):
 def cached(place: Place, cache: RewardCache | None) -> Place:
     """A place behind a cache, if there is one and the reward's scores can be kept.
 
+    Those of a grouped reward cannot, as they are no property of a sample.
+
     Args:
         place: of any reward.
         cache: to ask first.
     """
-    if cache is None or not place.info.repeatable:
+    if cache is None or not place.info.repeatable or place.info.grouped:
         return place
     if not place.info.cacheable:
         _log.warning(

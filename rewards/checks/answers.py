@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from tdmr1.rewards.checks.finding import Finding, failed, not_checked, passed
-from tdmr1.rewards.checks.samples import golden_samples, probes, score
+from tdmr1.rewards.checks.samples import first_unit, golden_samples, probes, score
 from tdmr1.rewards.contract import Golden, Reward, Sample
 from tdmr1.rewards.discovery.function import FunctionReward
 from tdmr1.rewards.errors import RewardFailed, blaming
+from tdmr1.rewards.groups import groups_of, units_of
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.here import judged
@@ -28,9 +30,11 @@ def tells_good_from_bad(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     """Every golden good image scores better than the bad one of its prompt."""
     if not goldens:
         return not_checked("it has no golden images; add `def goldens(self)` to its class")
-    outcomes = score(reward, golden_samples(goldens))
+    samples = golden_samples(goldens)
+    outcomes = score(reward, samples)
     for index, golden in enumerate(goldens):
-        pair = slice(2 * index, 2 * index + 2)
+        first = next(i for i, sample in enumerate(samples) if sample.group == index)
+        pair = slice(first, first + 2)
         where = f'golden pair {index} ("{golden.prompt}")'
         if outcomes.abstained[pair].any():
             return failed(f"{where}: the reward abstains")
@@ -46,22 +50,32 @@ def tells_good_from_bad(reward: Reward, goldens: Sequence[Golden]) -> Finding:
 
 
 def batch_equals_one_by_one(reward: Reward, goldens: Sequence[Golden]) -> Finding:
-    """A sample's score does not depend on its companions in the batch."""
+    """A sample's score does not depend on its companions in the batch; that of a grouped reward
+    depends on no other group, not even on one of the same prompt."""
     if not reward.repeatable:
         return not_checked("declared not repeatable")
     samples = probes(goldens)
+    if reward.grouped:
+        again = [s for s in samples if s.group == samples[0].group][1:]
+        samples += [dataclasses.replace(s, group=len(samples)) for s in again]
     together = score(reward, samples)
     if together.abstained.all():
         return not_checked(ABSTAINS)
-    for index, sample in enumerate(samples):
-        alone = score(reward, [sample])
-        if text := _difference(reward, alone, 0, together, index):
-            return failed(f"{_named(index, sample)}: {text[0]} alone, {text[1]} in a batch")
-    return passed(f"{len(samples)} samples")
+    units, first = units_of(samples, reward.grouped), 0
+    for unit in units:
+        alone = score(reward, unit)
+        for i, sample in enumerate(unit):
+            if text := _difference(reward, alone, i, together, first + i):
+                which = "its group alone" if reward.grouped else "alone"
+                named = _named(first + i, sample)
+                return failed(f"{named}: {text[0]} {which}, {text[1]} in a batch")
+        first += len(unit)
+    return passed(f"{len(units)} {'groups' if reward.grouped else 'samples'}")
 
 
 def order_kept(reward: Reward, goldens: Sequence[Golden]) -> Finding:
-    """The scores of samples in another order come in that order."""
+    """The scores of samples in another order come in that order; of a grouped reward, those of
+    the samples of a group, too."""
     if not reward.repeatable:
         return not_checked("declared not repeatable")
     samples = probes(goldens)
@@ -70,9 +84,10 @@ def order_kept(reward: Reward, goldens: Sequence[Golden]) -> Finding:
         return not_checked(ABSTAINS)
     if first.scored.all() and len(np.unique(first.values)) == 1:
         return not_checked("all samples score alike; give it golden images")
-    turned = score(reward, samples[1:] + samples[:1])
+    order = _turned(samples, reward.grouped)
+    turned = score(reward, [samples[i] for i in order])
     for index, sample in enumerate(samples):
-        if text := _difference(reward, first, index, turned, index - 1):
+        if text := _difference(reward, first, index, turned, order.index(index)):
             return failed(
                 f"{_named(index, sample)}: {text[0]}, and {text[1]} in a batch of another order"
             )
@@ -119,7 +134,7 @@ def range_kept(reward: Reward, goldens: Sequence[Golden]) -> Finding:
 
 def abstains_without_its_needs(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     """Without prompt and metadata a reward that needs them abstains, and any other scores."""
-    outcomes = score(reward, [Sample(probes(goldens)[0].image, "")])
+    outcomes = score(reward, _bare(reward, goldens))
     abstained = bool(outcomes.abstained[0])
     needs = ", ".join(reward.needs)
     if abstained and isinstance(reward, FunctionReward):
@@ -136,7 +151,7 @@ def judges_what_it_scores(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     says = type(reward).judges is not Reward.judges
     if not says and (reward.needs or isinstance(reward, FunctionReward)):
         return not_checked("it does not say which prompts it judges; see `judges`")
-    samples = [*probes(goldens), Sample(probes(goldens)[0].image, "")]
+    samples = [*probes(goldens), *_bare(reward, goldens)]
     prompts = [PromptLine(sample.prompt, dict(sample.metadata)) for sample in samples]
     outcomes = score(reward, samples)
     for index, answer in enumerate(judged(reward, prompts, RewardInfo.of(reward))):
@@ -152,17 +167,31 @@ def input_unchanged(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     """Scoring changes neither the images, nor the metadata, nor the list of samples."""
     before = probes(goldens)
     samples = [dataclasses.replace(s, image=s.image.copy()) for s in probes(goldens)]
-    given = list(samples)
-    with blaming("scoring images that can be written to"):
-        reward.score(given)
-    if [*map(id, given)] != [*map(id, samples)]:
-        return failed("it changes the list of samples")
+    for mine in groups_of(samples) if reward.grouped else [samples]:
+        given = list(mine)
+        with blaming("scoring images that can be written to"):
+            reward.score(given)
+        if [*map(id, given)] != [*map(id, mine)]:
+            return failed("it changes the list of samples")
     for index, (after, then) in enumerate(zip(samples, before, strict=True)):
         if not np.array_equal(after.image, then.image):
             return failed(f"it changes the image of {_named(index, then)}")
         if after.metadata != then.metadata:
             return failed(f"it changes the metadata of {_named(index, then)}")
     return passed()
+
+
+def _bare(reward: Reward, goldens: Sequence[Golden]) -> list[Sample]:
+    """A sample, or a group, without prompt and metadata."""
+    return [Sample(sample.image, "", group=-1) for sample in first_unit(reward, goldens)]
+
+
+def _turned(samples: Sequence[Sample], grouped: bool) -> list[int]:
+    """The indices of samples in another order: the first one last, in each group as among all."""
+    indices = iter(range(len(samples)))
+    units = [list(itertools.islice(indices, len(unit))) for unit in units_of(samples, grouped)]
+    units = [unit[1:] + unit[:1] for unit in units]
+    return [i for unit in units[1:] + units[:1] for i in unit]
 
 
 def _difference(

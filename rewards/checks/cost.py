@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tdmr1.resident import most_resident
 from tdmr1.rewards.checks.finding import Finding, not_checked, passed
-from tdmr1.rewards.checks.samples import probes, score
+from tdmr1.rewards.checks.samples import first_unit, probes, score
 from tdmr1.rewards.contract import Golden, Reward
 
 BATCHES = (1, 8, 32)
@@ -18,8 +18,10 @@ AT_LEAST = 8
 
 
 def latency(reward: Reward, goldens: Sequence[Golden]) -> Finding:
-    """Milliseconds an image, in batches of 1, 8 and 32 of the reward's own samples."""
-    samples = list(itertools.islice(itertools.cycle(probes(goldens)), max(BATCHES)))
+    """Milliseconds an image, in batches of 1, 8 and 32 of the reward's own samples; of a grouped
+    reward, in groups."""
+    own = first_unit(reward, goldens) if reward.grouped else probes(goldens)
+    samples = list(itertools.islice(itertools.cycle(own), max(BATCHES)))
     score(reward, samples[:1])  # what is loaded on first use does not count
     figures = {}
     for batch in BATCHES:

@@ -15,7 +15,7 @@ ODD_SIZES = ((1, 64), (64, 1), (3, 5), (37, 91), (100, 333))
 
 
 def odd_sizes(reward: Reward, goldens: Sequence[Golden]) -> Finding:
-    """Images of different sizes in one batch, none of them square."""
+    """Images of different sizes in one batch, and in one group, none of them square."""
     return _answers(reward, goldens, [noise(*size) for size in ODD_SIZES])
 
 
@@ -26,7 +26,7 @@ def grey(reward: Reward, goldens: Sequence[Golden]) -> Finding:
 
 
 def one_pixel(reward: Reward, goldens: Sequence[Golden]) -> Finding:
-    """An image of one pixel."""
+    """An image of one pixel; of a grouped reward, a group of one."""
     return _answers(reward, goldens, [noise(1, 1)])
 
 
@@ -38,6 +38,6 @@ def empty_batch(reward: Reward, goldens: Sequence[Golden]) -> Finding:
 def _answers(reward: Reward, goldens: Sequence[Golden], images: Sequence[Image]) -> Finding:
     """Every image is scored in range, or abstained from; `score_in_range` raises otherwise."""
     like = probes(goldens)[0]
-    samples = [Sample(image, like.prompt, like.metadata) for image in images]
+    samples = [Sample(image, like.prompt, like.metadata, group=0) for image in images]
     outcomes = score_in_range(reward, samples)
     return passed(f"{outcomes.scored.sum()} scored, {outcomes.abstained.sum()} abstained")

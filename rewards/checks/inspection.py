@@ -24,7 +24,7 @@ from tdmr1.rewards.discovery.environments import (
 from tdmr1.rewards.discovery.info import RewardDescription, info
 from tdmr1.rewards.discovery.packages import is_installed
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.errors import RewardLost, RewardSpecInvalid
+from tdmr1.rewards.errors import EnvironmentFailed, RewardLost, RewardSpecInvalid
 from tdmr1.rewards.places.base import START_TIMEOUT
 from tdmr1.rewards.places.messages import raise_error, sendable
 from tdmr1.rewards.places.process import Child
@@ -52,7 +52,13 @@ def describe(spec: RewardSpec) -> RewardDescription:
         question = _request("info", spec, {}, environment)
         answer = child.ask(question, START_TIMEOUT, "say what it is")
     raise_error(answer)
-    found = RewardDescription.from_json(answer["description"])
+    try:
+        found = RewardDescription.from_json(answer["description"])
+    except (TypeError, KeyError) as error:
+        raise EnvironmentFailed(
+            f"the environment of reward {spec.name!r} has another version of tdmr1 than this; "
+            f"make it again: tdmr1 rewards install {spec.name}"
+        ) from error
     return dataclasses.replace(found, environment=environment.place)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdmr1.rewards.contract import Golden, Image, Reward, Sample, Score
+from tdmr1.rewards.groups import units_of
 from tdmr1.rewards.mixing.scoring import Outcomes, Scorer
 from tdmr1.rewards.places.here import Here
 
@@ -20,19 +21,27 @@ MOST = 8
 
 
 def probes(goldens: Sequence[Golden]) -> list[Sample]:
-    """Samples on which the reward should have an opinion: the golden ones, or synthetic ones."""
+    """Samples on which the reward should have an opinion: the golden ones, or synthetic ones in
+    two groups of the same prompt."""
     if goldens:
         return golden_samples(goldens[:MOST])
-    return [Sample(image, 'a photo of a sign that says "OPEN"') for image in synthetic_images()]
+    sign = 'a photo of a sign that says "OPEN"'
+    return [Sample(image, sign, group=i // 3) for i, image in enumerate(synthetic_images())]
 
 
 def golden_samples(goldens: Sequence[Golden]) -> list[Sample]:
-    """Good, bad, good, bad, ...; their metadata is copied, in case the reward changes it."""
+    """Good, bad, those beside them, good, bad, ...; the pictures of a prompt are a group, and
+    their metadata is copied, in case the reward changes it."""
     return [
-        Sample(image, golden.prompt, copy.deepcopy(dict(golden.metadata)))
-        for golden in goldens
-        for image in (golden.good, golden.bad)
+        Sample(image, golden.prompt, copy.deepcopy(dict(golden.metadata)), group)
+        for group, golden in enumerate(goldens)
+        for image in (golden.good, golden.bad, *golden.others)
     ]
+
+
+def first_unit(reward: Reward, goldens: Sequence[Golden]) -> Sequence[Sample]:
+    """The first of the probes, or all of its group where the reward compares them."""
+    return units_of(probes(goldens), reward.grouped)[0]
 
 
 def synthetic_images(side: int = 64) -> list[Image]:
@@ -78,7 +87,7 @@ class _Boundless(Reward):
     range = (-math.inf, math.inf)
 
     def __init__(self, reward: Reward) -> None:
-        self.name = reward.name
+        self.name, self.grouped = reward.name, reward.grouped
         self._reward = reward
 
     def score(self, samples: Sequence[Sample]) -> Sequence[Score | float | None]:

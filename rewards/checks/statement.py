@@ -11,7 +11,16 @@ from tdmr1.rewards.contract import Golden, Reward, Weights
 from tdmr1.rewards.discovery.function import FunctionReward
 from tdmr1.rewards.texts import shown
 
-STATED = ("range", "higher_is_better", "repeatable", "needs", "engines", "weights", "reads")
+STATED = (
+    "range",
+    "higher_is_better",
+    "repeatable",
+    "grouped",
+    "needs",
+    "engines",
+    "weights",
+    "reads",
+)
 
 
 def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:
@@ -35,7 +44,9 @@ def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:
         if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
             return failed(f"`{name}` is {shown(value)}; write a tuple of {kind.__name__}")
     for index, golden in enumerate(goldens):
-        for image in (golden.good, golden.bad):
+        if golden.others and not reward.grouped:
+            return failed(f"golden pair {index} has `others`, which only a grouped reward sees")
+        for image in (golden.good, golden.bad, *golden.others):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
                 return failed(
                     f"golden pair {index} has an image of {image.dtype} {image.shape}; "

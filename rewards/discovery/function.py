@@ -27,7 +27,8 @@ class FunctionReward(Reward):
         name: what the user typed, `./my.py:score`.
         function: takes a list of samples and returns as many scores, numbers or None. Where the
             same samples may get other scores next time, its attribute `repeatable` is false; the
-            files that it reads are its attribute `reads`, as in `Reward`.
+            files that it reads are its attribute `reads`, and one that compares the samples of a
+            prompt has a true `grouped`, as in `Reward`.
         options: values of further parameters of the function.
     """
 
@@ -39,6 +40,7 @@ class FunctionReward(Reward):
         self.name = name
         self.summary = (inspect.getdoc(function) or "").partition("\n")[0]
         self.repeatable = bool(getattr(function, "repeatable", True))
+        self.grouped = bool(getattr(function, "grouped", False))
         self.reads = getattr(function, "reads", None)
         self.function = function
         self.options = dict(options or {})

@@ -31,7 +31,7 @@ class RewardDescription:
         range: the smallest and the largest value; infinite where there is no bound.
         options: in the order of its factory's parameters.
         environment: where it is imported.
-        higher_is_better, repeatable, needs, engines, weights, reads: see `Reward`.
+        higher_is_better, repeatable, grouped, needs, engines, weights, reads: see `Reward`.
     """
 
     name: str
@@ -42,6 +42,7 @@ class RewardDescription:
     range: tuple[float, float]
     higher_is_better: bool
     repeatable: bool
+    grouped: bool
     needs: tuple[str, ...]
     engines: tuple[str, ...]
     weights: tuple[Weights, ...]
@@ -91,6 +92,7 @@ def info(spec: RewardSpec) -> RewardDescription:
         range=reward.range,
         higher_is_better=reward.higher_is_better,
         repeatable=reward.repeatable,
+        grouped=reward.grouped,
         needs=tuple(map(plain, reward.needs)),
         engines=tuple(map(plain, reward.engines)),
         weights=reward.weights,

@@ -167,6 +167,11 @@ class RewardMix:
         wait(asked.values())
         return {name: future.result() for name, future in asked.items()}
 
+    @property
+    def grouped(self) -> bool:
+        """Whether a reward compares the samples of a prompt."""
+        return any(scorer.place.info.grouped for scorer in self.scorers.values())
+
     def merit(self, name: str, outcomes: Outcomes) -> NDArray[np.float64]:
         """A reward's values (N,) as training climbs them: turned round where lower is better."""
         higher_is_better = self.scorers[name].place.info.higher_is_better

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardFailed, RewardLost
+from tdmr1.rewards.groups import units_of
 from tdmr1.rewards.places.base import Judged, Place
 from tdmr1.rewards.prompts import PromptLine
 
@@ -69,6 +70,16 @@ class Outcomes:
         """Bool (N,); where `values` has a number."""
         return ~(self.abstained | self.errors)
 
+    def take(self, indices: Sequence[int]) -> Outcomes:
+        """Those at some indices, in their order."""
+        return Outcomes(
+            values=self.values[[*indices]],
+            abstained=self.abstained[[*indices]],
+            errors=self.errors[[*indices]],
+            reasons=[self.reasons[i] for i in indices],
+            passed=[self.passed[i] for i in indices],
+        )
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -78,9 +89,11 @@ class Scorer:
 
     Without a budget the first error stops the run. With one, the samples of a batch on which
     the reward failed are scored once more, each alone, and those that fail again are counted as
-    errors. A batch over which its process was lost, or answered nonsense, is not: the place has
-    already scored it twice, so that all of it is counted. The run stops when the share of errors
-    in all samples so far exceeds the budget. An error never becomes a number.
+    errors. With a grouped reward it is each group, alone, and the error is that of the whole
+    group, as without one sample it is another group. A batch over which its process was lost, or
+    answered nonsense, is not scored again: the place has already scored it twice, so that all of
+    it is counted. The run stops when the share of errors in all samples so far exceeds the
+    budget. An error never becomes a number.
 
     Args:
         place: where the reward runs.
@@ -131,11 +144,11 @@ class Scorer:
 
     def _one_by_one(self, samples: Sequence[Sample]) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for sample in samples:
+        for unit in units_of(samples, self.place.info.grouped):
             try:
-                outcomes += self.place.score([sample])
+                outcomes += self.place.score(unit)
             except (RewardFailed, RewardAnswerInvalid) as error:
-                outcomes.append(error)
+                outcomes += [error] * len(unit)
             except RewardLost as error:
                 # To lose it again over each of the others could take hours.
                 return outcomes + [error] * (len(samples) - len(outcomes))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -13,6 +15,7 @@ from tdmr1.rewards.cache.store import RewardCache
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardSpecInvalid
+from tdmr1.rewards.groups import batches_of, units_by
 from tdmr1.rewards.mixing.mix import RewardMix
 from tdmr1.rewards.mixing.scoring import Scorer
 from tdmr1.rewards.offline.pairing import Picture
@@ -91,6 +94,10 @@ def score_pictures(
     What `out` knows is left out, if pixels, prompt, metadata and reward are the same; errors are
     tried again. A picture that cannot be read is an error for each reward.
 
+    To a grouped reward the pictures of one prompt, one text, are a group: it is left out if it is
+    the same as a whole, and scored as a whole, or is an error as a whole. Where there is one,
+    batches are of whole prompts; one with more than `batch` pictures has a batch of its own.
+
     Args:
         pictures: to score.
         scorers: reward name -> scorer.
@@ -107,22 +114,23 @@ def score_pictures(
         UserError: `out` cannot be written.
     """
     known = 0
-    for start in range(0, len(pictures), batch):
-        part = pictures[start : start + batch]
-        samples = [_read(picture) for picture in part]
+    prompts = {picture.prompt: i for i, picture in enumerate(pictures)}
+    grouped = any(scorer.place.info.grouped for scorer in scorers.values())
+    for part in batches_of(_units(pictures, grouped), batch):
+        samples = [_read(picture, prompts[picture.prompt]) for picture in part]
         for name, scorer in scorers.items():
-            lines, sought = [], []
-            for picture, sample in zip(part, samples, strict=True):
-                line = ScoreLine(picture.file, picture.prompt, name)
-                if isinstance(sample, ImageUnreadable):
-                    lines.append(dataclasses.replace(line, error=str(sample)))
-                    continue
-                line = dataclasses.replace(line, key=_key(identities[name], sample))
-                before = out.get(line.file, name)
-                if before is not None and before.error is None and before.key == line.key:
-                    known += 1
+            lines: list[ScoreLine] = []
+            sought: list[tuple[ScoreLine, Sample]] = []
+            whole, left = scorer.place.info.grouped, iter(samples)
+            for unit in _units(part, whole):
+                mine = list(itertools.islice(left, len(unit)))
+                new = _unscored(name, unit, mine, identities[name], whole)
+                if new[0].error is not None:
+                    lines += new
+                elif all(_is_known(line, out) for line in new):
+                    known += len(new)
                 else:
-                    sought.append((line, sample))
+                    sought += zip(new, _readable(mine), strict=True)
             out.append([*lines, *_score(sought, scorer)])
         advance(len(part))
     return known
@@ -140,11 +148,50 @@ def summarize(pictures: Sequence[Picture], reward: str, out: ScoreFile) -> list[
     return [_summary(tag, lines) for tag, lines in groups.items()]
 
 
-def _read(picture: Picture) -> Sample | ImageUnreadable:
+def _units(pictures: Sequence[Picture], grouped: bool) -> list[list[Picture]]:
+    """What is scored as a whole: each picture, or those of each prompt."""
+    units = units_by([picture.prompt for picture in pictures], grouped)
+    return [[pictures[i] for i in unit] for unit in units]
+
+
+def _read(picture: Picture, group: int) -> Sample | ImageUnreadable:
     try:
-        return Sample(read_rgb(picture.path), picture.prompt, picture.metadata)
+        return Sample(read_rgb(picture.path), picture.prompt, picture.metadata, group)
     except ImageUnreadable as error:
         return error
+
+
+def _unscored(
+    name: str,
+    unit: Sequence[Picture],
+    samples: Sequence[Sample | ImageUnreadable],
+    identity: str,
+    grouped: bool,
+) -> list[ScoreLine]:
+    """The lines of a unit: each with its key, or, all of them, with what keeps them from being
+    scored. A grouped reward's key is that of a picture among those of its prompt."""
+    lines = [ScoreLine(picture.file, picture.prompt, name) for picture in unit]
+    unreadable = [sample for sample in samples if isinstance(sample, ImageUnreadable)]
+    if unreadable:
+        beside = f"{unreadable[0]}\n{name} compares this image with that one, and needs both"
+        return [
+            dataclasses.replace(line, error=str(sample) if sample in unreadable else beside)
+            for line, sample in zip(lines, samples, strict=True)
+        ]
+    keys = [_key(identity, sample) for sample in _readable(samples)]
+    if grouped:
+        together = "".join(keys)
+        keys = [hashlib.sha256(f"{key}{together}".encode()).hexdigest() for key in keys]
+    return [dataclasses.replace(line, key=k) for line, k in zip(lines, keys, strict=True)]
+
+
+def _readable(samples: Sequence[Sample | ImageUnreadable]) -> list[Sample]:
+    return [sample for sample in samples if isinstance(sample, Sample)]
+
+
+def _is_known(line: ScoreLine, out: ScoreFile) -> bool:
+    before = out.get(line.file, line.reward)
+    return before is not None and before.error is None and before.key == line.key
 
 
 def _key(identity: str, sample: Sample) -> str:

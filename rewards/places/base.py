@@ -34,6 +34,7 @@ class RewardInfo:
         options: that it was made with; the others have their defaults.
         source: a digest of its code, files and packages, see `tdmr1.rewards.discovery.source`.
         cacheable: whether nothing else makes its scores, so that they can be kept.
+        grouped: whether a sample's outcome depends on the others of its group.
     """
 
     name: str
@@ -45,6 +46,7 @@ class RewardInfo:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     source: str = ""
     cacheable: bool = False
+    grouped: bool = False
 
     @classmethod
     def of(
@@ -76,6 +78,7 @@ class RewardInfo:
             range=(low, high),
             higher_is_better=bool(reward.higher_is_better),
             repeatable=bool(reward.repeatable),
+            grouped=bool(reward.grouped),
             version=version,
             options=dict(options or {}),
             source=source,
@@ -94,7 +97,7 @@ class Place(abc.ABC):
 
     @abc.abstractmethod
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
-        """Score N samples, in order.
+        """Score N samples, in order; of a grouped reward, whole groups that stand together.
 
         Returns:
             N outcomes, checked: values are finite and in the reward's range.
@@ -106,7 +109,7 @@ class Place(abc.ABC):
             RewardTimeout: it hangs, and cannot be ended; nothing more may be asked of this place.
             RewardLost: whoever scores elsewhere was lost twice over this batch: it ended, hung
                 past its time limit, or answered nonsense.
-            RewardRefused: whoever scores elsewhere will not.
+            RewardRefused: whoever scores elsewhere will not; or as `groups_of`.
         """
 
     @abc.abstractmethod

@@ -15,11 +15,12 @@ from tdmr1.rewards.errors import (
     RewardTimeout,
     advised,
 )
+from tdmr1.rewards.groups import groups_of
 from tdmr1.rewards.places.answers import checked, described
 from tdmr1.rewards.places.base import SLOW, Judged, Place, RewardInfo
 from tdmr1.rewards.places.read_only import frozen, read_only
 from tdmr1.rewards.prompts import PromptLine
-from tdmr1.rewards.random_state import of_the_same_reward, own_random_state
+from tdmr1.rewards.random_state import begin_again, of_the_same_reward, own_random_state
 from tdmr1.rewards.texts import plain, shown, told
 
 Answer = TypeVar("Answer")
@@ -80,10 +81,24 @@ class Here(Place):
 def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Score | None]:
     """Score samples in this thread, and check the answer.
 
+    A grouped reward is asked once for each group, with the same random numbers each time, so that
+    it cannot tell, nor depend on, which groups are scored beside.
+
     Raises:
         RewardFailed: the reward raised; chained from its exception.
         RewardAnswerInvalid: as `checked`.
+        RewardRefused: as `groups_of`.
     """
+    if not info.grouped:
+        return _call(reward, samples, info)
+    scores = []
+    for group in groups_of(samples):
+        begin_again()
+        scores += _call(reward, group, info)
+    return scores
+
+
+def _call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Score | None]:
     try:
         answer = reward.score([read_only(sample) for sample in samples])
     except BaseException as error:  # also SystemExit: it is the reward's opinion, not the run's

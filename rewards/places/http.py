@@ -77,7 +77,8 @@ class Http(Place):
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
         servers = [server for server in self._servers if server.is_rested] or self._servers
-        parts = list(zip(servers, parts_of(samples, len(servers)), strict=False))
+        shares = parts_of(samples, len(servers), self.info.grouped)
+        parts = list(zip(servers, shares, strict=False))
         futures = [
             server.lane.submit(partial(server.score, part, self.info, self.timeout, self.timeout))
             for server, part in parts

@@ -8,7 +8,7 @@ and the child introduces itself, as a server does when asked `{"op": "info"}`:
 
     {"info": {"name": "ocr", "range": [0.0, 1.0], "higher_is_better": true, "repeatable": true,
               "version": "0.1.0", "contract": 1, "options": {"short_side": 200},
-              "source": "9f86d081...", "cacheable": true}}
+              "source": "9f86d081...", "cacheable": true, "grouped": false}}
 
 A side of the range that has no limit is null. Then the run asks to score N samples
 
@@ -169,16 +169,23 @@ def read_info(header: Header, name: str) -> RewardInfo:
 
     Raises:
         RewardError: what it says is wrong on its side.
-        RewardRefused: it is another reward, or speaks another contract.
+        RewardRefused: it is another reward, speaks another contract, or is of a tdmr1 that knows
+            of no grouped rewards.
         FrameInvalid: it says nothing of the kind.
     """
     raise_error(header)
     match header.get("info"):
+        case {"name": str(), "contract": int(), **said} if "grouped" not in said:
+            raise RewardRefused(
+                f"reward {name!r} runs elsewhere with an older tdmr1, which does not say whether "
+                "it compares the samples of a prompt; install the same version on both sides"
+            )
         case {
             "name": str(its_name),
             "range": [low, high],
             "higher_is_better": bool(higher_is_better),
             "repeatable": bool(repeatable),
+            "grouped": bool(grouped),
             "version": str(version),
             "contract": int(contract),
             "options": dict(options),
@@ -190,6 +197,7 @@ def read_info(header: Header, name: str) -> RewardInfo:
                 range=(_limit(low, -math.inf), _limit(high, math.inf)),
                 higher_is_better=higher_is_better,
                 repeatable=repeatable,
+                grouped=grouped,
                 version=version,
                 contract=contract,
                 options=options,

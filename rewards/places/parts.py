@@ -6,10 +6,20 @@ import itertools
 from collections.abc import Sequence
 
 from tdmr1.rewards.contract import Sample
+from tdmr1.rewards.groups import units_of
 
 
-def parts_of(samples: Sequence[Sample], count: int) -> list[Sequence[Sample]]:
-    """Up to `count` parts of about the same size, in order; one, if there are no samples."""
-    count = max(1, min(count, len(samples)))
-    edges = [len(samples) * i // count for i in range(count + 1)]
-    return [samples[start:end] for start, end in itertools.pairwise(edges)]
+def parts_of(samples: Sequence[Sample], count: int, grouped: bool) -> list[Sequence[Sample]]:
+    """Up to `count` parts of about as many samples, or as many whole groups, in order; one, if
+    there are no samples.
+
+    Raises:
+        RewardRefused: as `groups_of`.
+    """
+    units = units_of(samples, grouped)
+    count = max(1, min(count, len(units)))
+    edges = [len(units) * i // count for i in range(count + 1)]
+    return [
+        [sample for unit in units[start:end] for sample in unit]
+        for start, end in itertools.pairwise(edges)
+    ]

@@ -75,7 +75,7 @@ class Ray(Place):
             raise
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
-        parts = dict(enumerate(parts_of(samples, len(self._actors))))
+        parts = dict(enumerate(parts_of(samples, len(self._actors), self.info.grouped)))
         scores, lost = self._attempt(parts)
         for i, error in lost.items():
             self._replace(i, error)

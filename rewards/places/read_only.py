@@ -49,8 +49,8 @@ class ReadOnlyList(list[Any]):
 
 
 def read_only(sample: Sample) -> Sample:
-    """The same sample; neither its image nor its metadata can be written to, at any depth. The
-    caller's own stay as they are."""
+    """The same sample as its reward sees it, without the number of its group. Neither its image
+    nor its metadata can be written to, at any depth. The caller's own stay as they are."""
     image = sample.image.view()
     image.flags.writeable = False
     return Sample(image, sample.prompt, frozen(sample.metadata))

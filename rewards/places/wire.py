@@ -10,7 +10,8 @@
                    the body: images one after another, or nothing
 
 Samples are header entries `{"prompt": ..., "metadata": {...}, "shape": [height, width, 3]}`, and
-their pixels are the body: uint8, row by row, one image after another. Scores are header entries
+their pixels are the body: uint8, row by row, one image after another. Where it is known which
+samples belong together, entries have a number, too, `"group": 0`. Scores are header entries
 `null` or `{"value": ..., "reason": ..., "passed": ...}`, and need no body. What is asked and
 answered with them, `messages.py` says. Everything read is data: there is no pickle here, and
 nothing in a frame names code.
@@ -124,10 +125,14 @@ def describe_samples(samples: Sequence[Sample]) -> list[Header]:
     Raises:
         FrameInvalid: an image is not uint8 (height, width, 3).
     """
-    return [
+    entries: list[Header] = [
         {"prompt": s.prompt, "metadata": dict(s.metadata), "shape": _shape(s.image, f"sample {i}")}
         for i, s in enumerate(samples)
     ]
+    for entry, sample in zip(entries, samples, strict=True):
+        if sample.group is not None:
+            entry["group"] = sample.group
+    return entries
 
 
 def pixel_chunks(samples: Sequence[Sample]) -> list[memoryview]:
@@ -145,7 +150,7 @@ def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
         raise FrameInvalid("`samples` is not a list")
     samples, start = [], 0
     for index, entry in enumerate(entries):
-        prompt, metadata, shape = _entry(entry, f"sample {index}")
+        prompt, metadata, shape, group = _entry(entry, f"sample {index}")
         end = start + math.prod(shape)
         if end > len(body):
             raise FrameInvalid(
@@ -153,7 +158,7 @@ def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
             )
         pixels = np.frombuffer(body, np.uint8, end - start, start)
         pixels.flags.writeable = False
-        samples.append(Sample(pixels.reshape(shape), prompt, metadata))
+        samples.append(Sample(pixels.reshape(shape), prompt, metadata, group))
         start = end
     if start != len(body):
         raise FrameInvalid(f"the body has {len(body)} bytes, the samples take {start}")
@@ -197,7 +202,7 @@ def _check_shape(shape: Sequence[int], where: str) -> None:
         )
 
 
-def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], list[int]]:
+def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], list[int], int | None]:
     if not isinstance(entry, dict):
         raise FrameInvalid(f"{where} is not an object")
     prompt, metadata, shape = entry.get("prompt"), entry.get("metadata"), entry.get("shape")
@@ -208,7 +213,10 @@ def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], list[int]]:
     if not isinstance(shape, list) or not all(type(n) is int for n in shape):
         raise FrameInvalid(f"{where}: the shape {reprlib.repr(shape)} is not [height, width, 3]")
     _check_shape(shape, where)
-    return prompt, metadata, shape
+    group = entry.get("group")
+    if not (group is None or type(group) is int):
+        raise FrameInvalid(f"{where}: the group {reprlib.repr(group)} is no number")
+    return prompt, metadata, shape, group
 
 
 def _score(entry: object, index: int) -> Score:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
+from tdmr1.rewards.features import Features
 from tdmr1.trainers.evaluation import variety
 from tdmr1.trainers.evaluation.compare import chroma, edges
-from tdmr1.trainers.evaluation.features import Features
 from tdmr1.trainers.writing import writing
 
 FREQUENCIES, MEANS = "frequencies/", "means/"
@@ -60,6 +60,14 @@ class Album:
             np.concatenate([part.features for part in parts]),
             {k: np.concatenate([p.frequencies[k] for p in parts]) for k in first.frequencies},
             {k: np.concatenate([p.means[k] for p in parts]) for k in first.means},
+        )
+
+    def take(self, indices: Sequence[int]) -> Album:
+        """The pictures at some indices, in their order."""
+        return Album(
+            self.features[[*indices]],
+            {name: values[[*indices]] for name, values in self.frequencies.items()},
+            {name: values[[*indices]] for name, values in self.means.items()},
         )
 
     def write(self, path: Path) -> None:

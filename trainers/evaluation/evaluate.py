@@ -15,10 +15,11 @@ from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
 from tdmr1.progress import task
+from tdmr1.rewards.features import open_features
+from tdmr1.rewards.groups import batches_of, units_by
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
-from tdmr1.trainers.evaluation.features import open_features
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
@@ -26,7 +27,8 @@ from tdmr1.trainers.images import to_uint8
 from tdmr1.trainers.prompts import kind_of, spread
 
 BATCH = 64
-"""Images that are generated and scored at a time."""
+"""Images that are generated and scored at a time; where a reward is grouped, a prompt with more of
+them is still scored as a whole."""
 
 Keep: TypeAlias = Callable[[NDArray[np.uint8], Sequence[Prompt]], None]
 """Is shown the pictures (N, H, W, 3) of an evaluation and their N prompts, batch by batch."""
@@ -105,7 +107,7 @@ class Evaluation:
         by_tag: dict[str, list[Prompt]] = {}
         for prompt in prompts:
             by_tag.setdefault(kind_of(prompt, config.balance), []).append(prompt)
-        self._features = open_features(config.eval_features, device)
+        self._features = open_features(config.eval_features, str(device), "eval_features")
         self._per_tag = config.eval_images
         chosen = [spread(p, -(-self._per_tag // config.eval_group)) for p in by_tag.values()]
         self.prompts = [p[i % len(p)] for p in chosen for i in range(self._per_tag)] * len(seeds)
@@ -155,20 +157,23 @@ class Evaluation:
         assert self.judge is not None, "nothing to evaluate with"
         scored: dict[str, list[Outcomes]] = {}
         albums: list[Album] = []
-        everything = range(len(self.prompts))
-        with task(f"evaluating {sampler.who}", len(everything), "images") as evaluating:
-            for batch, prompts in self._generate(sampler, everything):
-                images = to_uint8(batch)
-                for name, outcomes in self.judge(images, prompts).outcomes.items():
+        batches = batches_of(units_by(self.group.tolist(), self.judge.mix.grouped), BATCH)
+        with task(f"evaluating {sampler.who}", len(self.prompts), "images") as evaluating:
+            for batch in batches:
+                images = np.concatenate([to_uint8(x) for x, _ in self._generate(sampler, batch)])
+                prompts = [self.prompts[i] for i in batch]
+                judgement = self.judge(images, prompts, self.group[batch].tolist())
+                for name, outcomes in judgement.outcomes.items():
                     scored.setdefault(name, []).append(outcomes)
                 albums.append(Album.of(images, prompts, self._generator, self._features))
                 if keep is not None:
                     keep(images, prompts)
                 evaluating.advance(len(prompts))
-        together = {name: Outcomes.cat(batches) for name, batches in scored.items()}
+        back = np.argsort(np.concatenate(batches)).tolist()
+        together = {name: Outcomes.cat(parts).take(back) for name, parts in scored.items()}
         self.judge.tell_silent({name: of.abstained for name, of in together.items()}, HELDOUT)
         texts = [prompt.text for prompt in self.prompts]
-        return Scores(texts, self.tags, self._seeds, together), Album.cat(albums)
+        return Scores(texts, self.tags, self._seeds, together), Album.cat(albums).take(back)
 
     def _report(self, sampler: Sampler, scores: Scores, album: Album) -> Report:
         assert self.teacher is not None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tdmr1.core.generator import Prompt
 from tdmr1.progress import task
+from tdmr1.rewards.groups import batches_of, units_by
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.rewards.offline.pairing import Picture
 from tdmr1.rewards.offline.pictures import read_rgb
@@ -15,7 +18,7 @@ from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.prompts import kind_of
 
 BATCH = 32
-"""Images that are read and scored at a time."""
+"""Images that are read and scored at a time; of a grouped reward, all of a prompt."""
 
 
 def evaluate_pictures(pictures: Sequence[Picture], judge: Judge, balance: str | None) -> Report:
@@ -32,18 +35,23 @@ def evaluate_pictures(pictures: Sequence[Picture], judge: Judge, balance: str | 
     """
     prompts = [Prompt(picture.prompt, dict(picture.metadata)) for picture in pictures]
     judge.ask((), prompts)
+    texts = [prompt.text for prompt in prompts]
+    number = {text: i for i, text in enumerate(texts)}
+    batches = batches_of(units_by(texts, judge.mix.grouped), BATCH)
     scored: dict[str, list[Outcomes]] = {}
     with task("evaluating", len(pictures), "images") as evaluating:
-        for start in range(0, len(pictures), BATCH):
-            part = slice(start, start + BATCH)
-            images = [read_rgb(picture.path) for picture in pictures[part]]
-            for name, outcomes in judge(images, prompts[part]).outcomes.items():
+        for batch in batches:
+            images = [read_rgb(pictures[i].path) for i in batch]
+            group = [number[texts[i]] for i in batch]
+            judgement = judge(images, [prompts[i] for i in batch], group)
+            for name, outcomes in judgement.outcomes.items():
                 scored.setdefault(name, []).append(outcomes)
             evaluating.advance(len(images))
+    back = np.argsort(np.concatenate(batches)).tolist()
     scores = Scores(
-        [prompt.text for prompt in prompts],
+        texts,
         [kind_of(prompt, balance) for prompt in prompts],
         None,
-        {name: Outcomes.cat(batches) for name, batches in scored.items()},
+        {name: Outcomes.cat(parts).take(back) for name, parts in scored.items()},
     )
     return Report.of(None, scores, {})

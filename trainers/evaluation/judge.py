@@ -102,21 +102,36 @@ class Judge:
             self._cache.close()
 
     def __call__(
-        self, images: Iterable[NDArray[np.uint8]], prompts: Sequence[Prompt]
+        self,
+        images: Iterable[NDArray[np.uint8]],
+        prompts: Sequence[Prompt],
+        group: Sequence[int] | None = None,
     ) -> Judgement:
-        """Score N pictures (H, W, 3) made for N prompts.
+        """Score N pictures made for N prompts.
+
+        Args:
+            images: N of them, uint8 (H, W, 3).
+            prompts: N of them.
+            group: N numbers, equal and side by side for pictures that are compared with one
+                another; grouped rewards refuse to score without.
 
         Raises:
             RewardError: a reward failed, hung, or answered nonsense.
         """
-        return self.result(self._submit(images, prompts))
+        return self.result(self._submit(images, prompts, group))
 
-    def submit(self, generator: Generator, latents: Tensor, prompts: Sequence[Prompt]) -> Pending:
-        """Decode N latents made for N prompts, and begin to score them."""
+    def submit(
+        self,
+        generator: Generator,
+        latents: Tensor,
+        prompts: Sequence[Prompt],
+        group: Sequence[int] | None = None,
+    ) -> Pending:
+        """Decode N latents made for N prompts, and begin to score them; `group` as above."""
         images = np.concatenate(
             [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]
         )
-        return self._submit(images, prompts)
+        return self._submit(images, prompts, group)
 
     def result(self, pending: Pending) -> Judgement:
         """Wait for what was submitted.
@@ -147,11 +162,17 @@ class Judge:
         self.tell_silent({n: ~j[len(train) :] for n, j in judged.items()}, HELDOUT)
         check_coverage({name: ~judged[name][: len(train)] for name in self.mix.weights})
 
-    def _submit(self, images: Iterable[NDArray[np.uint8]], prompts: Sequence[Prompt]) -> Pending:
+    def _submit(
+        self,
+        images: Iterable[NDArray[np.uint8]],
+        prompts: Sequence[Prompt],
+        group: Sequence[int] | None,
+    ) -> Pending:
+        numbers = [None] * len(prompts) if group is None else group
         return self.mix.submit(
             [
-                Sample(image, prompt.text, prompt.metadata)
-                for image, prompt in zip(images, prompts, strict=True)
+                Sample(image, prompt.text, prompt.metadata, number)
+                for image, prompt, number in zip(images, prompts, numbers, strict=True)
             ]
         )
 
@@ -168,7 +189,13 @@ class Judge:
         """
         empty = torch.zeros(1, *generator.latent_shape, device=device)
         image = to_uint8(generator.decode(empty))[0]
-        samples = [Sample(image, prompt.text, prompt.metadata) for prompt in prompts]
+        # Alone, a sample has none to be compared with.
+        copies = 2 if self.mix.grouped else 1
+        samples = [
+            Sample(image, prompt.text, prompt.metadata, group)
+            for group, prompt in enumerate(prompts)
+            for _ in range(copies)
+        ]
         outcomes = self.mix.score(samples)
         self.tell_silent({name: o.abstained for name, o in outcomes.items()}, TRAINING)
         check_coverage({name: outcomes[name].abstained for name in self.mix.weights})

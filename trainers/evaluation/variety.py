@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from tdmr1.rewards.similarity import Floats, distances, effective_number
 
 NEIGHBOURS = 3
 """k of precision and recall, as in their paper."""
@@ -51,7 +51,7 @@ def diversity(features: Floats, group: NDArray[np.int64]) -> float:
         mine = features[group == prompt]
         count = len(mine)
         if count > 1:
-            means.append(_distances(mine, mine).sum() / (count * (count - 1)))
+            means.append(distances(mine, mine).sum() / (count * (count - 1)))
     return float(np.mean(means)) if means else math.nan
 
 
@@ -71,7 +71,7 @@ def precision_recall(features: Floats, teacher: Floats) -> tuple[float, float]:
     """
     if min(len(features), len(teacher)) <= NEIGHBOURS:
         return math.nan, math.nan
-    between = _distances(features, teacher)
+    between = distances(features, teacher)
     within_teacher = between <= _radii(teacher)
     within_samples = between <= _radii(features)[:, None]
     return float(within_teacher.any(axis=1).mean()), float(within_samples.any(axis=0).mean())
@@ -87,20 +87,10 @@ def vendi_score(features: Floats) -> float:
     unit = (features / np.where(norms > 0, norms, 1)).astype(np.float64)
     # K / N and its D x D counterpart have the same eigenvalues beside 0; the smaller is quicker.
     kernel = unit.T @ unit if len(unit) > unit.shape[1] else unit @ unit.T
-    eigenvalues = np.linalg.eigvalsh(kernel / len(unit))
-    positive = eigenvalues[eigenvalues > 1e-12]
-    return float(np.exp(-(positive * np.log(positive)).sum()))
+    return effective_number(kernel / len(unit))
 
 
 def _radii(features: Floats) -> Floats:
     """Distance (N,) of each sample to its NEIGHBOURS-th nearest other."""
-    nearest: Floats = np.partition(_distances(features, features), NEIGHBOURS, axis=1)
+    nearest: Floats = np.partition(distances(features, features), NEIGHBOURS, axis=1)
     return nearest[:, NEIGHBOURS]
-
-
-def _distances(a: Floats, b: Floats) -> Floats:
-    """Euclidean, (N, M). By |a|^2 - 2 a b + |b|^2 in float64, with 0 between equal rows."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    squares = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
-    distances: Floats = np.sqrt(np.where(squares > 1e-9, squares, 0.0))
-    return distances

@@ -178,7 +178,9 @@ class Reinforcement(Stage):
         condition, noise = self._encode(drawn, group), self._noise(len(group))
         rollout = self._sampler.rollout(self.method.student, condition, group, noise)
         samples = [prompt for prompt in drawn for _ in range(per_group)]
-        pending = self.judge.submit(self.generator, rollout.latents, samples)
+        pending = self.judge.submit(
+            self.generator, rollout.latents, samples, rollout.group.tolist()
+        )
         self._collected = rollout, pending, samples
         return {"seconds/collect": time.perf_counter() - started}
 

@@ -115,6 +115,7 @@ def _described(found: RewardDescription) -> dict[str, str]:
         "contract": str(found.contract),
         "range": f"{low:g} to {high:g}, {better} is better",
         "repeatable": "yes" if found.repeatable else "no",
+        "grouped": "yes, a sample is compared with those of its prompt" if found.grouped else "no",
         "needs": "; ".join(found.needs) or "any image and prompt",
         "engines": "; ".join(found.engines) or "none stated",
         "weights": "\n".join(map(_weights, found.weights)) or "none stated",

@@ -182,3 +182,12 @@ def test_scores_with_other_options_are_other_scores(cache):
             place = cached(inner, cache)
             assert place.score([sample()]) == [Score(value)]
             assert place.hits == hits
+
+
+def test_scores_of_a_grouped_reward_are_not_kept_as_they_are_no_property_of_a_sample(cache):
+    reward = FunctionReward("r", lambda samples: [0.5] * len(samples))
+    for grouped in (False, True):
+        reward.grouped = grouped
+        info = RewardInfo.of(reward, cacheable=True)
+        place = cached(Here(reward, info=info), cache)
+        assert isinstance(place, CachedPlace) is not grouped

@@ -71,3 +71,11 @@ def test_a_class_in_a_file(tmp_path):
 def test_an_unknown_reward():
     with pytest.raises(RewardNotFound, match="pip install tdmr1-reward-tasty"):
         info(RewardSpec("tasty"))
+
+
+def test_whether_it_compares_the_samples_of_a_prompt(tmp_path):
+    (tmp_path / "my.py").write_text(
+        "def score(samples): pass\ndef compare(samples): pass\ncompare.grouped = True\n"
+    )
+    assert not info(RewardSpec(f"{tmp_path}/my.py:score")).grouped
+    assert info(RewardSpec(f"{tmp_path}/my.py:compare")).grouped

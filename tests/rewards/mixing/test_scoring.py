@@ -7,7 +7,7 @@ from tdmr1.rewards import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardLost, RewardTimeout
 from tdmr1.rewards.mixing import scoring
 from tdmr1.rewards.mixing.scoring import Scorer
-from tdmr1.rewards.places.base import Place
+from tdmr1.rewards.places.base import Place, RewardInfo
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.prompts import PromptLine
 
@@ -27,6 +27,8 @@ class Stub(Reward):
 
 class Elsewhere(Place):
     """Raises an error for a batch with a prompt, and counts the calls."""
+
+    info = RewardInfo("elsewhere")
 
     def __init__(self, prompt, error):
         self.prompt, self.error, self.calls = prompt, error, 0

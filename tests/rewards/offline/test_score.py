@@ -181,3 +181,79 @@ def test_verdicts_are_shares_of_those_given(pictures, tmp_path):
 def test_what_cannot_be_opened_says_why(names, error, says):
     with pytest.raises(error, match=says):
         open_rewards(names, 60.0, 0.0, {}, None)
+
+
+@pytest.fixture
+def comparing(asked):
+    """Scores a picture's place among those of its prompt; fails for prompts in `fails_on`."""
+
+    def comparing(fails_on=(), budget=0.5):
+        def score(samples):
+            asked.append([int(sample.image.mean()) for sample in samples])
+            if samples[0].prompt in fails_on:
+                raise ValueError("off")
+            return [sorted(asked[-1]).index(value) for value in asked[-1]]
+
+        score.grouped = True
+        return Scorer(Here(FunctionReward("r", score)), budget), "v1"
+
+    return comparing
+
+
+@pytest.fixture
+def of_three_prompts(pictures):
+    """Seven pictures: 0, 3 and 6 of the first prompt, 1 and 4 of the second, 2 and 5."""
+    return [Picture.of(p.path, f"prompt {i % 3}", {"n": i}) for i, p in enumerate(pictures)]
+
+
+def test_pictures_of_one_prompt_are_a_group_in_whatever_batch(
+    run, comparing, asked, of_three_prompts, tmp_path
+):
+    known, _, steps = run(comparing(), of_three_prompts)
+    assert (known, steps) == (0, [3, 2, 2])
+    assert asked == [[0, 30, 60], [10, 40], [20, 50]]
+    found = {line["file"]: line["value"] for line in lines(tmp_path)}
+    assert [found[picture.file] for picture in of_three_prompts] == [0, 0, 0, 1, 1, 1, 2]
+
+
+def test_a_group_is_known_as_a_whole_or_scored_as_a_whole(
+    run, comparing, asked, of_three_prompts, tmp_path
+):
+    run(comparing(), of_three_prompts)
+    asked.clear()
+    assert run(comparing(), of_three_prompts)[0] == 7
+    assert asked == []
+    Image.fromarray(np.full((3, 4, 3), 200, np.uint8)).save(tmp_path / "1.png")
+    assert run(comparing(), of_three_prompts)[0] == 5
+    assert asked == [[200, 40]]
+    asked.clear()
+    assert run(comparing(), of_three_prompts[1:])[0] == 4
+    assert asked == [[30, 60]]  # without the first it is another group
+    assert len(lines(tmp_path)) == 7
+
+
+def test_what_keeps_one_of_a_group_from_being_scored_keeps_all_of_it(
+    run, comparing, asked, of_three_prompts, tmp_path
+):
+    (tmp_path / "4.png").write_text("no image")
+    run(comparing(fails_on=["prompt 2"]), of_three_prompts)
+    errors = {line["file"]: line["error"] for line in lines(tmp_path) if line["error"]}
+    assert set(errors) == {str(tmp_path / f"{i}.png") for i in (1, 4, 2, 5)}
+    assert "cannot read the image" in errors[str(tmp_path / "4.png")]
+    assert "r compares this image with that one" in errors[str(tmp_path / "1.png")]
+    assert "off" in errors[str(tmp_path / "2.png")]
+    asked.clear()
+    Image.fromarray(np.full((3, 4, 3), 5, np.uint8)).save(tmp_path / "4.png")
+    assert run(comparing(), of_three_prompts)[0] == 3
+    assert asked == [[10, 5], [20, 50]]
+
+
+def test_beside_a_grouped_reward_others_are_as_they_were(
+    run, reward, comparing, of_three_prompts, tmp_path
+):
+    scorers = {"r": reward()[0], "c": comparing()[0]}
+    out = ScoreFile(tmp_path / "s.jsonl")
+    score_pictures(of_three_prompts, scorers, {"r": "v1", "c": "v1"}, out, 3, lambda count: None)
+    mean = {line["file"]: line["value"] for line in lines(tmp_path) if line["reward"] == "r"}
+    expected = [0, None, 20, 30, None, 50, 60]  # it abstains on prompt 1
+    assert [mean[picture.file] for picture in of_three_prompts] == expected

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import struct
@@ -50,6 +51,19 @@ def test_samples_arrive_as_they_were_sent():
         assert (after.prompt, after.metadata) == (before.prompt, before.metadata)
         assert not after.image.flags.writeable
     assert through([]) == []
+
+
+def test_the_number_of_a_group_arrives_where_there_is_one():
+    sent = [
+        sample(),
+        dataclasses.replace(sample(), group=0),
+        dataclasses.replace(sample(), group=7),
+    ]
+    assert [after.group for after in through(sent)] == [None, 0, 7]
+    for nonsense in ("0", True, 0.5, [0]):
+        (entry,) = wire.describe_samples([sample(1, 1)])
+        with pytest.raises(FrameInvalid, match=r"sample 0: the group .* is no number"):
+            wire.unpack_samples([{**entry, "group": nonsense}], bytes(3))
 
 
 def test_an_image_of_any_strides_is_packed_row_by_row():

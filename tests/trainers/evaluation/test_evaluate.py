@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tdmr1.core.roles import Roles
+from tdmr1.rewards.offline.pairing import Picture
 from tdmr1.trainers.config import TrainConfig
 from tdmr1.trainers.evaluation.evaluate import BATCH, Evaluation, Sampler, few_step, many_step
+from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.judge import Judge
 
 CPU = torch.device("cpu")
@@ -122,3 +126,70 @@ def test_samplers_use_as_many_evaluations_as_they_say(generator, monkeypatch):
         assert calls == [3] * sampler.nfe
     monkeypatch.setattr(generator, "teacher_guidance", 1.0, raising=False)
     assert many_step(generator, roles.teacher).nfe == 5
+
+
+@pytest.mark.parametrize("size", [2, 5, 64])
+def test_a_grouped_reward_sees_all_pictures_of_a_prompt_whatever_the_batch(
+    generator, reward, tmp_path, monkeypatch, size
+):
+    """And its scores, the other rewards' and the pictures come back in their order."""
+    file = tmp_path / "compares.py"
+    file.write_text(
+        "from tdmr1.rewards import Score\n"
+        "def rank(samples):\n"
+        "    assert len({sample.prompt for sample in samples}) == 1\n"
+        "    values = sorted(float(s.image.mean()) for s in samples)\n"
+        "    rank = [values.index(float(s.image.mean())) for s in samples]\n"
+        "    return [Score(r, s.prompt) for r, s in zip(rank, samples)]\n"
+        "rank.grouped = True\n"
+    )
+    name = f"{file}:rank"
+    monkeypatch.setattr("tdmr1.trainers.evaluation.evaluate.BATCH", size)
+    config = TrainConfig(model="tiny", eval_images=7, eval_group=3)
+    prompts = generator.prompts("heldout")
+    both, alone = (
+        Evaluation(config, generator, prompts, Judge(rewards), CPU)
+        for rewards in ([name, reward("red")], [reward("red")])
+    )
+    sampler = Sampler(4, lambda prompts, noise: noise)
+    scores, album = both._measure(sampler, None)
+    scored = scores.outcomes
+    ranks = {}
+    for text, value, prompt in zip(
+        scored[name].reasons, scored[name].values, both.prompts, strict=True
+    ):
+        assert text == prompt.text
+        ranks.setdefault(text, []).append(value)
+    assert {text: sorted(of) for text, of in ranks.items()} == {
+        text: [*range(len(of))] for text, of in ranks.items()
+    }
+    expected, same = alone._measure(sampler, None)
+    red = reward("red")
+    assert scored[red].values.tolist() == expected.outcomes[red].values.tolist()
+    assert album.features.tolist() == same.features.tolist()
+    assert album.means["chroma"].tolist() == same.means["chroma"].tolist()
+
+
+def test_a_grouped_reward_sees_all_images_of_a_prompt_in_a_folder(reward, tmp_path, monkeypatch):
+    file = tmp_path / "compares.py"
+    file.write_text(
+        "def rank(samples):\n"
+        "    values = [float(s.image.mean()) for s in samples]\n"
+        "    return [10 * len(values) + sorted(values).index(v) for v in values]\n"
+        "rank.grouped = True\n"
+    )
+    pictures = []
+    for i, prompt in enumerate("abaacb"):
+        path = tmp_path / f"{i}.png"
+        Image.fromarray(np.full((4, 4 + i, 3), 200 - 30 * i, np.uint8)).save(path)
+        pictures.append(Picture.of(path, prompt, {}))
+    monkeypatch.setattr("tdmr1.trainers.evaluation.folder.BATCH", 2)
+    scored = {}
+    monkeypatch.setattr(
+        "tdmr1.trainers.evaluation.folder.Report.of",
+        lambda nfe, scores, figures: scored.update(scores.outcomes),
+    )
+    name, red = f"{file}:rank", reward("red")
+    evaluate_pictures(pictures, Judge([name, red]), None)
+    assert scored[name].values.tolist() == [32, 21, 31, 30, 10, 20]
+    assert scored[red].values.tolist() == [(200 - 30 * i) / 255 for i in range(6)]

@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from tdmr1.core.generator import Prompt
-from tdmr1.rewards.errors import RewardError, RewardOptionInvalid, RewardsAllAbstain
+from tdmr1.rewards.errors import (
+    RewardError,
+    RewardOptionInvalid,
+    RewardRefused,
+    RewardsAllAbstain,
+)
 from tdmr1.trainers.evaluation.judge import DECODED, Judge
 from tdmr1.trainers.images import to_uint8
 
@@ -189,3 +194,32 @@ def test_pictures_are_judged_as_their_latents_are(generator, reward):
     latents = judged(judge, generator, latents, PROMPTS)
     one, two = (j.outcomes[reward("red")].values.tolist() for j in (pictures, latents))
     assert one == two
+
+
+@pytest.fixture
+def comparing(tmp_path):
+    """A reward that scores how many samples there are in a group of more than one."""
+    file = tmp_path / "compares.py"
+    file.write_text(
+        "def compare(samples):\n"
+        "    assert len({sample.prompt for sample in samples}) == 1\n"
+        "    return [len(samples) if len(samples) > 1 else None for _ in samples]\n"
+        "compare.grouped = True\n"
+    )
+    return f"{file}:compare"
+
+
+def test_a_grouped_reward_compares_those_of_a_group(generator, comparing):
+    judge = Judge([comparing])
+    latents = torch.zeros(5, 3, 4, 4)
+    samples = [PROMPTS[0]] * 5
+    pending = judge.submit(generator, latents, samples, [3, 3, 3, 1, 1])
+    assert judge.result(pending).outcomes[comparing].values.tolist() == [3, 3, 3, 2, 2]
+    with pytest.raises(RewardRefused, match="not told which belong together"):
+        judge.result(judge.submit(generator, latents, samples))
+
+
+def test_a_grouped_reward_is_tried_on_two_pictures_of_each_prompt(generator, reward, comparing):
+    judge = Judge([comparing, reward("blue")])
+    judge.try_on(generator, PROMPTS, CPU)
+    assert judge.mix.scorers[comparing].n_samples == 2 * len(PROMPTS)

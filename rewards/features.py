@@ -1,4 +1,7 @@
-"""Feature spaces in which pictures are compared: thumbnails, and embeddings of networks."""
+"""Feature spaces in which pictures are compared: thumbnails, and embeddings of networks.
+
+Torch is imported by those that have a network.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import importlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 from tdmr1.progress import task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Features: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pictures (N, H, W, 3) to features (N, D)."""
@@ -35,12 +38,13 @@ SPACES = (
 )
 
 
-def open_features(space: str, device: torch.device) -> Features:
+def open_features(space: str, device: str, option: str) -> Features:
     """A feature space.
 
     Args:
         space: "thumbnail", "dinov2:FOLDER_OR_HUB_ID" or "open_clip:MODEL:PRETRAINED".
-        device: where a network goes.
+        device: where a network goes, as torch names it.
+        option: that asks for the space, for an error's text.
 
     Raises:
         UserError: there is no such space, or its network cannot be loaded.
@@ -49,7 +53,7 @@ def open_features(space: str, device: torch.device) -> Features:
     name, _, pretrained = which.partition(":")
     known = {"thumbnail": not which, "dinov2": bool(which), "open_clip": bool(name and pretrained)}
     if not known.get(kind):
-        raise UserError(f"unknown feature space eval_features={space!r}; {SPACES}")
+        raise UserError(f"unknown feature space {option}={space!r}; {SPACES}")
     if kind == "thumbnail":
         return thumbnails
     try:
@@ -60,7 +64,7 @@ def open_features(space: str, device: torch.device) -> Features:
     except Exception as error:  # of a file, a download or a package: always the same way out
         hint = remedy(error) if isinstance(error, ImportError) else ""
         raise UserError(
-            f"the feature space eval_features={space!r} cannot be loaded: {error}\n"
+            f"the feature space {option}={space!r} cannot be loaded: {error}\n"
             + (f"try: {hint}" if hint else f"take another; {SPACES}")
         ) from error
 
@@ -80,8 +84,9 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return scaled
 
 
-def _dinov2(which: str, device: torch.device) -> Features:
+def _dinov2(which: str, device: str) -> Features:
     """The class token of DINOv2 (arXiv 2304.07193), of length 1."""
+    import torch
     from transformers import Dinov2Model
 
     place: str | Path = Path(which) if Path(which).is_dir() else which
@@ -89,10 +94,10 @@ def _dinov2(which: str, device: torch.device) -> Features:
     model = model.to(device).eval()
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (DINO_MEAN, DINO_STD))
 
-    @torch.no_grad()
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = torch.as_tensor(images, device=device).permute(0, 3, 1, 2) / 255
-        embedded: Tensor = model((_cropped(pixels) - mean) / std).pooler_output
+        with torch.no_grad():
+            embedded: Tensor = model((_cropped(pixels) - mean) / std).pooler_output
         return _unit(embedded)
 
     return features
@@ -100,6 +105,8 @@ def _dinov2(which: str, device: torch.device) -> Features:
 
 def _cropped(images: Tensor) -> Tensor:
     """The middle of (N, 3, H, W), DINO_SIDE pixels square, the shorter side resized to that."""
+    import torch.nn.functional as F
+
     height, width = images.shape[-2:]
     scale = DINO_SIDE / min(height, width)
     size = round(height * scale), round(width * scale)
@@ -108,8 +115,10 @@ def _cropped(images: Tensor) -> Tensor:
     return resized[..., top : top + DINO_SIDE, left : left + DINO_SIDE].clamp(0, 1)
 
 
-def _open_clip(model_name: str, pretrained: str, device: torch.device) -> Features:
+def _open_clip(model_name: str, pretrained: str, device: str) -> Features:
     """CLIP's image embedding by the package open_clip, of length 1."""
+    import torch
+
     open_clip: Any = importlib.import_module("open_clip")
     with warnings.catch_warnings():
         # With the other activation than they were trained with, the weights mean nothing.
@@ -119,15 +128,17 @@ def _open_clip(model_name: str, pretrained: str, device: torch.device) -> Featur
         )
     model.eval()
 
-    @torch.no_grad()
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         batch = torch.stack([preprocess(Image.fromarray(image)) for image in images])
-        return _unit(model.encode_image(batch.to(device)))
+        with torch.no_grad():
+            return _unit(model.encode_image(batch.to(device)))
 
     return features
 
 
 def _unit(embedded: Tensor) -> NDArray[np.float32]:
     """Rows of length 1, on the CPU."""
+    import torch.nn.functional as F
+
     found: NDArray[np.float32] = F.normalize(embedded.float(), dim=1).cpu().numpy()
     return found

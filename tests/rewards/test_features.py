@@ -8,9 +8,11 @@ import torch
 from transformers import Dinov2Config, Dinov2Model
 
 from tdmr1.errors import UserError
-from tdmr1.trainers.evaluation.features import open_features
+from tdmr1.rewards import features
 
-CPU = torch.device("cpu")
+
+def open_features(space):
+    return features.open_features(space, "cpu", "eval_features")
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def dinov2(tmp_path):
 
 
 def test_thumbnails_are_blurred_and_their_distances_root_mean_squares(images):
-    space = open_features("thumbnail", CPU)
+    space = open_features("thumbnail")
     assert space(images).shape == (3, 8 * 8 * 3)
     black, white = (np.full((1, 64, 64, 3), value, np.uint8) for value in (0, 255))
     assert np.linalg.norm(space(black) - space(white)) == pytest.approx(1)
@@ -38,7 +40,7 @@ def test_thumbnails_are_blurred_and_their_distances_root_mean_squares(images):
 
 
 def test_dinov2_is_read_from_a_folder_and_gives_unit_vectors(dinov2, images):
-    space = open_features(f"dinov2:{dinov2}", CPU)
+    space = open_features(f"dinov2:{dinov2}")
     features = space(images)
     assert features.shape == (3, 8)
     assert np.linalg.norm(features, axis=1) == pytest.approx(1)
@@ -62,20 +64,20 @@ def fake_open_clip(warn=False):
 
 def test_open_clip_gives_unit_vectors(images, monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", fake_open_clip())
-    features = open_features("open_clip:ViT-X:w.pt", CPU)(images)
+    features = open_features("open_clip:ViT-X:w.pt")(images)
     assert np.linalg.norm(features, axis=1) == pytest.approx(1)
 
 
 def test_open_clip_weights_with_the_other_activation_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", fake_open_clip(warn=True))
     with pytest.raises(UserError, match="cannot be loaded: QuickGELU mismatch"):
-        open_features("open_clip:ViT-X:w.pt", CPU)
+        open_features("open_clip:ViT-X:w.pt")
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(UserError, match=r"open_clip:ViT-X:w\.pt' cannot be loaded"):
-        open_features("open_clip:ViT-X:w.pt", CPU)
+        open_features("open_clip:ViT-X:w.pt")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,9 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
 )
 def test_an_unknown_space_is_told_those_there_are(space):
     with pytest.raises(UserError, match=r"there are: thumbnail, dinov2:"):
-        open_features(space, CPU)
+        open_features(space)
 
 
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(UserError, match="cannot be loaded"):
-        open_features(f"dinov2:{tmp_path}", CPU)
+        open_features(f"dinov2:{tmp_path}")
