@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-reward-geneval plugins/tdmr1-reward-ocr
+PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-reward-geneval plugins/tdmr1-reward-ocr \
+	plugins/tdmr1-reward-variety
 ARGS ?=
 
 .PHONY: install test lint types train clean
