@@ -100,7 +100,7 @@ SAMPLE = Sample(np.zeros((2, 3, 3), np.uint8), "a cat")
         (b"".join(encode({"op": ["score"]})), 400, "its `op` is neither info, judge nor"),
         (request(reward="other"), 404, "this server has reward 'stub', and not the one asked for"),
         (request(seconds=-1.0), 400, "`seconds` is not between 0 and 86400 seconds"),
-        (request(seconds=10**400), 400, "`seconds` is not between"),
+        (request(seconds=10**400), 400, "is too large a number"),
         (request(patience="long"), 400, "`patience` is not a number"),
         (request([SAMPLE], samples=[]), 400, "the body has 18 bytes, the samples take 0"),
         (request([SAMPLE], samples=[{"prompt": "a cat"}]), 400, "the metadata is not an object"),
