@@ -40,6 +40,25 @@ def euler(x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
     return x - expand(sigma - sigma_next, x) * v
 
 
+def sde_step(
+    x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor, rate: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean (B, ...) and deviation () of a stochastic step with the ODE's marginals.
+
+    dx = (v + g^2 / (2 sigma) (x + (1 - sigma) v)) d sigma + g dw, by Euler and Maruyama: where the
+    noise g dw widens the distribution, its score -(x + (1 - sigma) v) / sigma draws it together
+    (Flow-GRPO, arXiv 2505.05470, Eq. 8-9).
+
+    Args:
+        x, v: (B, ...), at `sigma`.
+        sigma, sigma_next: (), sigma > sigma_next.
+        rate: g, () >= 0; 0 gives `euler`.
+    """
+    width = sigma - sigma_next
+    drift = v + rate.square() / (2 * sigma) * noise(x, v, sigma)
+    return x - width * drift, rate * width.sqrt()
+
+
 def shift_sigma(u: Tensor, shift: float) -> Tensor:
     """sigma(u) = s u / (1 + (s - 1) u): unshifted time u in [0, 1] to a noise level."""
     return shift * u / (1 + (shift - 1) * u)

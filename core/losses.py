@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -83,3 +84,29 @@ def running_away(
     """While `drift` () exceeds `limit`: samples pushed past the teacher in their own direction."""
     past = (d_teacher - d.detach()) * advantage.sign() > 0
     return past & (drift > limit)
+
+
+def gaussian_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """log N(x; mean, std^2), in the mean over all but the first dimension, (B,).
+
+    In the mean, as the public code of Flow-GRPO has it: a sum over a latent's thousands of
+    dimensions would put every ratio outside its clip. No gradient flows into x.
+
+    Args:
+        x, mean: (B, ...).
+        std: () > 0.
+    """
+    squared = squared_error(x.detach(), mean) / (2 * std.square())
+    return -squared - std.log() - math.log(2 * math.pi) / 2
+
+
+def clipped_policy_loss(ratio: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """-mean min(ratio A, clip(ratio, 1 - c, 1 + c) A) (PPO, arXiv 1707.06347, Eq. 7), ().
+
+    Args:
+        ratio: new over old probability (B,), with gradient.
+        advantage: A (B,).
+        clip: c > 0.
+    """
+    clipped = ratio.clamp(1 - clip, 1 + clip)
+    return -torch.minimum(ratio * advantage, clipped * advantage).mean()

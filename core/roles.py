@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tdmr1.core.generator import Condition, Conditions, Generator
-from tdmr1.core.options import TDMOptions
+from tdmr1.core.options import NetworkOptions
 from tdmr1.core.overflow import check_finite
 from tdmr1.core.recompute import checkpoint_blocks, recomputed
 from tdmr1.core.weights import LoraWeights, Weights, WholeWeights
@@ -106,7 +106,7 @@ class Roles:
         self.teacher = Role(self, "teacher", None)
 
     @classmethod
-    def of(cls, generator: Generator, options: TDMOptions) -> Roles:
+    def of(cls, generator: Generator, options: NetworkOptions) -> Roles:
         """As the options say."""
         return cls(
             generator,

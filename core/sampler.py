@@ -45,6 +45,11 @@ class Rollout:
         """The clean end of the trajectories, (N, *latent_shape)."""
         return self.x[-1]
 
+    def ends(self) -> Rollout:
+        """The same samples in one step, from noise to clean."""
+        both = [0, -1]
+        return Rollout(self.x[both], self.sigma[both], self.condition, self.group)
+
     def part(self, samples: slice) -> Rollout:
         """Some of the samples, whole groups, which are counted from 0 again."""
         group = self.group[samples]
@@ -120,6 +125,35 @@ class SdeSampler(TrajectorySampler):
     def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         x0 = flow.clean(x, v, sigma)
         return flow.interpolate(x0, self._noise(x), sigma_next)
+
+
+class FlowSdeSampler(TrajectorySampler):
+    """Flow-GRPO's stochastic steps, which keep the ODE's marginals; the last is the ODE's.
+
+    Args:
+        level: a of the noise's rate g = a sqrt(sigma / (1 - sigma)); at sigma = 1, where that is
+            infinite, the sigma below it stands there, as in the public code.
+        noise: as of `SdeSampler`.
+    """
+
+    def __init__(
+        self, steps: int, shift: float, level: float, noise: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__(steps, shift)
+        self._level, self._noise = level, noise
+
+    def gaussian(
+        self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean (B, ...) and deviation () of x_{k+1}."""
+        below = torch.where(sigma == 1, self.sigma[1].to(sigma), sigma)
+        return flow.sde_step(x, v, sigma, sigma_next, self._level * (sigma / (1 - below)).sqrt())
+
+    def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        if sigma_next == 0:  # what noise is added now stays in the picture
+            return flow.euler(x, v, sigma, sigma_next)
+        mean, std = self.gaussian(x, v, sigma, sigma_next)
+        return mean + std * self._noise(x)
 
 
 def guided(

@@ -8,14 +8,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from tdmr1.core import flow, losses
-from tdmr1.core.advantage import rank_agreement
+from tdmr1.core import flow
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
 from tdmr1.core.metrics import Metrics
 from tdmr1.core.options import TDMR1Options
-from tdmr1.core.roles import Role, Roles
+from tdmr1.core.preference import GroupPreference
+from tdmr1.core.roles import Roles
 from tdmr1.core.sampler import Rollout, guided
 
 
@@ -42,130 +42,43 @@ class SurrogateReward(abc.ABC):
         """
 
 
-class DiffusionSurrogate(SurrogateReward):
+class DiffusionSurrogate(GroupPreference, SurrogateReward):
     """A diffusion model whose denoising error is an implicit reward (TDM-R1, Eq. 7-9).
-
-    r_i = -beta (|v* - v_surrogate|^2 - |v* - v_reference|^2), learnt by a Bradley-Terry model
-    between the positive and negative halves of every group (DGPO, arXiv 2510.08425).
 
     Attributes:
         climbed: whose direction the student takes, the surrogate or its average.
     """
 
+    options: TDMR1Options
+
     def __init__(
         self, roles: Roles, options: TDMR1Options, draws: Draws, accelerator: Accelerator
     ) -> None:
-        self.options, self._draws, self._accelerator = options, draws, accelerator
-        self._shift = roles.generator.shift
-        self.teacher = roles.teacher
-        self.surrogate = roles.add("surrogate", trainable=True, targets=options.surrogate_targets)
-        self.averages: list[Role] = []
-        self.reference = self.anchor = self.teacher
+        targets = options.surrogate_targets
+        self.surrogate = roles.add("surrogate", trainable=True, targets=targets)
+        super().__init__(self.surrogate, roles, options, draws, accelerator, targets)
         self.climbed = self.surrogate
-        if options.reference == "ema":
-            self.reference = self._average(roles, "reference")
-        if options.clip is not None:
-            self.anchor = self._average(roles, "anchor")
         if options.surrogate_ema > 0 or options.late.surrogate_ema:
             self.climbed = self._average(roles, "surrogate_ema")
         self.learner = Learner(
             self.surrogate, options.surrogate_lr, 0.9, options.max_grad_norm, accelerator
         )
-        self.updates = 0
-
-    def _average(self, roles: Roles, name: str) -> Role:
-        targets = self.options.surrogate_targets
-        self.averages.append(
-            roles.add(name, trainable=False, like=self.surrogate, targets=targets)
-        )
-        return self.averages[-1]
 
     def learn(self, rollout: Rollout, advantage: Tensor, of: int = 1) -> Metrics:
-        """Eq. 7-9 at one boundary j, one tau of all samples or the group, one noise per group.
-
-        The step is taken with the last of `of` calls. With several processes each holds as many
-        samples of every group, in the same order.
-        """
-        options, K = self.options, rollout.steps
-        first = options.first_boundary
-        j = self._draws.weighted([float(j + 1) if j >= first else 0.0 for j in range(K)])
-        x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
-        tau = self._draws.tau(
-            sigma_n.clamp_min(
-                options.t_min if options.surrogate_t_min is None else options.surrogate_t_min
-            ),
-            self._shift,
-            options.tau_margin,
-            rollout.group if options.group_tau else None,
-        )
-        eps = self._draws.noise(x_n, rollout.group if options.group_noise else None)
-        x_tau = flow.bridge(x_n, eps, sigma_n, tau)
-        target = flow.bridge_velocity(x_n, eps, sigma_n, tau)
-
-        v = self.surrogate.velocity(x_tau, tau, rollout.condition)
-        with torch.no_grad():
-            v_teacher = self.teacher.velocity(x_tau, tau, rollout.condition)
-            d_teacher = losses.squared_error(target, v_teacher)
-            d_reference, d_anchor = (
-                d_teacher
-                if role is self.teacher
-                else losses.squared_error(target, role.velocity(x_tau, tau, rollout.condition))
-                for role in (self.reference, self.anchor)
-            )
-        d = losses.squared_error(target, v)
-        drift = losses.squared_error(v, v_teacher)
-        mean_drift = self._accelerator.reduce(drift.detach().mean(), "mean")
-        frozen = self._frozen(d, d_anchor, d_teacher, advantage, mean_drift)
-        preference = losses.group_preference_loss(
-            torch.where(frozen, d.detach(), d),
-            d_reference,
-            advantage,
-            rollout.group,
-            options.beta,
-            lambda sums: self._accelerator.reduce(sums, "sum"),
-        )
-        # The learner averages gradients over processes; those of a group split over them add up.
-        preference_sum = preference * self._accelerator.num_processes
-        regularizer = options.surrogate_regularizer * drift.mean()
-        if options.surrogate_loss == "public":
-            loss = (preference_sum / options.beta + regularizer) * (j + 1) / K
-        else:
-            loss = preference_sum * (j + 1) / K + regularizer
+        """Eq. 7-9 at one boundary j. The step is taken with the last of `of` calls."""
+        first = self.options.first_boundary
+        weights = [float(j + 1) if j >= first else 0.0 for j in range(rollout.steps)]
+        loss, metrics = self.loss(rollout, advantage, self._draws.weighted(weights))
         norm = self.learner.minimize(loss, of)
-        if norm is not None:
-            self._move_averages()
-        return {
-            "surrogate/loss": preference.item(),
-            "surrogate/agreement": rank_agreement(
-                (d_teacher - d).detach(), advantage, rollout.group
-            ).item(),
-            "surrogate/drift": drift.mean().item(),
-            "surrogate/frozen": frozen.float().mean().item(),
-            **({} if norm is None else {"surrogate/grad_norm": norm.item()}),
-        }
+        if norm is None:
+            return metrics
+        self.follow()
+        return {**metrics, "surrogate/grad_norm": norm.item()}
 
-    def _frozen(
-        self, d: Tensor, d_anchor: Tensor, d_teacher: Tensor, advantage: Tensor, drift: Tensor
-    ) -> Tensor:
-        """Samples that give no gradient: outside the trust region, or running away; bool (N,)."""
-        frozen = torch.zeros_like(d, dtype=torch.bool)
-        if self.options.clip is not None:
-            clip = self.options.clip
-            frozen |= losses.outside_trust_region(d, d_anchor, advantage, clip)
-        if self.options.guard is not None:
-            frozen |= losses.running_away(d, d_teacher, advantage, drift, self.options.guard)
-        return frozen
-
-    def _move_averages(self) -> None:
-        options = self.options
-        self.updates += 1
-        decays = {
-            "reference": min(options.reference_decay, options.reference_decay_step * self.updates),
-            "anchor": min(options.anchor_decay, options.anchor_decay_step * self.updates),
-            "surrogate_ema": options.surrogate_ema,
-        }
-        for role in self.averages:
-            role.copy_from(self.surrogate, 1 - decays[role.name])
+    def _decay(self, average: str) -> float:
+        return (
+            self.options.surrogate_ema if average == "surrogate_ema" else super()._decay(average)
+        )
 
     @torch.no_grad()
     def direction(

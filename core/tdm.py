@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -13,10 +13,11 @@ from tdmr1.core import flow, losses
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
+from tdmr1.core.method import Method
 from tdmr1.core.metrics import Metrics, averaged
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Role, Roles
-from tdmr1.core.sampler import Rollout
+from tdmr1.core.sampler import OdeSampler, Rollout, TrajectorySampler
 from tdmr1.progress import tracked
 
 
@@ -49,26 +50,21 @@ class Query:
     group: Tensor
 
 
-class TDM:
+class TDM(Method):
     """Distils the many-step teacher into the K-step student.
 
     Two players: `fake` learns the score of what the student makes, and the student moves its
     predictions from the fake's towards the teacher's (reverse KL).
 
     Network evaluations per boundary and sample: student 1, teacher 2, fake 2.
-
-    Attributes:
-        student_updates: steps of the student so far.
     """
 
     def __init__(
         self, roles: Roles, options: TDMOptions, draws: Draws, accelerator: Accelerator
     ) -> None:
-        self.roles, self.options = roles, options
-        self._draws, self._accelerator = draws, accelerator
-        self.generator = roles.generator
+        super().__init__(roles, draws, accelerator)
+        self.options = options
         self.guidance = options.guidance or self.generator.teacher_guidance
-        self.teacher = roles.teacher
         self.student = roles.add("student", trainable=True)
         self.fake = roles.add("fake", trainable=True)
         self.student_ema = roles.add("student_ema", trainable=False, like=self.student)
@@ -78,8 +74,32 @@ class TDM:
         self.student_learner = Learner(
             self.student, options.student_lr, 0.0, options.max_grad_norm, accelerator
         )
-        self._empty = self.generator.encode([""])
-        self.student_updates = 0
+        self._sampler = self._new_sampler()
+
+    def _new_sampler(self) -> TrajectorySampler:
+        return OdeSampler(self.options.steps, self.generator.shift)
+
+    def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
+        """The student's trajectories; arguments as `TrajectorySampler.rollout`."""
+        return self._sampler.rollout(self.student, condition, group, noise)
+
+    def start_from(self, path: Path, weight: float = 1.0) -> None:
+        """Student, its average and, where it shall, the fake begin as the student in `path`.
+
+        Args:
+            path: a folder or a file.
+            weight: of a LoRA as an adapter.
+
+        Raises:
+            UserError: as `Roles.load`.
+        """
+        self.roles.load(self.student, path, weight)
+        self.student_ema.copy_from(self.student)
+        if self._fake_starts_as_student():
+            self.fake.copy_from(self.student)
+
+    def _fake_starts_as_student(self) -> bool:
+        return True
 
     def iteration(self, rollout: Rollout) -> Metrics:
         """One iteration on a fresh rollout: fake, then student, at some boundaries of each part.
@@ -187,22 +207,4 @@ class TDM:
         return [self.student_learner, self._fake_learner]
 
     def all_roles(self) -> list[Role]:
-        """Every role with weights of its own."""
         return [self.student, self.fake, self.student_ema]
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next iteration depends on."""
-        return {
-            "roles": {role.name: role.state_dict() for role in self.all_roles()},
-            "optimizers": {x.role.name: x.state_dict() for x in self.learners()},
-            "draws": self._draws.state_dict(),
-            "student_updates": self.student_updates,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for role in self.all_roles():
-            role.load_state_dict(state["roles"][role.name])
-        for learner in self.learners():
-            learner.load_state_dict(state["optimizers"][learner.role.name])
-        self._draws.load_state_dict(state["draws"])
-        self.student_updates = state["student_updates"]

@@ -6,29 +6,33 @@ blurs few-step generators (the authors' main lesson).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from tdmr1.core import flow, losses
-from tdmr1.core.advantage import Feedback, combined_advantage, groups_without_signal
+from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
 from tdmr1.core.learner import Learner
+from tdmr1.core.method import Reinforced
 from tdmr1.core.metrics import Metrics, averaged
 from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role, Roles
-from tdmr1.core.sampler import Rollout
+from tdmr1.core.sampler import (
+    FlowSdeSampler,
+    OdeSampler,
+    Rollout,
+    SdeSampler,
+    TrajectorySampler,
+)
 from tdmr1.core.surrogate import DiffusionSurrogate
 from tdmr1.core.tdm import TDM, Query
 from tdmr1.progress import tracked
 
 
-class TDMR1(TDM):
+class TDMR1(TDM, Reinforced):
     """TDM's two players and a third, the surrogate, which learns the reward from groups.
 
     Network evaluations beside TDM's: per draw and sample surrogate 1, teacher 1, anchor 1 (unless
@@ -50,22 +54,27 @@ class TDMR1(TDM):
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
         self.iterations = 0
 
+    def _new_sampler(self) -> TrajectorySampler:
+        options, shift = self.options, self.generator.shift
+        if options.rollout == "ode":
+            return OdeSampler(options.steps, shift)
+        if options.noise_level is None:
+            return SdeSampler(options.steps, shift, self._draws.noise)
+        return FlowSdeSampler(options.steps, shift, options.noise_level, self._draws.noise)
+
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """One iteration of Algorithm 1 on a fresh rollout.
 
         Fake and student come first, as they do not need the rewards of this rollout: the student
         climbs the surrogate that the iterations before have taught. So its images can be scored
         meanwhile.
-
-        Args:
-            rollout: of N samples.
-            feedback: waits for the rewards of its images, and gives them.
         """
         self.options = self.surrogate.options = self._configured.at(self.iterations)
         metrics = self.iteration(rollout)
         advantage, without_signal = self._advantage(feedback(), rollout.group)
         metrics["groups_without_signal"] = without_signal.item()
-        metrics |= self._teach(rollout, advantage)
+        if self.options.surrogate_learns(self.iterations):
+            metrics |= self._teach(rollout, advantage)
         self.iterations += 1
         return metrics
 
@@ -86,35 +95,6 @@ class TDMR1(TDM):
             return {}
         return super().update_student(query, of)
 
-    def _advantage(self, feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
-        """A (N,) of this process's samples, from the groups of all processes; and the share of
-        groups without signal, ()."""
-
-        # The GPUs of Apple have no float64.
-        device = torch.device("cpu") if group.device.type == "mps" else group.device
-
-        def gathered(values: Tensor) -> Tensor:
-            everywhere: Tensor = self._accelerator.gather(values.to(device))
-            return everywhere
-
-        feedback = [
-            dataclasses.replace(
-                f,
-                values=gathered(f.values),
-                scored=gathered(f.scored),
-                gated=None if f.gated is None else gathered(f.gated),
-            )
-            for f in feedback
-        ]
-        groups = gathered(group)
-        options = self.options
-        advantage = combined_advantage(
-            feedback, groups, options.advantage_std, options.advantage_mix
-        )
-        first = self._accelerator.process_index * len(group)
-        own = advantage[first : first + len(group)]
-        return own.to(group.device), groups_without_signal(advantage, groups)
-
     def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
         """Eq. 10-11: reverse KL, guidance as a reward, and the surrogate's direction."""
         options = self.options
@@ -124,7 +104,7 @@ class TDMR1(TDM):
         kl = losses.direction_loss(query.x0, x0_teacher - x0_fake, distance)
         cfg = losses.direction_loss(query.x0, to_cfg, distance)
         metrics = {"student/kl": kl.item(), "student/cfg": cfg.item()}
-        if query.k >= options.trunc_steps:
+        if not options.reward_start <= query.k < options.trunc_steps:
             return options.cfg_weight * (cfg + kl), metrics
 
         tau = self._tau(query.sigma_next.clamp_min(options.t_min), query.group)
@@ -137,21 +117,8 @@ class TDMR1(TDM):
         metrics["student/reward"] = reward.item()
         return options.cfg_weight * cfg + options.reward_weight * reward + kl, metrics
 
-    def start_from(self, path: Path, weight: float = 1.0) -> None:
-        """Student, its average and, unless `fake_start` says otherwise, the fake begin as the
-        distilled student in `path`.
-
-        Args:
-            path: a folder or a file.
-            weight: of a LoRA as an adapter.
-
-        Raises:
-            UserError: as `Roles.load`.
-        """
-        self.roles.load(self.student, path, weight)
-        self.student_ema.copy_from(self.student)
-        if self.options.fake_start == "student":
-            self.fake.copy_from(self.student)
+    def _fake_starts_as_student(self) -> bool:
+        return self.options.fake_start == "student"
 
     def learners(self) -> list[Learner]:
         return [*super().learners(), self.surrogate.learner]

@@ -67,7 +67,7 @@ def completed(line):
     ("line", "offered"),
     [
         ("tdmr1 repr", ["reproduce"]),
-        ("tdmr1 train --preset shapes-", ["shapes-distill", "shapes-train"]),
+        ("tdmr1 train --preset shapes-d", ["shapes-dgpo", "shapes-distill"]),
         ("tdmr1 train --reward o", ["ocr"]),
         ("tdmr1 rewards info gene", ["geneval"]),
         ("tdmr1 rewards score gene", ["geneval"]),

@@ -16,7 +16,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError
 
-from tdmr1.core.options import Options, TDMOptions, TDMR1Options
+from tdmr1.core.options import (
+    DGPOOptions,
+    DirectOptions,
+    FlowGRPOOptions,
+    Options,
+    TDMOptions,
+    TDMR1Options,
+)
 from tdmr1.core.paths import AbsolutePath, PathOrName, absolute, absolute_if_there
 from tdmr1.errors import UserError
 from tdmr1.rewards.discovery.spec import absolute_source
@@ -131,10 +138,16 @@ class DistillConfig(RunOptions):
     method: TDMOptions = TDMOptions()
 
 
-class TrainConfig(RunOptions):
-    """`tdmr1 train`."""
+class ReinforcedOptions(RunOptions):
+    """What every run has that learns from rewards."""
 
-    kind: ClassVar[str] = "train"
+    gates: tuple[RewardText, ...] = Field(
+        (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
+    )
+
+
+class StudentOptions(ReinforcedOptions):
+    """What every run has whose student was distilled before."""
 
     student: PathOrName | None = Field(
         None, description="RUN/lora, a file, or a Hub id; by default the generator's own"
@@ -142,10 +155,38 @@ class TrainConfig(RunOptions):
     student_weight: float | None = Field(
         None, gt=0, description="of its LoRA as an adapter; by default as published, or 1"
     )
-    gates: tuple[RewardText, ...] = Field(
-        (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
-    )
+
+
+class TrainConfig(StudentOptions):
+    """`tdmr1 train`."""
+
+    kind: ClassVar[str] = "train"
+
     method: TDMR1Options = TDMR1Options()
+
+
+class DirectConfig(StudentOptions):
+    """`tdmr1 direct`, a baseline: the student itself learns from the rewards."""
+
+    kind: ClassVar[str] = "direct"
+
+    method: DirectOptions = DirectOptions()
+
+
+class DGPOConfig(ReinforcedOptions):
+    """`tdmr1 dgpo`, a baseline: the many-step teacher is trained, and draws."""
+
+    kind: ClassVar[str] = "dgpo"
+
+    method: DGPOOptions = DGPOOptions()
+
+
+class FlowGRPOConfig(ReinforcedOptions):
+    """`tdmr1 flow-grpo`, a baseline: the many-step teacher is trained, and draws."""
+
+    kind: ClassVar[str] = "flow-grpo"
+
+    method: FlowGRPOOptions = FlowGRPOOptions()
 
 
 _KEY_PART = re.compile(r"""\s*(?:(["'])(?P<quoted>.+?)\1|(?P<bare>[^.="']+?))\s*(?P<end>[.=])""")
@@ -154,7 +195,15 @@ _KEY_PART = re.compile(r"""\s*(?:(["'])(?P<quoted>.+?)\1|(?P<bare>[^.="']+?))\s*
 OF_PROMPTS = ("balance", "prompt_weights")
 """What a preset says of its own prompts alone, those of its model or file."""
 
-AnyConfig: TypeAlias = TrainConfig | DistillConfig
+MethodConfig: TypeAlias = TrainConfig | DistillConfig
+ManyStepConfig: TypeAlias = DGPOConfig | FlowGRPOConfig
+BaselineConfig: TypeAlias = DirectConfig | ManyStepConfig
+AnyConfig: TypeAlias = MethodConfig | BaselineConfig
+KINDS: dict[str, type[AnyConfig]] = {
+    kind.kind: kind
+    for kind in (TrainConfig, DistillConfig, DirectConfig, DGPOConfig, FlowGRPOConfig)
+}
+"""The command that makes a run -> its options."""
 Config = TypeVar("Config", bound=RunOptions)
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 
@@ -169,7 +218,7 @@ def build_config(
     """The resolved configuration.
 
     Args:
-        kind: TrainConfig or DistillConfig.
+        kind: one of `KINDS`.
         preset: name of an installed one; by default MODEL-KIND, e.g. shapes-train, if there is.
         file: TOML.
         settings: "key=value"; nested keys have dots, and quotes around a part that has dots of

@@ -10,10 +10,10 @@ from tdmr1.core.generator import Generator
 from tdmr1.core.hub import student_path
 from tdmr1.core.published import PUBLISHED, Published
 from tdmr1.errors import UserError
-from tdmr1.trainers.config import TrainConfig
+from tdmr1.trainers.config import StudentOptions
 
 
-def find_student(config: TrainConfig, generator: Generator) -> tuple[Path, float]:
+def find_student(config: StudentOptions, generator: Generator) -> tuple[Path, float]:
     """Where the student that a run begins with lies, and the weight of its LoRA as an adapter.
 
     Raises:
@@ -38,7 +38,7 @@ def find_student(config: TrainConfig, generator: Generator) -> tuple[Path, float
     return path, weight if config.student_weight is None else config.student_weight
 
 
-def _check_base(config: TrainConfig, bases: Sequence[str]) -> None:
+def _check_base(config: StudentOptions, bases: Sequence[str]) -> None:
     """Models of one family have layers of the same shapes, so that a LoRA of another one fits."""
     named = is_hub_id(config.model) and not Path(config.model).exists()
     if named and bases and config.model not in bases:
@@ -49,7 +49,7 @@ def _check_base(config: TrainConfig, bases: Sequence[str]) -> None:
         )
 
 
-def _check_shift(config: TrainConfig, published: Published, shift: float) -> None:
+def _check_shift(config: StudentOptions, published: Published, shift: float) -> None:
     if "shift" not in config.generator and published.shift not in (None, shift):
         raise UserError(
             f"{config.student} was published with shift {published.shift:g}, and this model has "

@@ -6,7 +6,9 @@ import torch
 
 from tdmr1.core import flow
 from tdmr1.core.advantage import Feedback
+from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role
+from tdmr1.core.sampler import FlowSdeSampler, OdeSampler, SdeSampler
 
 
 @pytest.fixture
@@ -46,6 +48,21 @@ def moved(new_tdmr1, perturb):
         return algorithm
 
     return moved
+
+
+@pytest.fixture
+def step():
+    """One iteration on a rollout of its own."""
+
+    def step(algorithm):
+        group = torch.arange(2).repeat_interleave(4)
+        condition = algorithm.generator.encode(["a", "b"]).of(group)
+        noise = torch.randn(8, *algorithm.generator.latent_shape)
+        rollout = algorithm.rollout(condition, group, noise)
+        feedback = Feedback("rising", torch.arange(8.0), torch.ones(8, dtype=torch.bool))
+        return algorithm.reinforce(rollout, lambda: [feedback])
+
+    return step
 
 
 def test_an_iteration_moves_every_role_and_reports_finite_numbers(new_tdmr1, rewarded, changes):
@@ -347,3 +364,61 @@ def test_micro_batches_change_nothing_in_an_iteration(moved, rewarded):
         moved_by = [role.state_dict() for role in (one, other)]
         for name in moved_by[0]:
             torch.testing.assert_close(moved_by[1][name], moved_by[0][name], rtol=0, atol=1e-4)
+
+
+def test_a_surrogate_that_is_trained_once_learns_no_more(new_tdmr1, changes, step):
+    algorithm = new_tdmr1(warmup=1, surrogate_until=1)
+    with changes(algorithm.all_roles()) as first:
+        assert "surrogate/loss" in step(algorithm)
+    with changes(algorithm.all_roles()) as second:
+        assert "surrogate/loss" not in step(algorithm)
+    assert "surrogate" in first and "student" not in first
+    assert "surrogate" not in second and "student" in second
+
+
+@pytest.mark.parametrize(("start", "rewarded"), [(0, {0, 1, 2}), (2, {2}), (3, set())])
+def test_the_reward_acts_from_its_first_step_on(new_tdmr1, new_rollout, start, rewarded):
+    algorithm = new_tdmr1(reward_start=start, trunc_steps=3)
+    rollout = new_rollout(algorithm.student, algorithm.generator)
+    terms = [algorithm.student_loss(algorithm.query(rollout, k))[1] for k in range(4)]
+    assert {k for k, metrics in enumerate(terms) if "student/reward" in metrics} == rewarded
+
+
+def test_a_reward_without_a_step_is_refused():
+    with pytest.raises(ValueError, match="reward_start = 4, but the student has the boundaries 0"):
+        TDMR1Options(reward_start=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({}, OdeSampler),
+        ({"rollout": "sde"}, SdeSampler),
+        ({"rollout": "sde", "noise_level": 0.7}, FlowSdeSampler),
+    ],
+)
+def test_rollouts_are_as_the_options_say(new_tdmr1, options, kind):
+    algorithm = new_tdmr1(**options)
+    group = torch.arange(2).repeat_interleave(4)
+    condition = algorithm.generator.encode(["a", "b"]).of(group)
+    noise = torch.randn(8, *algorithm.generator.latent_shape)
+    first, second = (algorithm.rollout(condition, group, noise) for _ in range(2))
+    assert type(algorithm._sampler) is kind
+    assert torch.equal(first.x, second.x) == (kind is OdeSampler)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clip": None, "rl_cfg": 1.0, "batch": 8},
+        {"reference": "ema", "trunc_steps": 0, "boundaries": 3},
+        {"warmup": 2, "surrogate_draws": 3, "parts": 2},
+        {"surrogate_until": 1, "late": {"start": 1, "trunc_steps": 0}},
+    ],
+)
+def test_it_evaluates_the_network_as_often_as_it_says(new_tdmr1, step, options):
+    algorithm = new_tdmr1(**{"trunc_steps": 4, **options})
+    told = sum(algorithm.options.evaluations(i, guided=True) for i in range(3))
+    drawn = [step(algorithm) for _ in range(3)]
+    assert algorithm.roles.evaluations == told and len(drawn) == 3

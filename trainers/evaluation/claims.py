@@ -48,6 +48,26 @@ class Claim:
 
 ARMS = {
     "main": Arm("TDM-R1, both rewards"),
+    "geneval": Arm("TDM-R1, GenEval alone", ('rewards=["geneval"]',)),
+    "ocr": Arm("TDM-R1, OCR alone", ('rewards=["ocr"]',)),
+    "sde": Arm(
+        "stochastic rollouts at Flow-GRPO's noise level",
+        ("method.rollout=sde", "method.noise_level=0.7"),
+    ),
+    "reference-ema": Arm(
+        "the surrogate is measured against its own average", ("method.reference=ema",)
+    ),
+    "surrogate-once": Arm(
+        "a surrogate that learns for 100 iterations, and then the student climbs it",
+        ("method.warmup=100", "method.surrogate_until=100"),
+    ),
+    "final-step": Arm(
+        "the reward on the last of the four steps alone",
+        ("method.reward_start=3", "method.trunc_steps=4", "method.late.trunc_steps=4"),
+    ),
+    "direct": Arm("TDM, and DGPO's denoising loss on the student", kind="direct"),
+    "dgpo": Arm("DGPO of the many-step teacher", kind="dgpo"),
+    "flow-grpo": Arm("Flow-GRPO of the many-step teacher", kind="flow-grpo"),
     "placebo": Arm("TDM-R1 on random numbers", (f'rewards=["{RANDOM}"]',)),
     "placebo-control": Arm(
         "the same, which does not climb them",
@@ -56,13 +76,25 @@ ARMS = {
 }
 
 _MAIN = Of("main")
+_VERDICT = "geneval overall"
+
+
+def _kept(arm: str) -> tuple[Check, ...]:
+    """Variety and sharpness, against the student's before."""
+    now, before = Of(arm), Of(arm, "before")
+    return (
+        Check("colour entropy", now, before, ratio=True, above=0.90),
+        Check("diversity", now, before, ratio=True, above=0.90),
+        Check("sharpness", now, before, ratio=True, within=0.05),
+    )
+
 
 CLAIMS = {
     "main": Claim(
         "TDM-R1 beats its teacher in few steps, and keeps what prompts leave free",
         ("main",),
         (
-            Check("geneval overall", _MAIN, Of("main", "teacher"), above=0.10),
+            Check(_VERDICT, _MAIN, Of("main", "teacher"), above=0.10),
             Check("ocr reward", _MAIN, Of("main", "before"), above=-0.01),
             Check("colour entropy", _MAIN, Of("main", "teacher"), ratio=True, above=0.90),
             Check("colour tv", _MAIN, within=0.15),
@@ -71,6 +103,70 @@ CLAIMS = {
             Check("sharpness", _MAIN, Of("main", "teacher"), ratio=True, within=0.05),
             Check("chroma", _MAIN, Of("main", "teacher"), ratio=True, within=0.05),
             Check("tint", _MAIN, Of("main", "teacher"), ratio=True, within=0.05),
+        ),
+    ),
+    "few-step-beats-teacher": Claim(
+        "TDM-R1 in 4 steps beats the teacher in 56, on each reward alone and on both",
+        ("main", "geneval", "ocr"),
+        (
+            Check(_VERDICT, Of("geneval"), Of("geneval", "teacher"), above=0),
+            Check("ocr reward", Of("ocr"), Of("ocr", "teacher"), above=0),
+            Check(_VERDICT, _MAIN, Of("main", "teacher"), above=0),
+            Check("ocr reward", _MAIN, Of("main", "teacher"), above=0),
+            Check(_VERDICT, _MAIN, Of("main", "before"), above=0),
+        ),
+    ),
+    "deterministic": Claim(
+        "Deterministic rollouts lead faster and further than stochastic ones",
+        ("main", "sde"),
+        (
+            Check(_VERDICT, _MAIN, Of("sde"), above=0),
+            Check(_VERDICT, Of("main", "along"), Of("sde", "along"), above=0),
+        ),
+    ),
+    "dynamic-reference": Claim(
+        "A surrogate measured against its own average leads further than one measured against "
+        "the teacher, and than one that is trained once",
+        ("main", "reference-ema", "surrogate-once"),
+        (
+            Check(_VERDICT, Of("reference-ema"), _MAIN, above=0),
+            Check(_VERDICT, Of("reference-ema"), Of("surrogate-once"), above=0),
+        ),
+    ),
+    "no-direct-rl": Claim(
+        "A denoising loss on the student itself gains less, and blurs",
+        ("main", "direct"),
+        (
+            Check(_VERDICT, _MAIN, Of("direct"), above=0),
+            Check("sharpness", _MAIN, Of("direct"), ratio=True, above=1.05),
+            Check("diversity", _MAIN, Of("direct"), ratio=True, above=1),
+        ),
+    ),
+    "per-step": Claim(
+        "A reward on every step leads further than one on the last alone",
+        ("main", "final-step"),
+        (
+            Check(_VERDICT, _MAIN, Of("final-step"), above=0),
+            Check(_VERDICT, Of("main", "along"), Of("final-step", "along"), above=0),
+        ),
+    ),
+    "against-grpo": Claim(
+        "TDM-R1 in 4 steps gains more from the same network evaluations than DGPO and Flow-GRPO "
+        "of the many-step teacher",
+        ("main", "dgpo", "flow-grpo"),
+        (
+            Check(_VERDICT, _MAIN, Of("dgpo"), above=0),
+            Check(_VERDICT, _MAIN, Of("flow-grpo"), above=0),
+        ),
+    ),
+    "out-of-domain": Claim(
+        "What is not trained on stays as it was",
+        ("geneval", "ocr"),
+        (
+            Check("ocr reward", Of("geneval"), Of("geneval", "before"), above=-0.02),
+            *_kept("geneval"),
+            Check(_VERDICT, Of("ocr"), Of("ocr", "before"), above=-0.02),
+            *_kept("ocr"),
         ),
     ),
     "placebo": Claim(

@@ -18,7 +18,7 @@ from tdmr1.progress import task
 from tdmr1.rewards.features import open_features
 from tdmr1.rewards.groups import batches_of, units_by
 from tdmr1.rewards.mixing.scoring import Outcomes
-from tdmr1.trainers.config import RunOptions
+from tdmr1.trainers.config import AnyConfig, ManyStepConfig, RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
 from tdmr1.trainers.evaluation.report import Report
@@ -60,7 +60,7 @@ def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
     return Sampler(steps, sample, "the student")
 
 
-def many_step(generator: Generator, teacher: Role) -> Sampler:
+def many_step(generator: Generator, role: Role, who: str = "the teacher") -> Sampler:
     """The teacher's sampler: its own steps, two network evaluations each with guidance."""
     steps, guidance = generator.teacher_steps, generator.teacher_guidance
     ode = OdeSampler(steps, generator.shift)
@@ -68,9 +68,16 @@ def many_step(generator: Generator, teacher: Role) -> Sampler:
     def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
         condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
         empty = generator.encode([""] * len(prompts)).to(noise.device)
-        return ode.trajectory(guided(teacher, condition, empty, guidance), noise)[-1]
+        return ode.trajectory(guided(role, condition, empty, guidance), noise)[-1]
 
-    return Sampler(steps if guidance == 1 else 2 * steps, sample, "the teacher")
+    return Sampler(steps if guidance == 1 else 2 * steps, sample, who)
+
+
+def trained_sampler(config: AnyConfig, generator: Generator, role: Role) -> Sampler:
+    """As what a run trains draws: a student in its few steps, a policy as the teacher does."""
+    if isinstance(config, ManyStepConfig):
+        return many_step(generator, role, "the policy")
+    return few_step(generator, role, config.method.steps)
 
 
 class Evaluation:

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from tdmr1.core.generator import PipelineCall
 from tdmr1.rewards.discovery.spec import RewardSpec, shown
-from tdmr1.trainers.config import AnyConfig, TrainConfig
+from tdmr1.trainers.config import MethodConfig, TrainConfig
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import as_markdown, images
 from tdmr1.trainers.export.drawing_code import diffusers_code, own_command
@@ -44,7 +44,7 @@ class Card:
     """
 
     name: str
-    config: AnyConfig
+    config: MethodConfig
     base: str
     published: bool
     licence: Mapping[str, str]

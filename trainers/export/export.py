@@ -19,7 +19,7 @@ from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
 from tdmr1.files import new_folder, remove_unfinished
 from tdmr1.progress import task
-from tdmr1.trainers.config import AnyConfig
+from tdmr1.trainers.config import AnyConfig, BaselineConfig
 from tdmr1.trainers.export.card import Card
 from tdmr1.trainers.export.drawing_code import SCHEDULER
 from tdmr1.trainers.loop.run import RunFolder
@@ -56,6 +56,12 @@ class Export:
                 `out` exists; what the card needs is not known; or the upload failed.
         """
         config = self.run.config()
+        if isinstance(config, BaselineConfig):
+            raise UserError(
+                f"{self.run.path} is a run of `tdmr1 {config.kind}`, a baseline; `tdmr1 export` "
+                "writes the students of `tdmr1 train` and `tdmr1 distill`. Its weights are in "
+                f"{self.run.student}"
+            )
         if out.exists():
             raise UserError(f"{out} exists already; choose another folder with --out")
         package = package_of(config.model)

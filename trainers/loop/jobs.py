@@ -16,9 +16,15 @@ from tdmr1.progress import say, task
 from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
 from tdmr1.rewards.offline.layout import LayoutWriter, read_pictures
 from tdmr1.rewards.prompts import PromptLine
-from tdmr1.trainers.config import AnyConfig, TrainConfig, validated
+from tdmr1.trainers.config import (
+    AnyConfig,
+    ReinforcedOptions,
+    StudentOptions,
+    TrainConfig,
+    validated,
+)
 from tdmr1.trainers.environment import changes_since
-from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, few_step, many_step
+from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, many_step, trained_sampler
 from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import as_table
@@ -44,7 +50,7 @@ def train(
     changed_prompts: bool = False,
     max_seconds: float | None = None,
 ) -> None:
-    """TDM or TDM-R1 from configuration to final table; a run that was stopped goes on.
+    """Any training from configuration to final table; a run that was stopped goes on.
 
     The run folder is begun when everything has been loaded, so that a mistake leaves none behind.
 
@@ -69,7 +75,7 @@ def train(
             heldout = read_split(config, "heldout")
             expect(generator, heldout)
             evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
-            student = few_step(generator, stage.student, stage.steps)
+            student = trained_sampler(config, generator, stage.student)
             teacher = many_step(generator, stage.method.teacher)
             periodic = PeriodicEvaluation(evaluation, student, teacher, config, run)
             run.start(config)
@@ -120,7 +126,7 @@ def evaluate(
         names = {RewardSpec.parse(absolute_source(text)).name for text in rewards}
         options = config.reward_options if reward_options is None else reward_options
         changes["reward_options"] = {n: o for n, o in options.items() if n in names}
-        changes["gates"] = () if isinstance(config, TrainConfig) else None
+        changes["gates"] = () if isinstance(config, ReinforcedOptions) else None
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})
     trained = _trained(run)
@@ -188,8 +194,8 @@ def _evaluated(
         evaluation = Evaluation(config, generator, prompts, judge, device, distinct)
         teacher = many_step(generator, roles.teacher)
         reports = {"teacher": evaluation.measure_teacher(teacher, _keep(pictures, "teacher"))}
-        sampler = few_step(generator, student, config.method.steps)
-        if isinstance(config, TrainConfig):
+        sampler = trained_sampler(config, generator, student)
+        if isinstance(config, StudentOptions):
             if not students and config.student is None and generator.student_folder() is None:
                 return reports
             roles.load(student, *find_student(config, generator))
@@ -237,7 +243,7 @@ def generate(
     shape = (count, *generator.latent_shape)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     noise = noise.to(next(generator.network.parameters()).device)
-    sampler = few_step(generator, student, config.method.steps)
+    sampler = trained_sampler(config, generator, student)
     with task("drawing"):
         images = generator.decode(sampler.sample([Prompt(prompt)] * count, noise))
     write_png(grid(to_uint8(images), columns=count), out)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from tdmr1.core.options import GroupOptions, TDMOptions
 from tdmr1.errors import UserError
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.trainers.config import AnyConfig, TrainConfig, changed
+from tdmr1.trainers.config import (
+    KINDS,
+    AnyConfig,
+    DistillConfig,
+    StudentOptions,
+    TrainConfig,
+    build_config,
+    changed,
+    validated,
+)
 from tdmr1.trainers.environment import environment, versions_of
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm
 from tdmr1.trainers.evaluation.report import Report
@@ -16,13 +27,14 @@ from tdmr1.trainers.evaluation.verdict import Finding
 from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.results import Record, Results
 from tdmr1.trainers.loop.run import RunFolder
-from tdmr1.trainers.models import located
+from tdmr1.trainers.models import located, outline
 
 QUICK = {
     "iterations": "2",
     "evaluate_every": "0",
-    "eval_images": "4",
+    "eval_images": "2",
     "eval_group": "2",
+    "method.group_size": "4",
     "method.warmup": "1",
 }
 """What `--quick` sets in every arm that has it."""
@@ -52,6 +64,7 @@ class Reproduction:
             )
         self.name, self.claim = claim, CLAIMS[claim]
         self._base, self._seeds, self._out, self._quick = base, seeds, out, quick
+        self._guidance = outline(base.model, base.generator).teacher_guidance
         self._versions = versions_of(environment())
         self.results = Results(out / f"{claim}.json", claim, quick)
         for (arm, seed), record in self.results.records.items():
@@ -63,15 +76,50 @@ class Reproduction:
         return [(arm, seed) for arm in self.claim.arms for seed in self._seeds]
 
     def config(self, arm: str, seed: int) -> AnyConfig:
-        """The options of a run."""
-        config = _of_arm(self._base, ARMS[arm])
+        """The options of a run: as long as the budget lasts, with as many evaluations on the way.
+
+        The budget is what the first arm takes by its own length.
+        """
+        first = _of_arm(self._base, ARMS[self.claim.arms[0]])
+        config = first if arm == self.claim.arms[0] else _of_arm(self._base, ARMS[arm])
+        if config != first:
+            iterations = self._within(config, self._spent(first))
+            every = first.evaluate_every * iterations / first.iterations
+            config = config.model_copy(
+                update={"iterations": iterations, "evaluate_every": math.ceil(every)}
+            )
         settings = {"seed": str(seed), **(QUICK if self._quick else {})}
         return located(
             changed(config, [f"{k}={v}" for k, v in settings.items() if _has(config, k)])
         )
 
+    def _spent(self, config: AnyConfig) -> float:
+        """Network evaluations of a training."""
+        return sum(self._each(config, iteration) for iteration in range(config.iterations))
+
+    def _within(self, config: AnyConfig, budget: float) -> int:
+        """How many iterations come closest to so many network evaluations; at least one."""
+        count, spent = 0, 0.0
+        while spent < budget:
+            each = self._each(config, count)
+            if count and spent + each / 2 > budget:
+                break
+            count, spent = count + 1, spent + each
+        return count
+
+    def _each(self, config: AnyConfig, iteration: int) -> float:
+        assert not isinstance(config, DistillConfig), "an arm learns from rewards"
+        guidance = config.method.guidance or self._guidance
+        return config.method.evaluations(iteration, guided=guidance != 1)
+
     def folder(self, arm: str, seed: int) -> RunFolder:
         return RunFolder(self._out / f"{arm}-seed{seed}")
+
+    def ended(self, arm: str, seed: int) -> bool:
+        """Whether a run needs no more training."""
+        run = self.folder(arm, seed)
+        trained = run.started and run.student.is_dir() and set(WHO) <= run.reports().keys()
+        return (arm, seed) in self.results.records or trained
 
     def run(self, arm: str, seed: int) -> None:
         """Train, unless that was done; measure, and keep what was measured.
@@ -89,8 +137,7 @@ class Reproduction:
                 f"the run in {run.path} has other options than the claim; "
                 "move it away, or choose another --out"
             )
-        ended = run.started and run.student.is_dir() and set(WHO) <= run.reports().keys()
-        if not ended:
+        if not self.ended(arm, seed):
             jobs.train(config, run)
         record = Record.of(arm, run, self._measured(run))
         record.check(config, self._versions, run.path)
@@ -118,8 +165,22 @@ class Reproduction:
 
 
 def _of_arm(base: TrainConfig, arm: Arm) -> AnyConfig:
-    """The options of an arm: rewards that it does not train on keep no options, nor gates."""
-    config = changed(base, arm.settings)
+    """The options of an arm, without a budget.
+
+    One of another kind has all that every run has from the claim's options. Of the method it has
+    its own preset, MODEL-KIND, or, where a student is trained, TDM's and the groups'. Rewards that
+    an arm does not train on keep no options, nor gates.
+    """
+    config: AnyConfig = base
+    if arm.kind != base.kind:
+        kind = KINDS[arm.kind]
+        shared = base.model_dump(include=set(kind.model_fields) - {"method"})
+        if issubclass(kind, StudentOptions):
+            of_method = set(TDMOptions.model_fields) | set(GroupOptions.model_fields)
+            shared["method"] = base.method.model_dump(include=of_method)
+        config = build_config(kind, overrides={"model": base.model})
+        config = validated(kind, {**config.model_dump(), **shared})
+    config = changed(config, arm.settings)
     if config.rewards == base.rewards:
         return config
     names = _names(config.rewards)

@@ -29,7 +29,7 @@ from tdmr1.errors import UserError
 from tdmr1.files import remove_unfinished, replacing
 from tdmr1.locks import locked
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
-from tdmr1.trainers.config import AnyConfig, DistillConfig, TrainConfig, validated
+from tdmr1.trainers.config import KINDS, AnyConfig, TrainConfig, validated
 from tdmr1.trainers.environment import environment
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
@@ -160,9 +160,12 @@ class RunFolder:
             UserError: there is no run in this folder.
         """
         values = self._read_json(CONFIG)
-        kind: type[AnyConfig] = (
-            DistillConfig if values.pop("kind", None) == DistillConfig.kind else TrainConfig
-        )
+        kind = KINDS.get(values.pop("kind", TrainConfig.kind))
+        if kind is None:
+            raise UserError(
+                f"the run in {self.path} is of a kind that this version does not know; there are: "
+                f"{', '.join(KINDS)}"
+            )
         return validated(kind, values)
 
     def log(self, iteration: int, metrics: Mapping[str, float]) -> None:

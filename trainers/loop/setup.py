@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Literal
 
 from tdmr1.core.generator import Generator, Prompt
+from tdmr1.core.tdm import TDM
 from tdmr1.errors import UserError
 from tdmr1.progress import task
-from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
+from tdmr1.trainers.config import (
+    AnyConfig,
+    BaselineConfig,
+    DistillConfig,
+    ReinforcedOptions,
+    RunOptions,
+    StudentOptions,
+    TrainConfig,
+)
 from tdmr1.trainers.evaluation.judge import Judge
 from tdmr1.trainers.loop.stages import Distillation, Reinforcement, Stage, new_stream
 from tdmr1.trainers.models import generator_type, load_generator, new_accelerator, prepared
@@ -23,7 +32,7 @@ TRIED = 64
 
 def new_stage(config: AnyConfig) -> Stage:
     """Whatever `config` trains, to be closed."""
-    return reinforcement(config) if isinstance(config, TrainConfig) else distillation(config)
+    return distillation(config) if isinstance(config, DistillConfig) else reinforcement(config)
 
 
 def distillation(config: DistillConfig) -> Distillation:
@@ -48,8 +57,9 @@ def distillation(config: DistillConfig) -> Distillation:
     return stage
 
 
-def reinforcement(config: TrainConfig) -> Reinforcement:
-    """Stage 1, TDM-R1: rewards and then weights are loaded, the student is the distilled one.
+def reinforcement(config: TrainConfig | BaselineConfig) -> Reinforcement:
+    """Stage 1, TDM-R1, or a baseline: rewards and then weights are loaded; a few-step student is
+    the distilled one, a many-step policy the teacher.
 
     Raises:
         UserError: as above; a reward does not work, or none scores any of the prompts.
@@ -62,13 +72,15 @@ def reinforcement(config: TrainConfig) -> Reinforcement:
         judge.ask(stream.drawable, heldout)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
-        student, weight = find_student(config, generator)
+        found = find_student(config, generator) if isinstance(config, StudentOptions) else None
         expect(generator, prompts)
         with task("trying the rewards"):
             judge.try_on(generator, stream.next(TRIED), accelerator.device)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
-        with task("loading the student"):
-            stage.method.start_from(student, weight)
+        if found is not None:
+            assert isinstance(stage.method, TDM), "it has a student"
+            with task("loading the student"):
+                stage.method.start_from(*found)
         opened.pop_all()
     return stage
 
@@ -80,7 +92,7 @@ def new_judge(config: RunOptions) -> Judge:
         config.reward_timeout,
         config.max_reward_errors,
         config.reward_options,
-        config.gates if isinstance(config, TrainConfig) else (),
+        config.gates if isinstance(config, ReinforcedOptions) else (),
         config.reward_cache,
         config.reward_wait,
     )

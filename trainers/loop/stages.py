@@ -1,26 +1,30 @@
-"""The two trainings as the loop sees them: collect a rollout, then update."""
+"""The trainings as the loop sees them: collect a rollout, then update."""
 
 from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from tdmr1.core.advantage import Feedback
+from tdmr1.core.dgpo import DGPO
+from tdmr1.core.direct import Direct
 from tdmr1.core.draws import Draws
+from tdmr1.core.flow_grpo import FlowGRPO
 from tdmr1.core.generator import Conditions, Generator, Prompt
+from tdmr1.core.method import Method, Reinforced
 from tdmr1.core.metrics import Metrics
 from tdmr1.core.roles import Role, Roles
-from tdmr1.core.sampler import OdeSampler, Rollout, SdeSampler, TrajectorySampler
+from tdmr1.core.sampler import Rollout
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.progress import task
 from tdmr1.rewards.mixing.pending import Pending
-from tdmr1.trainers.config import AnyConfig, DistillConfig, RunOptions, TrainConfig
+from tdmr1.trainers.config import AnyConfig, BaselineConfig, DistillConfig, RunOptions, TrainConfig
 from tdmr1.trainers.evaluation.judge import Judge, Judgement
 from tdmr1.trainers.prompts import PromptStream, kind_of
 
@@ -35,12 +39,12 @@ class Stage(abc.ABC):
 
     Attributes:
         method: the algorithm and its roles.
-        steps: K of the student.
+        steps: K of the rollouts.
         judge: the rewards; None where there are none to measure with.
         device: of all tensors.
     """
 
-    method: TDM
+    method: Method
     judge: Judge | None
 
     def __init__(
@@ -116,6 +120,8 @@ class Stage(abc.ABC):
 class Distillation(Stage):
     """TDM: prompts, a rollout, an iteration."""
 
+    method: TDM
+
     def __init__(
         self,
         config: DistillConfig,
@@ -128,14 +134,13 @@ class Distillation(Stage):
         roles = Roles.of(generator, config.method)
         self.method = TDM(roles, config.method, self._draws, accelerator)
         self.judge, self._batch = judge, config.method.batch
-        self._sampler = OdeSampler(self.steps, generator.shift)
         self._rollout: Rollout | None = None
 
     def collect(self) -> Metrics:
         drawn = self._prompts.next(self._batch)
         group = torch.arange(len(drawn), device=self.device)
-        self._rollout = self._sampler.rollout(
-            self.method.student, self._encode(drawn, group), group, self._noise(len(drawn))
+        self._rollout = self.method.rollout(
+            self._encode(drawn, group), group, self._noise(len(drawn))
         )
         return {}
 
@@ -144,15 +149,24 @@ class Distillation(Stage):
         return self.method.iteration(self._rollout)
 
 
-class Reinforcement(Stage):
-    """TDM-R1: groups of samples, their rewards, an iteration of Algorithm 1."""
+METHODS: Mapping[str, Callable[..., Reinforced]] = {
+    "train": TDMR1,
+    "direct": Direct,
+    "dgpo": DGPO,
+    "flow-grpo": FlowGRPO,
+}
+"""Kind of a configuration -> its method, of (roles, options, draws, accelerator)."""
 
-    method: TDMR1
+
+class Reinforcement(Stage):
+    """Groups of samples, their rewards, an iteration of TDM-R1's Algorithm 1 or of a baseline."""
+
+    method: Reinforced
     judge: Judge
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: TrainConfig | BaselineConfig,
         generator: Generator,
         prompts: Sequence[Prompt],
         judge: Judge,
@@ -161,13 +175,8 @@ class Reinforcement(Stage):
         super().__init__(config, prompts, accelerator)
         options = config.method
         roles = Roles.of(generator, options)
-        self.method = TDMR1(roles, options, self._draws, accelerator)
+        self.method = METHODS[config.kind](roles, options, self._draws, accelerator)
         self.judge, self._options, self._balance = judge, options, config.balance
-        self._sampler: TrajectorySampler = (
-            OdeSampler(self.steps, generator.shift)
-            if options.rollout == "ode"
-            else SdeSampler(self.steps, generator.shift, self._draws.noise)
-        )
         self._collected: tuple[Rollout, Pending, list[Prompt]] | None = None
 
     def collect(self) -> Metrics:
@@ -176,7 +185,7 @@ class Reinforcement(Stage):
         per_group = self._options.group_size
         group = torch.arange(len(drawn), device=self.device).repeat_interleave(per_group)
         condition, noise = self._encode(drawn, group), self._noise(len(group))
-        rollout = self._sampler.rollout(self.method.student, condition, group, noise)
+        rollout = self.method.rollout(condition, group, noise)
         samples = [prompt for prompt in drawn for _ in range(per_group)]
         pending = self.judge.submit(
             self.generator, rollout.latents, samples, rollout.group.tolist()

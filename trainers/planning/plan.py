@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tdmr1.core.generator import Part
 from tdmr1.errors import UserError
-from tdmr1.trainers.config import AnyConfig, TrainConfig, changed
+from tdmr1.trainers.config import MethodConfig, TrainConfig, changed
 from tdmr1.trainers.models import generator_type, outline
 from tdmr1.trainers.planning.rehearsal import Rehearsal, rehearse
 from tdmr1.trainers.planning.tensor_counter import total_bytes
@@ -68,7 +68,7 @@ class Plan:
         return sum(part.bytes for part in self.parts if part.held == when)
 
 
-def new_plan(config: AnyConfig) -> Plan:
+def new_plan(config: MethodConfig) -> Plan:
     """The plan of a run.
 
     Raises:
@@ -79,7 +79,7 @@ def new_plan(config: AnyConfig) -> Plan:
     return Plan(total_bytes(tensors), generator.parts(), rehearse(config, generator))
 
 
-def fitted(config: AnyConfig, memory: int) -> tuple[list[str], Plan]:
+def fitted(config: MethodConfig, memory: int) -> tuple[list[str], Plan]:
     """What has to be set, KEY=VALUE, so that a run fits a card.
 
     What it learns stays the same but for rounding; only decoding in tiles, which comes last of the
@@ -133,7 +133,7 @@ def fitted(config: AnyConfig, memory: int) -> tuple[list[str], Plan]:
     raise AssertionError("a micro-batch of one sample was found to fit")
 
 
-def _samples(config: AnyConfig) -> int:
+def _samples(config: MethodConfig) -> int:
     """The most samples that a role is asked about at a time."""
     method, batch = config.method, config.method.batch
     if isinstance(config, TrainConfig):
@@ -141,7 +141,7 @@ def _samples(config: AnyConfig) -> int:
     return min(batch, method.micro_batch or batch)
 
 
-def _can_recompute(config: AnyConfig) -> bool:
+def _can_recompute(config: MethodConfig) -> bool:
     network = outline(config.model, config.generator).network
     return hasattr(network, "enable_gradient_checkpointing")
 

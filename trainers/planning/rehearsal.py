@@ -17,7 +17,7 @@ from tdmr1.core.generator import Generator
 from tdmr1.core.sampler import OdeSampler
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
-from tdmr1.trainers.config import AnyConfig, TrainConfig
+from tdmr1.trainers.config import MethodConfig, TrainConfig
 from tdmr1.trainers.evaluation.judge import DECODED
 from tdmr1.trainers.models import mixed_precision
 from tdmr1.trainers.planning.meta_device import META, as_on_a_card
@@ -48,7 +48,7 @@ class Rehearsal:
         return max(phase.peak for phase in self.phases.values())
 
 
-def rehearse(config: AnyConfig, generator: Generator) -> Rehearsal:
+def rehearse(config: MethodConfig, generator: Generator) -> Rehearsal:
     """An iteration of a run, its second, when the optimisers have states.
 
     Args:
@@ -87,7 +87,7 @@ def rehearse(config: AnyConfig, generator: Generator) -> Rehearsal:
     return Rehearsal(total_bytes(own), _bytes(states), kept, phases)
 
 
-def _iteration(config: AnyConfig, method: TDM, counter: TensorCounter) -> dict[str, Phase]:
+def _iteration(config: MethodConfig, method: TDM, counter: TensorCounter) -> dict[str, Phase]:
     generator, phases = method.generator, dict[str, Phase]()
 
     def phase(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tdmr1.core.generator import Condition, Conditions, Generator
 from tdmr1.core.roles import Role, Roles
-from tdmr1.trainers.config import AnyConfig
+from tdmr1.trainers.config import MethodConfig
 from tdmr1.trainers.planning.meta_device import META
 from tdmr1.trainers.planning.tensor_counter import Phase, TensorCounter
 
@@ -36,7 +36,7 @@ class Evaluation:
 class PlannedRoles(Roles):
     """Roles whose network runs once for each kind of evaluation."""
 
-    def __init__(self, counter: TensorCounter, generator: Generator, config: AnyConfig) -> None:
+    def __init__(self, counter: TensorCounter, generator: Generator, config: MethodConfig) -> None:
         options = config.method
         with META:
             super().__init__(

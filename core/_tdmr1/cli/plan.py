@@ -13,7 +13,7 @@ from tdmr1.progress import showing, task
 from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:
-    from tdmr1.trainers.config import AnyConfig
+    from tdmr1.trainers.config import MethodConfig
     from tdmr1.trainers.planning.plan import Plan
 
 GIB = 2**30
@@ -41,7 +41,7 @@ def plan(
     from tdmr1.trainers.config import DistillConfig, TrainConfig, build_config
 
     arguments = {"model": model, "method": None if batch is None else {"batch": batch}}
-    options: AnyConfig
+    options: MethodConfig
     if distill:
         options = build_config(DistillConfig, preset, config, set or (), arguments)
     else:

@@ -83,11 +83,14 @@ def reproduce(
             for name in (CLAIMS if claim is None else [claim])
         ]
         runs = [(reproduction, *run) for reproduction in chosen for run in reproduction.runs()]
-        with task(claim or "all claims", len(runs), "runs") as reproducing:
+        missing = {(arm, seed) for made, arm, seed in runs if not made.ended(arm, seed)}
+        with task(claim or "all claims", len(missing), "trainings") as reproducing:
             for reproduction, arm, seed in runs:
                 with continuable(reproduction.folder(arm, seed), shlex.join(again)):
                     reproduction.run(arm, seed)
-                reproducing.advance()
+                if (arm, seed) in missing:
+                    missing.remove((arm, seed))
+                    reproducing.advance()
     for reproduction in chosen:
         typer.echo(_told(reproduction))
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,7 @@ from tdmr1.errors import UserError
 from tdmr1.progress import say, showing, starting
 
 if TYPE_CHECKING:  # imported where they are needed, so that `--help` and the shell's Tab are fast
-    from tdmr1.trainers.config import Config, DistillConfig, TrainConfig
+    from tdmr1.trainers.config import AnyConfig, Config
     from tdmr1.trainers.loop.run import RunFolder
 
 Rewards = Annotated[
@@ -154,6 +154,52 @@ def distill(
     start(DistillConfig, sources, out, resume, changed_prompts, max_time)
 
 
+def _baseline(kind: str, about: str) -> Callable[..., None]:
+    """The command of a baseline: options of every training."""
+
+    def command(
+        reward: Rewards = None,
+        gate: Gates = None,
+        model: Model = None,
+        prompts: Prompts = None,
+        heldout: Heldout = None,
+        preset: Preset = None,
+        config: ConfigFile = None,
+        set: Settings = None,
+        max_reward_errors: MaxRewardErrors = None,
+        out: Out = None,
+        resume: Resume = None,
+        changed_prompts: ChangedPrompts = False,
+        max_time: MaxTime = None,
+        iterations: Iterations = None,
+        seed: Seed = None,
+    ) -> None:
+        from tdmr1.trainers.config import KINDS
+
+        arguments = {
+            "rewards": reward or None,
+            "gates": gate or None,
+            "model": model,
+            "prompts": prompts,
+            "heldout": heldout,
+            "max_reward_errors": max_reward_errors,
+            "iterations": iterations,
+            "seed": seed,
+        }
+        sources = Sources(preset, config, set or [], arguments)
+        start(KINDS[kind], sources, out, resume, changed_prompts, max_time)
+
+    command.__doc__ = about
+    return command
+
+
+direct = _baseline("direct", "Train a few-step student by TDM with DGPO's loss on it, a baseline.")
+dgpo = _baseline("dgpo", "Train the many-step teacher by DGPO (arXiv 2510.08425), a baseline.")
+flow_grpo = _baseline(
+    "flow-grpo", "Train the many-step teacher by Flow-GRPO (arXiv 2505.05470), a baseline."
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sources:
     """What was typed about the options of a run; `build_config` says what wins."""
@@ -175,7 +221,7 @@ class Sources:
 
 
 def start(
-    kind: type[TrainConfig] | type[DistillConfig],
+    kind: type[AnyConfig],
     sources: Sources,
     out: Path | None,
     resume: Path | None,
@@ -192,7 +238,7 @@ def start(
         from tdmr1.trainers.loop import jobs
         from tdmr1.trainers.loop.run import RunFolder
 
-    config: TrainConfig | DistillConfig
+    config: AnyConfig
     if resume is None:
         if changed_prompts:
             raise UserError("--changed-prompts is for a run that goes on: --resume RUN")
@@ -203,7 +249,7 @@ def start(
             raise UserError("--resume continues a run with its own options; drop the others")
         run = RunFolder(resume)
         config = run.config()
-        if not isinstance(config, kind):
+        if config.kind != kind.kind:
             raise UserError(
                 f"{resume} is a run of `tdmr1 {config.kind}`, not of `tdmr1 {kind.kind}`"
             )

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards.contract import Sample
-from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, SEEDS
 from tdmr1.trainers.evaluation.placebo import placebo
 
@@ -30,7 +29,3 @@ def test_a_placebo_is_uniform_and_says_the_same_of_a_picture_each_time():
     assert np.histogram(scores, 4, (0, 1))[0] == pytest.approx(500, rel=0.15)
     brightness = images.mean(axis=(1, 2, 3))
     assert abs(np.corrcoef(scores, brightness)[0, 1]) < 0.07
-
-
-def test_the_preset_of_the_claims_is_installed():
-    assert build_config(TrainConfig, "shapes-train").rewards

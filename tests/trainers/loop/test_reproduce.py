@@ -1,13 +1,60 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from tdmr1.errors import UserError
+from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm, Claim
 from tdmr1.trainers.evaluation.verdict import Check, Of
 from tdmr1.trainers.loop.reproduce import Reproduction
 from tdmr1.trainers.loop.results import Record, Results
 from tdmr1.trainers.loop.run import RunFolder
+
+
+@pytest.fixture(scope="module")
+def published():
+    """(claim, arm) -> its options with the preset of the embedded generator."""
+    found = {}
+    for name, claim in CLAIMS.items():
+        base = build_config(TrainConfig, overrides={"iterations": claim.iterations})
+        done = Reproduction(name, base, (0, 1), Path("/nowhere"))
+        found |= {(name, arm): (done.config(arm, 0), done) for arm in claim.arms}
+    return found
+
+
+def test_all_arms_of_a_claim_take_the_same_budget(published):
+    spent = {key: done._spent(config) for key, (config, done) in published.items()}
+    for (name, arm), evaluations in spent.items():
+        first = spent[name, CLAIMS[name].arms[0]]
+        assert evaluations == pytest.approx(first, rel=0.01), (name, arm)
+
+
+def test_an_arm_is_the_same_run_in_every_claim(published):
+    seen = {}
+    for (_, arm), (config, _) in published.items():
+        assert seen.setdefault(arm, config) == config, arm
+    assert len({seen[arm].method.model_dump_json() for arm in ("main", "geneval", "ocr")}) == 1
+
+
+def test_an_arm_of_another_kind_has_the_same_prompts_noise_and_rewards(published):
+    main = published["main", "main"][0]
+    for arm, claim in (
+        ("dgpo", "against-grpo"),
+        ("flow-grpo", "against-grpo"),
+        ("direct", "no-direct-rl"),
+    ):
+        config = published[claim, arm][0]
+        assert config.kind == arm
+        for key in set(type(config).model_fields) - {"method", "iterations", "evaluate_every"}:
+            assert getattr(config, key) == getattr(main, key), key
+        assert config.method.groups * config.method.group_size == 128
+    assert published["no-direct-rl", "direct"][0].method.student_lr == main.method.student_lr
+
+
+def test_as_many_evaluations_fall_on_the_way(published):
+    for config, _ in published.values():
+        assert config.iterations // config.evaluate_every in (2, 6)
 
 
 @pytest.fixture
@@ -54,6 +101,24 @@ def test_arms_train_on_theirs_and_are_measured_by_the_rewards_of_the_claim(
         assert [point["iteration"] for point in run["curve"]] == [0, 1, 2]
         assert run["curve"][0]["evaluations"] == 0
         assert run["curve"][2]["evaluations"] == run["evaluations"] > 0
+
+
+@pytest.mark.parametrize("kind", ["direct", "dgpo", "flow-grpo"])
+def test_an_arm_of_another_kind_is_trained_and_counted(
+    reproduction, monkeypatch, tmp_path, reward, kind
+):
+    monkeypatch.setitem(ARMS, "other", Arm("of another kind", kind=kind))
+    checks = (Check("r.py:red reward", Of("main"), Of("other"), within=2),)
+    monkeypatch.setitem(CLAIMS, "small", Claim("Small", ("main", "other"), checks))
+    done = reproduction(iterations=4, evaluate_every=2, eval_images=2)
+    [finding] = finish(done)
+    assert finding.verdict.value == "holds"
+    [main, _], [other, _] = done.records("main"), done.records("other")
+    config = done.config("other", 0)
+    assert other.evaluations == done._spent(config)
+    assert other.nfe["after"] == (2 if kind == "direct" else 10)
+    # As one of its iterations costs more than some of the other's, it stops near the budget.
+    assert abs(other.evaluations - main.evaluations) <= done._each(config, 0)
 
 
 def test_what_was_measured_is_not_repeated_not_even_without_its_folder(reproduction, monkeypatch):
