@@ -13,7 +13,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[train,dev]' $(addprefix -e ,$(PLUGINS))
+		-e '.[train,report,dev]' $(addprefix -e ,$(PLUGINS))
 	touch $@
 
 test: install

@@ -39,6 +39,20 @@ class Scores:
         pairs = zip(outcomes.values, outcomes.passed, strict=True)
         return np.array([value if verdict is None else float(verdict) for value, verdict in pairs])
 
+    def extremes(self, reward: str, count: int) -> tuple[list[int], list[int]]:
+        """Indices of at most `count` of the lowest and of the highest rewards, the tags in turn
+        where rewards are equal."""
+        turn: dict[str, int] = {}
+        for_all = np.zeros(len(self.tags), dtype=np.int64)
+        for index, tag in enumerate(self.tags):
+            for_all[index] = turn[tag] = turn.get(tag, -1) + 1
+        values = self.outcomes[reward].values
+        known = np.flatnonzero(~np.isnan(values))
+        low = known[np.lexsort((for_all[known], values[known]))]
+        high = known[np.lexsort((for_all[known], -values[known]))]
+        worst = low[: min(count, len(known) // 2)]
+        return worst.tolist(), high[: min(count, len(known) - len(worst))].tolist()
+
     @property
     def places(self) -> list[tuple[str, int]]:
         """(N,): prompt, and which of its pictures: the first of a prompt has 0."""

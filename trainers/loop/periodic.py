@@ -10,11 +10,14 @@ from tdmr1.trainers.config import RunOptions
 from tdmr1.trainers.evaluation.album import Album
 from tdmr1.trainers.evaluation.compare import compare_pictures
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Sampler
+from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.evaluation.table import over_teacher
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.run import RunFolder
 
 PICTURES_PER_TAG = 8
+EXAMPLES = 6
+"""Of the best, and of the worst, pictures that are kept for each reward."""
 
 
 class PeriodicEvaluation:
@@ -39,6 +42,7 @@ class PeriodicEvaluation:
     ) -> None:
         self._evaluation, self._student, self._teacher = evaluation, student, teacher
         self._run = run
+        self._iterations = config.iterations
         self._images_every, self._evaluate_every = config.images_every, config.evaluate_every
         self._reported = {0: "before", config.iterations: "after"}
         self._pictured = evaluation.first_per_tag(PICTURES_PER_TAG)
@@ -62,6 +66,8 @@ class PeriodicEvaluation:
         report = self._evaluation(self._student)
         if iteration in self._reported:
             self._run.report(self._reported[iteration], report)
+        if iteration == self._iterations and report.scores is not None:
+            self._keep_examples(report.scores)
         metrics: Metrics = {}
         for name, figures in report.rewards.items():
             metrics[f"heldout/{name}"] = figures.value
@@ -80,7 +86,19 @@ class PeriodicEvaluation:
         assert self._evaluation.teacher is not None
         self._evaluation.teacher.write(self._run.teacher)
 
+    def _keep_examples(self, scores: Scores) -> None:
+        """Draw the best and the worst pictures again, and keep them."""
+        found = [scores.extremes(reward, EXAMPLES) for reward in scores.outcomes]
+        chosen = sorted({index for pair in found for indices in pair for index in indices})
+        if chosen:
+            images = to_uint8(self._evaluation.images(self._student, chosen))
+            for index, image in zip(chosen, images, strict=True):
+                write_png(image, self._run.examples / f"{index:05d}.png")
+
     def _picture(self, iteration: int) -> Metrics:
+        if not self._run.teacher_picture.exists():
+            drawn = to_uint8(self._evaluation.images(self._teacher, self._pictured))
+            write_png(grid(drawn, self._columns), self._run.teacher_picture)
         images = to_uint8(self._evaluation.images(self._student, self._pictured))
         picture = grid(images, self._columns)
         write_png(picture, self._run.images / f"{iteration:06d}.png")

@@ -2,11 +2,13 @@
 
 config.json          the resolved options
 environment.json     versions, machine and threads
+commands.json        what was typed to begin it, and each time that it went on
 prompts.json         which prompts it has seen: their number, and a hash
 metrics.jsonl        one line an iteration
 tensorboard/         the same as events
 trackers.json        which runs of other trackers are this one's
-images/              grids of the same noise
+images/              grids of the same noise; teacher.png beside it is the teacher's
+examples/            its best and worst pictures at the end, by their line in scores/after.jsonl
 checkpoints/         the last few, to continue from
 lora/                the trained student, for diffusers; network/ if its weights are whole
 evaluation.json      the figures of the final table
@@ -21,13 +23,15 @@ import contextlib
 import dataclasses
 import json
 import math
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tdmr1.errors import UserError
 from tdmr1.files import remove_unfinished, replacing
-from tdmr1.locks import locked
+from tdmr1.locks import locked, release, try_lock
 from tdmr1.trainers.checkpoint import list_checkpoints, read_tree, write_checkpoint
 from tdmr1.trainers.config import KINDS, AnyConfig, TrainConfig, validated
 from tdmr1.trainers.environment import environment
@@ -76,7 +80,8 @@ class RunFolder:
         self.images = path / "images"
         self._lora, self._network = path / "lora", path / "network"
         self.teacher = path / "teacher.npz"
-        self.scores = path / "scores"
+        self.scores, self.examples = path / "scores", path / "examples"
+        self.teacher_picture = path / "teacher.png"
         self._metrics = path / "metrics.jsonl"
         self._trackers: Trackers | None = None
 
@@ -119,6 +124,7 @@ class RunFolder:
                 self.checkpoints,
                 self.images,
                 self.scores,
+                self.examples,
                 self._lora,
                 self._network,
             ):
@@ -144,6 +150,30 @@ class RunFolder:
             self._write_json("environment.json", environment())
             values = config.model_dump(mode="json")
             self._write_json(CONFIG, {"kind": config.kind, **values})
+        typed = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        self._write_json("commands.json", {"commands": [*self.commands(), typed]})
+
+    def commands(self) -> list[str]:
+        """What was typed to begin the run, and each time that it went on; nothing for a run of
+        before they were kept."""
+        if not (self.path / "commands.json").exists():
+            return []
+        commands: list[str] = self._read_json("commands.json")["commands"]
+        return commands
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a process trains in this folder now."""
+        lock = self.path / LOCK
+        if not lock.exists():
+            return False
+        try:
+            held = try_lock(lock)
+        except OSError:  # nothing can be written there, or there are no locks
+            return False
+        if held is not None:
+            release(held)
+        return held is None
 
     def environment(self) -> dict[str, Any]:
         """Where the run began, as `tdmr1.trainers.environment` has it.

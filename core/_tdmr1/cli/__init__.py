@@ -23,6 +23,10 @@ COMMANDS = {
     "dgpo": ("tdmr1.cli.train:dgpo", "A baseline: DGPO of the many-step teacher."),
     "flow-grpo": ("tdmr1.cli.train:flow_grpo", "A baseline: Flow-GRPO of the many-step teacher."),
     "eval": ("tdmr1.cli.eval:evaluate", "Score a run's generator on held-out prompts."),
+    "report": (
+        "tdmr1.cli.report:report",
+        "Make a page of runs: curves, pictures, settings.",
+    ),
     "generate": ("tdmr1.cli.generate:generate", "Write a picture of a prompt."),
     "plan": ("tdmr1.cli.plan:plan", "Predict memory and time of a training, before a download."),
     "export": ("tdmr1.cli.export:export", "Write a run's student for others to load."),
