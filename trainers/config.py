@@ -27,6 +27,7 @@ from tdmr1.core.options import (
 from tdmr1.core.paths import AbsolutePath, PathOrName, absolute, absolute_if_there
 from tdmr1.errors import UserError
 from tdmr1.rewards.discovery.spec import absolute_source
+from tdmr1.trainers.limits import GuardOptions
 from tdmr1.trainers.presets import ENTRY_POINT_GROUP, preset_files
 
 if sys.version_info >= (3, 11):
@@ -144,6 +145,10 @@ class ReinforcedOptions(RunOptions):
     gates: tuple[RewardText, ...] = Field(
         (), description="NAME>NUMBER (>= < <=); samples that fail it are the worst of their group"
     )
+    watch: tuple[RewardText, ...] = Field(
+        (), description="NAME[@PLACE]; held-out rewards: they are measured, never trained on"
+    )
+    guard: GuardOptions = GuardOptions()
 
 
 class StudentOptions(ReinforcedOptions):

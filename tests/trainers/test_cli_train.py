@@ -381,6 +381,56 @@ def test_ctrl_c_saves_says_how_to_resume_and_exits_with_130(tdmr1, tmp_path):
     assert [json.loads(line)["iteration"] for line in lines] == list(range(10))
 
 
+BLACK = """
+def black(samples):
+    return [-float(s.image.mean()) / 255 for s in samples]
+"""
+
+
+def test_the_guard_ends_a_run_that_loses_itself_with_a_status_of_its_own(tdmr1, tmp_path, reward):
+    (tmp_path / "b.py").write_text(BLACK)
+    fast = ("method.student_lr=0.1", "method.surrogate_lr=0.1", "method.ema=0", "images_every=2")
+    options = [part for setting in fast for part in ("--set", setting)]
+    arguments = [*options, "--reward", "./b.py:black", "--watch", reward("red")]
+    arguments += ["--iterations", 12, "--out", "run", "--guard", "stop"]
+    status, out, _ = tdmr1("train", "--config", "train.toml", *arguments)
+    assert status == 4
+    assert "the guard keeps at most 10 students of " in out
+    ended, how = out.splitlines()[-2:]
+    assert re.match("the guard ended the run before iteration .*; outside their limits: ", ended)
+    assert how.startswith("the last student inside all limits is that of iteration ")
+    assert how.endswith(f"; continue with: tdmr1 train --resume {tmp_path}/run --guard warn")
+    assert tdmr1("train", "--resume", "run")[0] == 4
+    status, out, _ = tdmr1("train", "--resume", "run", "--guard", "warn")
+    assert status == 0
+    assert "--checkpoint last takes the last" in out
+    assert "red" in out[out.index("teacher ") :]
+
+    taken = [
+        tdmr1("generate", "a red one", "--run", "run", "--checkpoint", which)[2]
+        for which in ("best", "last", "12")
+    ]
+    assert [text.partition("\n")[0] for text in taken][1:] == [
+        "student: the last",
+        "student: that of iteration 12",
+    ]
+    assert re.match(r"student: the best, of iteration \d+ of 12\n", taken[0])
+    assert tdmr1("generate", "a red one", "--run", "run", "--checkpoint", "5")[0] == 1
+    for command in (("generate", "a red one"), ("eval", "--model", "tiny")):
+        status, _, err = tdmr1(*command, "--checkpoint", "last")
+        assert status == 1 and "--checkpoint chooses among the students of a run" in err
+    _, out, _ = tdmr1("export", "run", "--checkpoint", "last")
+    assert out.startswith("its student is the last\n")
+
+
+def test_what_the_guard_does_not_know_is_refused(train, tmp_path):
+    status, _, err = train("--guard", "shout")
+    assert status == 1 and "guard.action" in err and "'warn', 'stop' or 'off'" in err
+    status, _, err = train("--set", "guard.sharpnes=1")
+    assert status == 1 and "guard.sharpness" in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_ctrl_c_before_anything_is_begun_says_nothing(train, tmp_path, monkeypatch):
     def press(*given):
         raise KeyboardInterrupt

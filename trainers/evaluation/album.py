@@ -16,7 +16,7 @@ from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.rewards.features import Features
 from tdmr1.trainers.evaluation import variety
-from tdmr1.trainers.evaluation.compare import chroma, edges
+from tdmr1.trainers.evaluation.compare import chroma, dark, edge_density, edges, saturated
 from tdmr1.trainers.writing import writing
 
 FREQUENCIES, MEANS = "frequencies/", "means/"
@@ -29,7 +29,8 @@ class Album:
     Attributes:
         features: float32 (N, D).
         frequencies: attribute that prompts leave free -> (N, V), as in `generator.Traits`.
-        means: quantity -> (N,): `sharpness`, `chroma`, and those of the generator's traits.
+        means: quantity -> (N,): `sharpness`, `chroma`, `edge_density`, `dark`, `saturated`, and
+            those of the generator's traits.
     """
 
     features: NDArray[np.float32]
@@ -49,6 +50,9 @@ class Album:
         looks = {
             "sharpness": np.array([edges(image) for image in images]),
             "chroma": np.array([chroma(image).mean() for image in images]),
+            "edge_density": np.array([edge_density(image) for image in images]),
+            "dark": np.array([dark(image) for image in images]),
+            "saturated": np.array([saturated(image) for image in images]),
         }
         return cls(features(images), traits.frequencies, {**looks, **traits.means})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -47,6 +47,21 @@ class Sampler:
     nfe: int
     sample: Callable[[Sequence[Prompt], Tensor], Tensor]
     who: str = "a generator"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """What is kept of N pictures of one generator.
+
+    Attributes:
+        album: how they look.
+        outcomes: reward name -> what it says of the N.
+        group: int64 (N,), the prompt of each.
+    """
+
+    album: Album
+    outcomes: Mapping[str, Outcomes]
+    group: NDArray[np.int64]
 
 
 def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
@@ -93,6 +108,7 @@ class Evaluation:
         judge: the rewards; None where there are only pictures to make.
         device: where the generator is.
         seeds: of the noise instead, all of these images once with each.
+        watch: held-out rewards, on which nobody is trained.
 
     Attributes:
         teacher: its pictures, with which those of others are compared.
@@ -108,9 +124,11 @@ class Evaluation:
         judge: Judge | None,
         device: torch.device,
         seeds: Sequence[int] = (),
+        watch: Judge | None = None,
     ) -> None:
         seeds = seeds or (config.eval_seed,)
         self._generator, self.judge, self._device = generator, judge, device
+        self.watch = watch
         by_tag: dict[str, list[Prompt]] = {}
         for prompt in prompts:
             by_tag.setdefault(kind_of(prompt, config.balance), []).append(prompt)
@@ -137,13 +155,13 @@ class Evaluation:
         Raises:
             RewardError: as the rewards do.
         """
-        assert self.teacher is not None, "measure_teacher comes first"
-        return self._report(sampler, *self._measure(sampler, keep))
+        return self.report(sampler, self.measure(sampler, keep))
 
     def measure_teacher(self, sampler: Sampler, keep: Keep | None = None) -> Report:
         """The same for the teacher, with whom all others are compared from now on."""
-        scores, self.teacher = self._measure(sampler, keep)
-        return self._report(sampler, scores, self.teacher)
+        pictures = self.measure(sampler, keep)
+        self.teacher = pictures.album
+        return self.report(sampler, pictures)
 
     def first_per_tag(self, count: int) -> list[int]:
         """Indices of the first `count` prompts of every tag, or of all that it has."""
@@ -159,19 +177,40 @@ class Evaluation:
                 drawing.advance(len(prompts))
         return torch.cat(images)
 
-    def _measure(self, sampler: Sampler, keep: Keep | None) -> tuple[Scores, Album]:
-        """What the rewards say of each picture, and what is kept of the pictures."""
+    def watched(self, images: NDArray[np.uint8], indices: Sequence[int]) -> Pictures:
+        """Pictures (N, H, W, 3) of some of the prompts, scored by the held-out rewards alone.
+
+        Raises:
+            RewardError: as the rewards do.
+        """
+        prompts, group = [self.prompts[i] for i in indices], self.group[list(indices)]
+        outcomes: Mapping[str, Outcomes] = {}
+        if self.watch is not None:
+            units = units_by(group.tolist(), self.watch.mix.grouped)
+            order = [i for unit in units for i in unit]
+            said = self.watch(images[order], [prompts[i] for i in order], group[order].tolist())
+            back = np.argsort(order).tolist()
+            outcomes = {name: of.take(back) for name, of in said.outcomes.items()}
+            self.watch.tell_silent({n: of.abstained for n, of in outcomes.items()}, HELDOUT)
+        album = Album.of(images, prompts, self._generator, self._features)
+        return Pictures(album, outcomes, group)
+
+    def measure(self, sampler: Sampler, keep: Keep | None = None) -> Pictures:
+        """Generate all pictures and score them; arguments and errors as above."""
         assert self.judge is not None, "nothing to evaluate with"
+        judges = [self.judge] if self.watch is None else [self.judge, self.watch]
         scored: dict[str, list[Outcomes]] = {}
         albums: list[Album] = []
-        batches = batches_of(units_by(self.group.tolist(), self.judge.mix.grouped), BATCH)
+        grouped = any(judge.mix.grouped for judge in judges)
+        batches = batches_of(units_by(self.group.tolist(), grouped), BATCH)
         with task(f"evaluating {sampler.who}", len(self.prompts), "images") as evaluating:
             for batch in batches:
                 images = np.concatenate([to_uint8(x) for x, _ in self._generate(sampler, batch)])
                 prompts = [self.prompts[i] for i in batch]
-                judgement = self.judge(images, prompts, self.group[batch].tolist())
-                for name, outcomes in judgement.outcomes.items():
-                    scored.setdefault(name, []).append(outcomes)
+                group = self.group[batch].tolist()
+                for judge in judges:
+                    for name, outcomes in judge(images, prompts, group).outcomes.items():
+                        scored.setdefault(name, []).append(outcomes)
                 albums.append(Album.of(images, prompts, self._generator, self._features))
                 if keep is not None:
                     keep(images, prompts)
@@ -179,12 +218,15 @@ class Evaluation:
         back = np.argsort(np.concatenate(batches)).tolist()
         together = {name: Outcomes.cat(parts).take(back) for name, parts in scored.items()}
         self.judge.tell_silent({name: of.abstained for name, of in together.items()}, HELDOUT)
-        texts = [prompt.text for prompt in self.prompts]
-        return Scores(texts, self.tags, self._seeds, together), Album.cat(albums).take(back)
+        return Pictures(Album.cat(albums).take(back), together, self.group)
 
-    def _report(self, sampler: Sampler, scores: Scores, album: Album) -> Report:
-        assert self.teacher is not None
-        return Report.of(sampler.nfe, scores, figures(album, self.teacher, self.group))
+    def report(self, sampler: Sampler, pictures: Pictures) -> Report:
+        """What `measure` has found, once the teacher was measured."""
+        assert self.teacher is not None, "measure_teacher comes first"
+        texts = [prompt.text for prompt in self.prompts]
+        scores = Scores(texts, self.tags, self._seeds, pictures.outcomes)
+        varied = figures(pictures.album, self.teacher, self.group)
+        return Report.of(sampler.nfe, scores, varied)
 
     def _generate(
         self, sampler: Sampler, indices: Sequence[int]

@@ -40,7 +40,9 @@ class Card:
         teacher: its steps and its guidance weight w.
         size: pixels, (height, width).
         iterations: of the run, that were done.
-        reports: what rewards said of teacher and student; empty where nothing was measured.
+        which: of the run's students it is, in words.
+        reports: what rewards said of teacher and student; empty where nothing was measured, and
+            without "after" where this student was not.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Card:
     teacher: tuple[int, float]
     size: tuple[int, int]
     iterations: int
+    which: str
     reports: Mapping[str, Report]
 
     def text(self) -> str:
@@ -158,6 +161,9 @@ class Card:
                 yield "gates", ", ".join(map(shown, self.config.gates))
             yield "began with", _student(self.config.student)
         yield "training", f"iterations: {self.iterations}; seed: {self.config.seed}"
+        yield "checkpoint", self.which
+        if isinstance(self.config, TrainConfig) and self.config.watch:
+            yield "held-out rewards", ", ".join(map(shown, self.config.watch))
 
     def _weights(self) -> str:
         method = self.config.method
@@ -172,10 +178,10 @@ class Card:
         )
 
     def _figures(self) -> str:
-        if self.iterations < self.config.iterations:
+        if self.iterations < self.config.iterations and "after" not in self.reports:
             return (
-                f"None: the run was stopped after {self.iterations} of {self.config.iterations} "
-                "iterations, and this student was not measured."
+                f"None: this student, after {self.iterations} of {self.config.iterations} "
+                "iterations, was not measured."
             )
         if not self.reports:
             return "None: the run had no reward to measure with."
@@ -184,7 +190,8 @@ class Card:
 Prompts: {_prompts(self.config.heldout)}, held out; the same noise in every row; one seed; images:
 {images(self._measured())}."""
         if isinstance(self.config, TrainConfig):
-            told += " The rewards are those that it was trained on, which it may please unduly."
+            told += " The rewards are those that it was trained on, which it may please unduly"
+            told += f"{'; but those held out are not' if self.config.watch else ''}."
         return told
 
     def _measured(self) -> dict[str, Report]:

@@ -20,8 +20,10 @@ from tdmr1.errors import UserError
 from tdmr1.files import new_folder, remove_unfinished
 from tdmr1.progress import task
 from tdmr1.trainers.config import AnyConfig, BaselineConfig
+from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.export.card import Card
 from tdmr1.trainers.export.drawing_code import SCHEDULER
+from tdmr1.trainers.loop.choice import BEST, NotEnded, choose
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import load_generator, package_of
 from tdmr1.trainers.writing import writing
@@ -37,6 +39,8 @@ class Export:
         push: ORG/NAME of the Hub to upload it to.
         base: ORG/NAME of the base, where the run read it from a folder.
         licence: of the base, as the Hub names it, where the base's card does not say.
+        checkpoint: which student, see `choose`; the last of a run that has not ended is that of
+            its last checkpoint.
     """
 
     run: RunFolder
@@ -44,9 +48,10 @@ class Export:
     push: str | None = None
     base: str | None = None
     licence: str | None = None
+    checkpoint: str = BEST
 
-    def write(self, out: Path) -> int:
-        """Write the folder, and upload it if that was asked; the iterations of its student.
+    def write(self, out: Path) -> str:
+        """Write the folder, and upload it if that was asked; which student it is, in words.
 
         Args:
             out: where nothing is yet.
@@ -66,7 +71,7 @@ class Export:
             raise UserError(f"{out} exists already; choose another folder with --out")
         package = package_of(config.model)
         base, licence = self._base(config, package), self._licence(config, package)
-        saved = _saved(self.run, config)
+        saved = _saved(self.run, self.checkpoint)
         generator = load_generator(config.model, config.generator)
         roles = Roles.of(generator, config.method)
         student = roles.add("student", trainable=False)
@@ -87,7 +92,8 @@ class Export:
             teacher=(generator.teacher_steps, guidance),
             size=_size(generator),
             iterations=saved.iterations,
-            reports=self.run.reports(),
+            which=saved.what,
+            reports=_reports(self.run, saved),
         )
         remove_unfinished(out.parent)
         with task(f"writing {out}"), writing(out), new_folder(out) as beside:
@@ -97,7 +103,7 @@ class Export:
             (beside / CARD).write_text(card.text(), encoding="utf-8")
         if self.push is not None:
             push(out, self.push)
-        return saved.iterations
+        return saved.what
 
     def _base(self, config: AnyConfig, package: Distribution | None) -> str:
         """The base as the card names it."""
@@ -131,27 +137,33 @@ class Export:
 
 @dataclasses.dataclass(frozen=True)
 class _Saved:
-    """A student on disk, after some iterations: parameters of a checkpoint, or the run's end."""
+    """A student on disk, in a folder, or in a checkpoint, whose parameters these are."""
 
     iterations: int
-    parameters: Mapping[str, Any] | None
+    what: str
+    folder: Path | None
+    parameters: Mapping[str, Any]
 
 
-def _saved(run: RunFolder, config: AnyConfig) -> _Saved:
-    if run.student.is_dir():
-        return _Saved(config.iterations, None)
-    checkpoint = run.last_checkpoint()
-    if checkpoint is None:
-        raise UserError(
-            f"nothing of the run in {run.path} is saved yet; continue it with: "
-            f"tdmr1 {config.kind} --resume {run.path}"
-        )
-    return _Saved(checkpoint["iteration"], checkpoint["method"]["roles"]["student_ema"])
+def _saved(run: RunFolder, which: str) -> _Saved:
+    try:
+        chosen = choose(run, which)
+    except NotEnded:
+        checkpoint = run.last_checkpoint()
+        if checkpoint is None:
+            raise UserError(
+                f"nothing of the run in {run.path} is saved yet; continue it with: "
+                f"tdmr1 {run.config().kind} --resume {run.path}"
+            ) from None
+        iteration = checkpoint["iteration"]
+        what = f"the last, after {iteration} iterations, of a run that was stopped"
+        return _Saved(iteration, what, None, checkpoint["method"]["roles"]["student_ema"])
+    return _Saved(chosen.iterations, chosen.what, chosen.folder, {})
 
 
 def _read(roles: Roles, student: Role, saved: _Saved, run: RunFolder) -> None:
-    if saved.parameters is None:
-        roles.load(student, run.student)
+    if saved.folder is not None:
+        roles.load(student, saved.folder)
         return
     try:
         student.load_state_dict(saved.parameters)
@@ -160,6 +172,16 @@ def _read(roles: Roles, student: Role, saved: _Saved, run: RunFolder) -> None:
             f"the checkpoint in {run.path} is of another model than {run.config().model} is now, "
             f"or of other options than its config.json says ({error})"
         ) from error
+
+
+def _reports(run: RunFolder, saved: _Saved) -> dict[str, Report]:
+    """Those of the run; "after" is what is known of the student that was saved, if anything is."""
+    reports = run.reports()
+    if saved.iterations < run.config().iterations:
+        reports.pop("after", None)
+        if (measured := run.report_of(saved.iterations)) is not None:
+            reports["after"] = measured
+    return reports
 
 
 def _size(generator: Generator) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,16 @@ from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import as_table
 from tdmr1.trainers.images import grid, to_uint8, write_png
+from tdmr1.trainers.loop.choice import BEST, choose
+from tdmr1.trainers.loop.guard import Guard, told_at_the_end
 from tdmr1.trainers.loop.loop import run_loop
 from tdmr1.trainers.loop.periodic import PeriodicEvaluation
 from tdmr1.trainers.loop.processes import refuse_several_processes
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.prompt_record import PromptRecord
 from tdmr1.trainers.loop.run import RunFolder
-from tdmr1.trainers.loop.setup import expect, new_judge, new_stage, read_split
+from tdmr1.trainers.loop.setup import expect, new_judge, new_stage, new_watch, read_split
+from tdmr1.trainers.loop.stages import Stage
 from tdmr1.trainers.loop.stopping import stopping
 from tdmr1.trainers.loop.trackers import check_trackers
 from tdmr1.trainers.memory import too_little_explained
@@ -74,10 +78,13 @@ def train(
             generator = stage.generator
             heldout = read_split(config, "heldout")
             expect(generator, heldout)
-            evaluation = Evaluation(config, generator, heldout, stage.judge, stage.device)
+            evaluation = Evaluation(
+                config, generator, heldout, stage.judge, stage.device, watch=stage.watch
+            )
             student = trained_sampler(config, generator, stage.student)
             teacher = many_step(generator, stage.method.teacher)
-            periodic = PeriodicEvaluation(evaluation, student, teacher, config, run)
+            guard = _guard(config, stage, run)
+            periodic = PeriodicEvaluation(evaluation, student, teacher, config, run, guard)
             run.start(config)
             record.keep()
             say(f"run folder: {run.path}")
@@ -93,6 +100,8 @@ def train(
                 say(as_table(run.reports()))
         say(str(run.cost()))
         run.write_provenance()
+        if told := told_at_the_end(run):
+            say(told)
 
 
 def evaluate(
@@ -103,15 +112,17 @@ def evaluate(
     seeds: Sequence[int] = (),
     pictures: Path | None = None,
     reward_options: Mapping[str, Mapping[str, Any]] | None = None,
+    checkpoint: str = BEST,
 ) -> dict[str, Report]:
     """Teacher, student before and student after a run, on the same prompts and noise.
 
     Args:
-        run: one that has ended.
+        run: one that has ended, or whose guard has looked at students.
         rewards, heldout, images, seeds: instead of the run's own; a reward of the run keeps its
-            options, and gates go with their run's rewards.
+            options, and gates and held-out rewards go with their run's rewards.
         pictures: a folder that takes all of them, in GenEval's layout.
         reward_options: of the rewards instead of those of the run's own.
+        checkpoint: which student is the one after, see `choose`.
 
     Raises:
         UserError: something cannot be loaded, or a reward failed.
@@ -126,14 +137,16 @@ def evaluate(
         names = {RewardSpec.parse(absolute_source(text)).name for text in rewards}
         options = config.reward_options if reward_options is None else reward_options
         changes["reward_options"] = {n: o for n, o in options.items() if n in names}
-        changes["gates"] = () if isinstance(config, ReinforcedOptions) else None
+        if isinstance(config, ReinforcedOptions):
+            changes |= {"gates": (), "watch": ()}
     changes = {key: value for key, value in changes.items() if value is not None}
     config = validated(type(config), {**config.model_dump(), **changes})
-    trained = _trained(run)
+    chosen = choose(run, checkpoint)
+    say(f"after: {chosen.what}")
     if heldout is None:
         for change in PromptRecord(run.path, config).changes(("heldout",)):
             say(f"{change}; these figures are not comparable with the run's own")
-    return _evaluated(config, seeds, pictures, {"after": trained})
+    return _evaluated(config, seeds, pictures, {"after": chosen.folder})
 
 
 def evaluate_model(
@@ -184,14 +197,17 @@ def _evaluated(
     config: AnyConfig, seeds: Sequence[int], pictures: Path | None, students: dict[str, Path]
 ) -> dict[str, Report]:
     """Reports of the teacher, of the student that `config` begins with, and of others."""
-    with contextlib.closing(new_judge(config)) as judge:
+    with contextlib.ExitStack() as opened:
+        judge = opened.enter_context(contextlib.closing(new_judge(config)))
+        if (watch := new_watch(config)) is not None:
+            opened.enter_context(contextlib.closing(watch))
         prompts = read_split(config, "heldout")
         judge.ask((), prompts)
         generator, roles, student = _student(config)
         expect(generator, prompts)
         device = next(generator.network.parameters()).device
         distinct = list(dict.fromkeys(seeds))
-        evaluation = Evaluation(config, generator, prompts, judge, device, distinct)
+        evaluation = Evaluation(config, generator, prompts, judge, device, distinct, watch)
         teacher = many_step(generator, roles.teacher)
         reports = {"teacher": evaluation.measure_teacher(teacher, _keep(pictures, "teacher"))}
         sampler = trained_sampler(config, generator, student)
@@ -217,25 +233,32 @@ def _keep(pictures: Path | None, who: str) -> Keep | None:
 
 
 def generate(
-    prompt: str, source: RunFolder | TrainConfig, count: int, seed: int, out: Path
+    prompt: str,
+    source: RunFolder | TrainConfig,
+    count: int,
+    seed: int,
+    out: Path,
+    checkpoint: str = BEST,
 ) -> None:
     """Write `count` (>= 1) pictures of `prompt` side by side to the PNG `out`.
 
     Args:
         prompt: for the generator.
-        source: a run that has ended, whose student draws; or options, of which the student that a
+        source: a run, whose student draws; or options, of which the student that a
             run with them would begin with draws.
         count: pictures.
         seed: of the noise.
         out: a PNG file.
+        checkpoint: which student of a run, see `choose`.
 
     Raises:
         UserError: something cannot be loaded, or `out` cannot be written.
     """
     if isinstance(source, RunFolder):
-        config, trained = source.config(), _trained(source)
+        config, chosen = source.config(), choose(source, checkpoint)
+        say(f"student: {chosen.what}")
         generator, roles, student = _student(config)
-        roles.load(student, trained)
+        roles.load(student, chosen.folder)
     else:
         config = source
         generator, roles, student = _student(config)
@@ -257,15 +280,11 @@ def _student(config: AnyConfig) -> tuple[Generator, Roles, Role]:
     return generator, roles, roles.add("student", trainable=False)
 
 
-def _trained(run: RunFolder) -> Path:
-    """The trained student of a run.
-
-    Raises:
-        UserError: the run has not ended.
-    """
-    if not run.student.is_dir():
-        raise UserError(
-            f"the run in {run.path} has not ended; continue it with: "
-            f"tdmr1 {run.config().kind} --resume {run.path}"
-        )
-    return run.student
+def _guard(config: AnyConfig, stage: Stage, run: RunFolder) -> Guard | None:
+    """That of a training which has not switched it off."""
+    if not isinstance(config, ReinforcedOptions) or config.guard.action == "off":
+        return None
+    scorers = {} if stage.watch is None else stage.watch.mix.scorers
+    watched = {name: of.place.info.higher_is_better for name, of in scorers.items()}
+    write = functools.partial(stage.method.roles.save, stage.student)
+    return Guard(config.guard, watched, run, write)

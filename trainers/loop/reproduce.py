@@ -25,6 +25,7 @@ from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import WHO
 from tdmr1.trainers.evaluation.verdict import Finding
 from tdmr1.trainers.loop import jobs
+from tdmr1.trainers.loop.choice import LAST
 from tdmr1.trainers.loop.results import Record, Results
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import located, outline
@@ -148,7 +149,9 @@ class Reproduction:
         if _names(self._base.rewards) <= _names(run.config().rewards):
             return run.reports()
         base = self._base
-        return jobs.evaluate(run, base.rewards, reward_options=base.reward_options)
+        return jobs.evaluate(
+            run, base.rewards, reward_options=base.reward_options, checkpoint=LAST
+        )
 
     def records(self, arm: str) -> list[Record]:
         """Those of an arm, by seed."""

@@ -14,6 +14,10 @@ lora/                the trained student, for diffusers; network/ if its weights
 evaluation.json      the figures of the final table
 scores/              what the rewards say of each picture of an evaluation
 teacher.npz          what is kept of the teacher's pictures, to compare the student's with
+start.npz            likewise of the student's before the first iteration, for the guard
+guard.json           what the guard saw, look by look; from it follows which student is the best
+students/            000050/ is the averaged student before iteration 50, as in lora/, and its
+                     report, if there is one: of the last looks, the best and the last good one
 .tdmr1.lock          while a process trains here
 """
 
@@ -24,8 +28,9 @@ import dataclasses
 import json
 import math
 import shlex
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +42,14 @@ from tdmr1.trainers.config import KINDS, AnyConfig, TrainConfig, validated
 from tdmr1.trainers.environment import environment
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
+from tdmr1.trainers.loop.looks import Look
 from tdmr1.trainers.loop.trackers import Trackers
 from tdmr1.trainers.writing import writing
 
 CONFIG = "config.json"
 EVALUATION = "evaluation.json"
+GUARD = "guard.json"
+REPORT = "report.json"
 LOCK = ".tdmr1.lock"
 SECONDS = ("seconds/iteration", "seconds/observing")
 """Metrics that add up to the time of a run."""
@@ -82,6 +90,8 @@ class RunFolder:
         self.teacher = path / "teacher.npz"
         self.scores, self.examples = path / "scores", path / "examples"
         self.teacher_picture = path / "teacher.png"
+        self.start_pictures = path / "start.npz"
+        self._students = path / "students"
         self._metrics = path / "metrics.jsonl"
         self._trackers: Trackers | None = None
 
@@ -127,6 +137,7 @@ class RunFolder:
                 self.examples,
                 self._lora,
                 self._network,
+                self._students,
             ):
                 remove_unfinished(folder)
             yield
@@ -243,8 +254,52 @@ class RunFolder:
         memory = [gib for m in metrics if (gib := m.get("gib/peak")) is not None]
         return Cost(seconds / 60, max(memory, default=math.nan))
 
+    def looks(self) -> list[Look]:
+        """What the guard saw, oldest first.
+
+        Raises:
+            UserError: guard.json is damaged.
+        """
+        if not (self.path / GUARD).exists():
+            return []
+        return [Look(**look) for look in self._read_json(GUARD)["looks"]]
+
+    def keep_looks(self, looks: Sequence[Look]) -> None:
+        """Write them down, in place of those of before."""
+        self._write_json(GUARD, {"looks": [dataclasses.asdict(look) for look in looks]})
+
+    def student_at(self, iteration: int) -> Path:
+        """Where the averaged student before `iteration` is, if it is kept."""
+        return self._students / f"{iteration:06d}"
+
+    def students(self) -> list[int]:
+        """The iterations of which the averaged student is kept."""
+        return sorted(int(path.name) for path in self._students.glob("[0-9]*"))
+
+    def drop_students(self, iterations: Sequence[int]) -> None:
+        """Remove those of some iterations, where they are still there."""
+        for iteration in iterations:
+            shutil.rmtree(self.student_at(iteration), ignore_errors=True)
+
+    def report_student(self, iteration: int, report: Report) -> None:
+        """Keep a report beside the averaged student of `iteration`."""
+        path = f"{self._students.name}/{self.student_at(iteration).name}/{REPORT}"
+        self._write_json(path, report.to_json())
+
+    def report_of(self, iteration: int) -> Report | None:
+        """What was reported of the averaged student of `iteration`, if it was evaluated."""
+        path = self.student_at(iteration) / REPORT
+        if not path.exists():
+            return None
+        return Report.from_json(self._read_json(str(path.relative_to(self.path))))
+
     def forget_from(self, iteration: int) -> None:
-        """Drop the metrics of `iteration` and later: they belong to work that was lost."""
+        """Drop the metrics of `iteration` and later: they belong to work that was lost. So do
+        later looks of the guard."""
+        looks = self.looks()
+        if any(look.iteration > iteration for look in looks):
+            self.keep_looks([look for look in looks if look.iteration <= iteration])
+        self.drop_students([at for at in self.students() if at > iteration])
         if self._metrics.exists():
             lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _iteration(line) < iteration]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.tdm import TDM
 from tdmr1.errors import UserError
 from tdmr1.progress import task
+from tdmr1.rewards.discovery.spec import RewardSpec, shown
+from tdmr1.rewards.mixing.gates import Gate
 from tdmr1.trainers.config import (
     AnyConfig,
     BaselineConfig,
@@ -65,18 +67,24 @@ def reinforcement(config: TrainConfig | BaselineConfig) -> Reinforcement:
         UserError: as above; a reward does not work, or none scores any of the prompts.
     """
     with contextlib.ExitStack() as opened:
+        _refuse_trained_on(config)
         judge = new_judge(config)
         opened.callback(judge.close)
+        watch = new_watch(config)
+        if watch is not None:
+            opened.callback(watch.close)
         prompts, heldout = read_split(config, "train"), read_split(config, "heldout")
         stream = new_stream(config, prompts)
         judge.ask(stream.drawable, heldout)
+        if watch is not None:
+            watch.ask((), heldout)
         accelerator = new_accelerator(config.precision, config.seed)
         generator = prepared(load_generator(config.model, config.generator), accelerator)
         found = find_student(config, generator) if isinstance(config, StudentOptions) else None
         expect(generator, prompts)
         with task("trying the rewards"):
             judge.try_on(generator, stream.next(TRIED), accelerator.device)
-        stage = Reinforcement(config, generator, prompts, judge, accelerator)
+        stage = Reinforcement(config, generator, prompts, judge, accelerator, watch)
         if found is not None:
             assert isinstance(stage.method, TDM), "it has a student"
             with task("loading the student"):
@@ -87,15 +95,62 @@ def reinforcement(config: TrainConfig | BaselineConfig) -> Reinforcement:
 
 def new_judge(config: RunOptions) -> Judge:
     """The rewards of a run, and its gates, which only a training can have."""
+    watch, gates = (
+        (config.watch, config.gates) if isinstance(config, ReinforcedOptions) else ((), ())
+    )
+    watched = _names(watch)
+    own = {n: o for n, o in config.reward_options.items() if n not in watched}
+    return _judge(config, config.rewards, own, gates)
+
+
+def new_watch(config: AnyConfig) -> Judge | None:
+    """The held-out rewards of a run; None where it has none.
+
+    Raises:
+        RewardError: as `Judge`.
+    """
+    if not isinstance(config, ReinforcedOptions) or not config.watch:
+        return None
+    watched = _names(config.watch)
+    own = {n: o for n, o in config.reward_options.items() if n in watched}
+    return _judge(config, config.watch, own)
+
+
+def _judge(
+    config: RunOptions,
+    rewards: Sequence[str],
+    options: Mapping[str, Mapping[str, Any]],
+    gates: Sequence[str] = (),
+) -> Judge:
     return Judge(
-        config.rewards,
+        rewards,
         config.reward_timeout,
         config.max_reward_errors,
-        config.reward_options,
-        config.gates if isinstance(config, ReinforcedOptions) else (),
+        options,
+        gates,
         config.reward_cache,
         config.reward_wait,
     )
+
+
+def _names(rewards: Sequence[str]) -> set[str]:
+    return {RewardSpec.parse(text).name for text in rewards}
+
+
+def _refuse_trained_on(config: ReinforcedOptions) -> None:
+    """A held-out reward says nothing once the student has learnt to please it."""
+    gates = {Gate.parse(text).reward.name for text in config.gates}
+    for spec in map(RewardSpec.parse, config.watch):
+        if spec.name in _names(config.rewards) | gates:
+            raise UserError(
+                f"--watch {shown(spec.name)}: the run trains on that reward, so that it is not "
+                "held out; watch another one, or drop it from --reward and --gate"
+            )
+        if spec.weight != 1:
+            raise UserError(
+                f"--watch {shown(spec.name)}={spec.weight:g}: what is only watched has no weight; "
+                f"write --watch {shown(spec.name)}"
+            )
 
 
 def read_split(config: RunOptions, split: Literal["train", "heldout"]) -> list[Prompt]:

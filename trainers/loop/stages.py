@@ -41,11 +41,13 @@ class Stage(abc.ABC):
         method: the algorithm and its roles.
         steps: K of the rollouts.
         judge: the rewards; None where there are none to measure with.
+        watch: held-out rewards, if there are any.
         device: of all tensors.
     """
 
     method: Method
     judge: Judge | None
+    watch: Judge | None = None
 
     def __init__(
         self, config: AnyConfig, prompts: Sequence[Prompt], accelerator: Accelerator
@@ -73,8 +75,8 @@ class Stage(abc.ABC):
 
     def close(self) -> None:
         """End every thread and process of the rewards."""
-        if self.judge is not None:
-            self.judge.close()
+        for judge in filter(None, (self.judge, self.watch)):
+            judge.close()
 
     @property
     def generator(self) -> Generator:
@@ -98,6 +100,7 @@ class Stage(abc.ABC):
             "prompts": self._prompts.state_dict(),
             "torch": torch.get_rng_state(),
             "rewards": {} if self.judge is None else self.judge.mix.state_dict(),
+            "watch": {} if self.watch is None else self.watch.mix.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -106,6 +109,8 @@ class Stage(abc.ABC):
         torch.set_rng_state(state["torch"])
         if self.judge is not None:
             self.judge.mix.load_state_dict(state["rewards"])
+        if self.watch is not None:
+            self.watch.mix.load_state_dict(state["watch"])
 
     def _noise(self, count: int) -> torch.Tensor:
         shape = (count, *self.generator.latent_shape)
@@ -171,8 +176,10 @@ class Reinforcement(Stage):
         prompts: Sequence[Prompt],
         judge: Judge,
         accelerator: Accelerator,
+        watch: Judge | None = None,
     ) -> None:
         super().__init__(config, prompts, accelerator)
+        self.watch = watch
         options = config.method
         roles = Roles.of(generator, options)
         self.method = METHODS[config.kind](roles, options, self._draws, accelerator)

@@ -19,7 +19,10 @@ class Interrupted(KeyboardInterrupt):
     Attributes:
         status: of the process: 0 where its time was up, else 128 + the number of the signal.
         iteration: it is saved after so many iterations; None: nothing was to be saved.
+        remedy: what goes after the command that continues it.
     """
+
+    remedy = ""
 
     def __init__(self, status: int, iteration: int | None = None) -> None:
         super().__init__(status, iteration)

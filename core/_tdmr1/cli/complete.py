@@ -45,6 +45,11 @@ def claims(incomplete: str) -> list[str]:
     return _that_begin(incomplete, CLAIMS)
 
 
+def guard_actions(incomplete: str) -> list[str]:
+    """Of `tdmr1 train --guard`."""
+    return _that_begin(incomplete, ("warn", "stop", "off"))
+
+
 def runs(incomplete: str) -> list[str]:
     """Run folders whose path begins like that, up to two folders deeper."""
     start = glob.escape(incomplete)

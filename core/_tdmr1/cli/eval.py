@@ -13,7 +13,7 @@ import typer
 
 from tdmr1.cli import complete
 from tdmr1.cli.machine import tell_load
-from tdmr1.cli.train import Rewards, Settings
+from tdmr1.cli.train import Checkpoint, Rewards, Settings
 from tdmr1.errors import UserError
 from tdmr1.progress import showing, starting
 
@@ -58,6 +58,7 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder that takes all pictures, laid out as GenEval's.")
     ] = None,
+    checkpoint: Checkpoint = "best",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Score teacher, student before and student after on held-out prompts and fixed noise.
@@ -80,6 +81,7 @@ def evaluate(
         with starting():
             from tdmr1.trainers.config import TrainConfig, build_config
             from tdmr1.trainers.loop import jobs
+            from tdmr1.trainers.loop.choice import BEST, choose
             from tdmr1.trainers.loop.run import RunFolder
 
         changed = bool(reward or prompts or images or seed or pictures)
@@ -87,20 +89,27 @@ def evaluate(
         for place, name in zip(places, _names(places), strict=True):
             run = RunFolder(place)
             if not run.started:
-                if images or seed or pictures:
+                if images or seed or pictures or checkpoint != BEST:
                     raise UserError(
                         f"{place} is not a run; images that exist already are taken as they are, "
-                        "without --images, --seed and --pictures"
+                        "without --images, --seed, --pictures and --checkpoint"
                     )
                 found.append({"images": jobs.evaluate_images(place, reward or [], prompts)})
                 continue
-            kept = run.reports() if len(places) == 2 and not changed else {}
+            takes_last = choose(run, checkpoint).iterations == run.config().iterations
+            kept = run.reports() if len(places) == 2 and takes_last and not changed else {}
             if "after" in kept and kept["after"].scores is not None:
                 found.append(kept)
                 continue
             into = pictures and (pictures / name if len(places) == 2 else pictures)
-            found.append(jobs.evaluate(run, reward or None, prompts, images, seed or (), into))
+            found.append(
+                jobs.evaluate(
+                    run, reward or None, prompts, images, seed or (), into, checkpoint=checkpoint
+                )
+            )
         if not places:
+            if checkpoint != BEST:
+                raise UserError("--checkpoint chooses among the students of a run; name one")
             chosen: dict[str, Any] = {
                 "model": model,
                 "student": student,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tdmr1.cli import complete
+from tdmr1.cli.train import Checkpoint
 from tdmr1.progress import showing, starting
 
 
@@ -19,6 +20,7 @@ def export(
             help="Run folder of `tdmr1 train` or `tdmr1 distill`.", autocompletion=complete.runs
         ),
     ],
+    checkpoint: Checkpoint = "best",
     merge: Annotated[
         bool, typer.Option("--merge", help="Whole weights, with the LoRA added.")
     ] = False,
@@ -41,9 +43,8 @@ def export(
             from tdmr1.trainers.loop.run import RunFolder
 
         folder = RunFolder(run)
-        iterations = Export(folder, merge, push, base, licence).write(out)
-    if iterations < folder.config().iterations:
-        typer.echo(f"the run was stopped: this is its student after {iterations} iterations")
+        what = Export(folder, merge, push, base, licence, checkpoint).write(out)
+    typer.echo(f"its student is {what}")
     typer.echo(f"exported to {out}; {out / 'README.md'} says how to draw with it")
     if push is not None:
         typer.echo(f"uploaded to https://huggingface.co/{push}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tdmr1.cli import complete
-from tdmr1.cli.train import Settings
+from tdmr1.cli.train import Checkpoint, Settings
 from tdmr1.errors import UserError
 from tdmr1.progress import showing, starting
 
@@ -22,6 +22,7 @@ def generate(
             help="Run folder; by default the student that ships.", autocompletion=complete.runs
         ),
     ] = None,
+    checkpoint: Checkpoint = "best",
     model: Annotated[
         str | None,
         typer.Option(
@@ -40,6 +41,8 @@ def generate(
     """Generate a picture of PROMPT with a run's student, or another, in its few steps."""
     if run is not None and (model, student, set or None) != (None, None, None):
         raise UserError("--run says which model, student and options; drop the others")
+    if run is None and checkpoint != "best":
+        raise UserError("--checkpoint chooses among the students of a run: --run RUN")
     chosen = {"model": model, "student": student}
     with showing(sys.stderr):
         with starting():
@@ -49,5 +52,5 @@ def generate(
 
         options = set or []
         source = RunFolder(run) if run else build_config(TrainConfig, None, None, options, chosen)
-        jobs.generate(prompt, source, count, seed, out)
+        jobs.generate(prompt, source, count, seed, out, checkpoint)
     typer.echo(f"wrote {out}")

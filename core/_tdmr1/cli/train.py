@@ -37,6 +37,29 @@ Gates = Annotated[
     list[str] | None,
     typer.Option("--gate", help="'NAME>NUMBER': what fails it is its group's worst; repeatable."),
 ]
+Watch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--watch",
+        metavar="REWARD",
+        help="Held-out reward, NAME[@PLACE]: measured, never trained on; repeatable.",
+        autocompletion=complete.rewards,
+    ),
+]
+Guard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ACTION",
+        help="Where variety or looks are lost: warn (default), stop, or off; docs/guard.md.",
+        autocompletion=complete.guard_actions,
+    ),
+]
+Checkpoint = Annotated[
+    str,
+    typer.Option(
+        metavar="WHICH", help="Student of a run: best, by its guard; last; or an iteration."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -87,6 +110,8 @@ Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 def train(
     reward: Rewards = None,
     gate: Gates = None,
+    watch: Watch = None,
+    guard: Guard = None,
     model: Model = None,
     student: Annotated[
         str | None, typer.Option(help="Student to start from: RUN/lora, a file, or a Hub id.")
@@ -110,6 +135,7 @@ def train(
     arguments = {
         "rewards": reward or None,
         "gates": gate or None,
+        "watch": watch or None,
         "model": model,
         "student": student,
         "prompts": prompts,
@@ -119,7 +145,7 @@ def train(
         "seed": seed,
     }
     sources = Sources(preset, config, set or [], arguments)
-    start(TrainConfig, sources, out, resume, changed_prompts, max_time)
+    start(TrainConfig, sources, out, resume, changed_prompts, max_time, guard)
 
 
 def distill(
@@ -160,6 +186,8 @@ def _baseline(kind: str, about: str) -> Callable[..., None]:
     def command(
         reward: Rewards = None,
         gate: Gates = None,
+        watch: Watch = None,
+        guard: Guard = None,
         model: Model = None,
         prompts: Prompts = None,
         heldout: Heldout = None,
@@ -179,6 +207,7 @@ def _baseline(kind: str, about: str) -> Callable[..., None]:
         arguments = {
             "rewards": reward or None,
             "gates": gate or None,
+            "watch": watch or None,
             "model": model,
             "prompts": prompts,
             "heldout": heldout,
@@ -187,7 +216,7 @@ def _baseline(kind: str, about: str) -> Callable[..., None]:
             "seed": seed,
         }
         sources = Sources(preset, config, set or [], arguments)
-        start(KINDS[kind], sources, out, resume, changed_prompts, max_time)
+        start(KINDS[kind], sources, out, resume, changed_prompts, max_time, guard)
 
     command.__doc__ = about
     return command
@@ -227,14 +256,18 @@ def start(
     resume: Path | None,
     changed_prompts: bool,
     max_time: float | None,
+    guard: str | None = None,
 ) -> None:
     """Begin a run of some kind in `out`, or continue the one in `resume`, for `max_time` seconds.
+
+    `guard` is its guard's action, if it is given; of a run that is continued this once.
 
     Raises:
         UserError: what was typed is impossible, or the run failed.
         typer.Exit: 128 + the number of a signal; 0 where the time is up.
     """
     with showing(sys.stdout), starting():
+        from tdmr1.trainers.config import changed
         from tdmr1.trainers.loop import jobs
         from tdmr1.trainers.loop.run import RunFolder
 
@@ -242,6 +275,9 @@ def start(
     if resume is None:
         if changed_prompts:
             raise UserError("--changed-prompts is for a run that goes on: --resume RUN")
+        if guard is not None:
+            settings = [*sources.settings, f"guard.action={guard}"]
+            sources = dataclasses.replace(sources, settings=settings)
         config = sources.resolve(kind)
         run = RunFolder.new(out or Path("runs") / f"{kind.kind}-{_now()}")
     else:
@@ -253,6 +289,8 @@ def start(
             raise UserError(
                 f"{resume} is a run of `tdmr1 {config.kind}`, not of `tdmr1 {kind.kind}`"
             )
+        if guard is not None:
+            config = changed(config, [f"guard.action={guard}"])
     command = f"tdmr1 {kind.kind} --resume {run.path}"
     with showing(sys.stdout), continuable(run, command):
         tell_load()
@@ -276,7 +314,7 @@ def continuable(run: RunFolder, command: str) -> Iterator[None]:
     except Interrupted as stop:
         if run.started:
             with contextlib.suppress(OSError):  # the terminal may be what has ended
-                say(f"{stop}; continue with: {command}")
+                say(f"{stop}; continue with: {command}{stop.remedy}")
         raise typer.Exit(stop.status) from None
     except UserError as error:
         if not run.started:

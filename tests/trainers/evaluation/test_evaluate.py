@@ -152,8 +152,8 @@ def test_a_grouped_reward_sees_all_pictures_of_a_prompt_whatever_the_batch(
         for rewards in ([name, reward("red")], [reward("red")])
     )
     sampler = Sampler(4, lambda prompts, noise: noise)
-    scores, album = both._measure(sampler, None)
-    scored = scores.outcomes
+    pictures = both.measure(sampler)
+    scored, album = pictures.outcomes, pictures.album
     ranks = {}
     for text, value, prompt in zip(
         scored[name].reasons, scored[name].values, both.prompts, strict=True
@@ -163,7 +163,8 @@ def test_a_grouped_reward_sees_all_pictures_of_a_prompt_whatever_the_batch(
     assert {text: sorted(of) for text, of in ranks.items()} == {
         text: [*range(len(of))] for text, of in ranks.items()
     }
-    expected, same = alone._measure(sampler, None)
+    expected = alone.measure(sampler)
+    same = expected.album
     red = reward("red")
     assert scored[red].values.tolist() == expected.outcomes[red].values.tolist()
     assert album.features.tolist() == same.features.tolist()

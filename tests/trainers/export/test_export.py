@@ -57,7 +57,7 @@ def distilled(site, train, tmp_path):
 
 def test_an_export_draws_what_its_run_draws(new_config, train, tmp_path):
     run = train(new_config(), tmp_path / "run")
-    assert Export(run).write(tmp_path / "out") == 6
+    assert Export(run).write(tmp_path / "out") == "the best, of iteration 6 of 6"
     assert same(load_file(tmp_path / "out" / LORA_FILE), load_file(run.student / LORA_FILE))
     given = {"model": "tiny", "student": str(tmp_path / "out")}
     config = TrainConfig(**given, method={"steps": 2, "rank": 2, "boundaries": 1})
@@ -111,7 +111,8 @@ def test_the_card_has_the_figures_of_the_run(new_config, train, tmp_path, reward
 @pytest.mark.parametrize("iteration", [0, 3])
 def test_a_run_that_was_stopped_gives_its_last_student(stopped, tmp_path, iteration):
     run = stopped(iteration)
-    assert Export(run).write(tmp_path / "out") == iteration
+    said = Export(run, checkpoint="last").write(tmp_path / "out")
+    assert said == f"the last, after {iteration} iterations, of a run that was stopped"
     expected = run.last_checkpoint()["method"]["roles"]["student_ema"]
     lora = load_file(tmp_path / "out" / LORA_FILE)
     method = run.config().method
@@ -120,13 +121,15 @@ def test_a_run_that_was_stopped_gives_its_last_student(stopped, tmp_path, iterat
     told = {n: p * scales[n.removesuffix(".weight")[-1]] for n, p in expected.items()}
     assert same({f"transformer.{name}": p for name, p in told.items()}, lora)
     card = ModelCard.load(tmp_path / "out" / "README.md")
-    assert f"stopped after {iteration} of 6 iterations" in card.text
-    assert card.data.eval_results is None
+    assert f"| checkpoint | {said} |" in card.text
+    # That of step 0 was evaluated before the first iteration.
+    unmeasured = f"after {iteration} of 6 iterations, was not measured" in card.text
+    assert unmeasured == (card.data.eval_results is None) == (iteration == 3)
 
 
 def test_so_does_one_of_whole_weights(stopped, tmp_path):
     run = stopped(2, rank=None)
-    Export(run).write(tmp_path / "out")
+    Export(run, checkpoint="last").write(tmp_path / "out")
     expected = run.last_checkpoint()["method"]["roles"]["student_ema"]
     assert same(expected, load_file(tmp_path / "out" / "transformer" / NETWORK_FILE))
 
@@ -136,7 +139,7 @@ def test_one_that_was_resumed_gives_the_student_of_a_whole_run(
 ):
     whole = train(new_config(), tmp_path / "whole")
     run = stopped(3)
-    Export(run).write(tmp_path / "early")
+    Export(run, checkpoint="last").write(tmp_path / "early")
     train(run.config(), run.path)
     Export(whole).write(tmp_path / "a")
     Export(run).write(tmp_path / "b")
@@ -197,7 +200,7 @@ def test_a_checkpoint_of_another_base_is_refused(stopped, tmp_path, monkeypatch)
     config = run.path / "config.json"
     config.write_text(config.read_text().replace('"rank": 2', '"rank": 3'))
     with pytest.raises(UserError, match=r"of another model .* or of other options"):
-        Export(run).write(tmp_path / "out")
+        Export(run, checkpoint="last").write(tmp_path / "out")
 
 
 def test_what_fails_half_way_leaves_nothing(distilled, tmp_path, monkeypatch):

@@ -312,9 +312,9 @@ def unfinished(new_config, killed_in, tmp_path):
 
 def test_a_run_that_has_not_ended_is_to_be_continued_first(unfinished, tmp_path):
     with pytest.raises(UserError, match=r"has not ended; .*tdmr1 train --resume "):
-        jobs.evaluate(unfinished)
+        jobs.evaluate(unfinished, checkpoint="last")
     with pytest.raises(UserError, match="has not ended"):
-        jobs.generate("a red one", unfinished, 1, 0, tmp_path / "a.png")
+        jobs.generate("a red one", unfinished, 1, 0, tmp_path / "a.png", "last")
 
 
 def test_pictures_of_a_run_and_of_the_student_that_ships(new_config, train, tmp_path):
