@@ -558,7 +558,10 @@ def test_export(train, tdmr1, tmp_path):
     assert train()[0] == 0
     status, out, err = tdmr1("export", "run")
     assert (status, err) == (0, "")
-    assert out == "exported to run/export; run/export/README.md says how to draw with it\n"
+    assert out == (
+        "its student is the best, of iteration 3 of 3\n"
+        "exported to run/export; run/export/README.md says how to draw with it\n"
+    )
     assert tdmr1("export", "run", "--merge")[0] == 0
     assert (tmp_path / "run" / "export-merged" / "transformer").is_dir()
     assert tdmr1("export", "run")[2].startswith("error: run/export exists already")
