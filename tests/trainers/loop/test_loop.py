@@ -1,5 +1,6 @@
 """The loop alone, around a training that counts."""
 
+import contextlib
 import json
 import signal
 import time
@@ -196,6 +197,16 @@ def test_ctrl_c_finishes_the_iteration_and_saves(loop, lines, tmp_path, output, 
 TWICE = (signal.SIGINT, signal.SIGINT)
 
 
+@contextlib.contextmanager
+def hangups(handler):
+    """What this process does about SIGHUP, which `nohup` has it ignore from its start."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("where", ["before_collecting", "before_updating"])
 @pytest.mark.parametrize("signals", [TWICE, (signal.SIGTERM,), (signal.SIGHUP,)])
 def test_what_cannot_wait_stops_at_once_and_saves_all_the_same(
@@ -208,7 +219,8 @@ def test_what_cannot_wait_stops_at_once_and_saves_all_the_same(
             for number in signals:
                 signal.raise_signal(number)
 
-    with pytest.raises(Interrupted, match="saved after 4 iterations") as stop:
+    stopped = pytest.raises(Interrupted, match="saved after 4 iterations")
+    with hangups(signal.SIG_DFL), stopped as stop:
         loop(Counting(**{where: at_four}))
     assert stop.value.status == 128 + signals[0]
     assert saved(tmp_path)[-1] == "checkpoint-000004"
@@ -235,11 +247,8 @@ def test_while_it_saves_nothing_disturbs_it(loop, lines, tmp_path, monkeypatch, 
 
 
 def test_the_end_of_a_terminal_is_ignored_under_nohup(loop):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with hangups(signal.SIG_IGN):
         loop(Counting(before_updating=lambda stage: signal.raise_signal(signal.SIGHUP)))
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_when_its_time_is_up_it_saves_and_stops(loop, lines, tmp_path):
