@@ -18,6 +18,9 @@ PALETTE = {
 }
 """RGB in [0, 255] of the colours that have a name."""
 
+HUES = ("red", "orange", "yellow", "green", "blue", "purple")
+"""The palette around the circle of hues."""
+
 LIGHT = 190
 """A pixel is background when none of its channels is darker."""
 
@@ -26,6 +29,14 @@ CONTRAST = 20
 
 MIN_AREA = 24
 """Pixels; a smaller blob is a speck. The smallest shape to be judged covers 48."""
+
+SAME = 37
+"""Blobs that touch are one when their mean colours are nearer than this, in RGB: half of what is
+between the nearest two of the palette, yellow and orange.
+
+Without it an object whose colour is between those two fell apart, and one of a colour that has no
+near neighbour, green or blue, did not: the reward paid for green.
+"""
 
 
 def background(image: Image) -> NDArray[np.float32] | None:
@@ -49,11 +60,38 @@ def nearest_color(offsets: NDArray[np.float32], base: NDArray[np.float32]) -> ND
     return nearest
 
 
+def cover(offsets: NDArray[np.float32], base: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of each pixel is of full colour, (N,) in [0, 1].
+
+    A colour between two neighbours on the circle of hues is as full as they are.
+
+    Args:
+        offsets: pixels minus background, (N, 3).
+        base: the background, (3,).
+    """
+    full = np.array([PALETTE[name] for name in HUES], np.float32) - base
+    pairs = [full[[i, i - 1]] for i in range(len(HUES))]
+    fits = [offsets @ np.linalg.pinv(pair) for pair in pairs]  # shares of both, (N, 2) each
+    # Where one share is negative, the colour is not between the two; the other stands alone.
+    alone = (offsets @ full.T) / (full * full).sum(axis=1)
+    for i, fit in enumerate(fits):
+        for own in (0, 1):
+            outside = fit[:, 1 - own] < 0
+            fit[outside, 1 - own] = 0
+            fit[outside, own] = alone[outside, i - own].clip(0)
+    errors = [
+        np.square(fit @ pair - offsets).sum(axis=1) for fit, pair in zip(fits, pairs, strict=True)
+    ]
+    best = np.argmin(errors, axis=0)
+    shares: NDArray[np.float32] = np.stack(fits)[best, np.arange(len(offsets))].sum(axis=1)
+    return shares.clip(0, 1).astype(np.float32)
+
+
 def find_blobs(image: Image) -> list[NDArray[np.float32]]:
     """Coverage of the image by each blob, float32 (H, W) in [0, 1]; 1 = a pixel of full colour.
 
-    Blobs that touch are parted where their colours differ. A pale blob, half formed, has low
-    coverage throughout.
+    Blobs that touch are parted where their colours differ by `SAME`. A pale blob, half formed,
+    has low coverage throughout.
     """
     base = background(image)
     if base is None:
@@ -61,19 +99,19 @@ def find_blobs(image: Image) -> list[NDArray[np.float32]]:
     distinct = cv2.inRange(image, base - CONTRAST, base + CONTRAST) == 0
     offsets = image[distinct] - base
     color = nearest_color(offsets, base)
-    full = np.array(list(PALETTE.values()), np.float32)[color] - base
-    share = (offsets * full).sum(axis=1) / (full * full).sum(axis=1)
     coverage = np.zeros(image.shape[:2], np.float32)
-    coverage[distinct] = share.clip(0, 1)
+    coverage[distinct] = cover(offsets, base)
     solid = coverage > 0.5
-    regions = _regions(solid, color[solid[distinct]])
+    regions = _regions(image, solid, color[solid[distinct]])
     taken = np.zeros_like(solid)
     for region in regions:
         taken |= region
     return [_with_edge(region, taken, coverage) for region in regions]
 
 
-def _regions(solid: NDArray[np.bool_], color: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+def _regions(
+    image: Image, solid: NDArray[np.bool_], color: NDArray[np.int64]
+) -> list[NDArray[np.bool_]]:
     """Connected pixels of one colour, each bool (H, W); `color` (N,) is that of the solid ones.
 
     A vote among neighbours first: the mixed colours between two blobs are no blob themselves.
@@ -82,16 +120,44 @@ def _regions(solid: NDArray[np.bool_], color: NDArray[np.int64]) -> list[NDArray
     votes[(*np.nonzero(solid), color)] = 1.0
     elected = np.zeros(solid.shape, np.uint8)
     elected[solid] = cv2.blur(votes, (3, 3))[solid].argmax(axis=1) + 1
-    regions = []
-    for index in range(1, len(PALETTE) + 1):
-        same = elected == index
-        if not same.any():
-            continue
-        pixels = same.view(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=4)
-        large = (i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= MIN_AREA)
-        regions += [labels == i for i in large]
-    return regions
+    labels, count = np.zeros(solid.shape, np.int32), 1
+    for index in np.unique(elected[solid]):
+        found, of_color = cv2.connectedComponents(
+            (elected == index).view(np.uint8), connectivity=4
+        )
+        labels += np.where(of_color > 0, of_color + (count - 1), 0)
+        count += found - 1
+    labels = _merged(labels, count, image)
+    areas = np.bincount(labels.ravel(), minlength=count)
+    return [labels == i for i in range(1, count) if areas[i] >= MIN_AREA]
+
+
+def _merged(labels: NDArray[np.int32], count: int, image: Image) -> NDArray[np.int32]:
+    """`labels` (H, W) in [0, count), 0 for none, where neighbours of nearly one colour share
+    theirs; the nearest pair first."""
+    sides = [(labels[:, 1:], labels[:, :-1]), (labels[1:], labels[:-1])]
+    pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in sides])
+    touching = pairs[(pairs.min(axis=1) > 0) & (pairs[:, 0] != pairs[:, 1])]
+    if not len(touching):
+        return labels
+    flat = labels.ravel()
+    weights = [image[..., channel].ravel() for channel in range(3)]
+    sums = np.stack([np.bincount(flat, w, minlength=count) for w in weights], axis=1)
+    areas = np.bincount(flat, minlength=count)
+    name = np.arange(count, dtype=np.int32)
+    while len(touching := touching[touching[:, 0] != touching[:, 1]]):
+        mean = sums / np.maximum(areas, 1)[:, None]
+        distances = np.linalg.norm(mean[touching[:, 0]] - mean[touching[:, 1]], axis=1)
+        nearest = int(distances.argmin())
+        if distances[nearest] >= SAME:
+            break
+        keep, drop = touching[nearest]
+        sums[keep] += sums[drop]
+        areas[keep] += areas[drop]
+        name[name == drop] = keep
+        touching = name[touching]
+    merged: NDArray[np.int32] = name[labels]
+    return merged
 
 
 def _with_edge(

@@ -1,6 +1,7 @@
 """The detector against the world that it is for: renders, and what the latents leave of them."""
 
 import functools
+import itertools
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from tdmr1.rewards import Sample
+from tdmr1_reward_geneval.blobs import PALETTE
 from tdmr1_reward_geneval.reward import GenEval
 from tdmr1_reward_geneval.shapes import ShapesDetector
 from tdmr1_shapes.latents import LinearLatents
@@ -21,6 +23,16 @@ RENDERS = 1000
 
 LIGHT = (240, 236, 245)
 RED, BLUE = (220, 40, 40), (45, 80, 220)
+HUES = [
+    ("red", "orange"),
+    ("orange", "yellow"),
+    ("yellow", "green"),
+    ("green", "blue"),
+    ("blue", "purple"),
+    ("purple", "red"),
+]
+"""Neighbours on the circle of hues."""
+PAIRS = list(itertools.combinations(PALETTE, 2))
 
 
 def share_correct(tag, wrong=0.0, change=lambda images: images):
@@ -122,15 +134,30 @@ def test_a_pale_shape_is_none():
     assert max(confidences(draw(oval(32, 32, 9, 9), colors=(pale.tolist(),)))) < 0.3
 
 
-def test_touching_shapes_are_parted_by_colour():
-    image = draw(rectangle(12, 24, 18, 18), oval(39, 32, 9, 9))
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_touching_shapes_are_parted_by_colour(one, other):
+    colors = (PALETTE[one], PALETTE[other])
+    image = draw(rectangle(12, 24, 18, 18), oval(39, 32, 9, 9), colors=colors)
     detector = ShapesDetector()
     found = detector.detect(image)
     assert {(d.label, detector.color(image, d)) for d in found} == {
-        ("square", "red"),
-        ("circle", "blue"),
+        ("square", one),
+        ("circle", other),
     }
     assert min(d.confidence for d in found) > 0.9
+
+
+@pytest.mark.parametrize(("one", "other"), HUES)
+def test_a_shape_whose_colour_is_between_two_names_is_one_shape(one, other):
+    # A generator's colours lie between the names, a little different from one part of an object
+    # to the next: if that cost confidence, the reward would pay for colours without neighbours.
+    between = (np.array(PALETTE[one]) + PALETTE[other]) / 2
+    image = draw(oval(32, 32, 12, 12), colors=(between.tolist(),))
+    quarters = np.kron([[1, -1], [-1, 1]], np.ones((32, 32)))[..., None] * (7, -7, 7)
+    painted = np.abs(image.astype(float) - LIGHT).max(axis=2, keepdims=True) > 0
+    image = (image + quarters * painted).round().clip(0, 255).astype(np.uint8)
+    (confidence,) = confidences(image)
+    assert confidence > 0.9
 
 
 def test_the_box_is_around_the_object():
