@@ -217,6 +217,10 @@ class TDMR1Options(TDMOptions, GroupOptions, PreferenceOptions):
         "teacher", description="what the reward direction is measured against (Eq. 11: p_ref)"
     )
 
+    reward_centered: bool = Field(
+        False, description="the reward's direction without its mean over the batch"
+    )
+
     late: LateOptions = LateOptions()
 
     def at(self, iteration: int) -> TDMR1Options:

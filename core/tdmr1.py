@@ -113,6 +113,8 @@ class TDMR1(TDM, Reinforced):
         x0_surrogate, to_reward = self.surrogate.direction(
             x_tau, tau, query.condition, query.unconditional
         )
+        if options.reward_centered:
+            to_reward = to_reward - self._accelerator.reduce(to_reward.mean(0), "mean")
         reward = losses.direction_loss(query.x0, to_reward, query.x0 - x0_surrogate)
         metrics["student/reward"] = reward.item()
         return options.cfg_weight * cfg + options.reward_weight * reward + kl, metrics

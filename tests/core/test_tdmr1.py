@@ -153,6 +153,24 @@ def test_the_reward_term_looks_above_t_min_with_one_noise_a_group(moved, rewarde
     assert metrics["student/reward"] == pytest.approx(expected.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("centered", [False, True])
+def test_what_the_whole_batch_is_told_is_no_direction(moved, rewarded, monkeypatch, centered):
+    algorithm = moved(reward_centered=centered)
+    query = algorithm.query(rewarded(algorithm)[0], 1)
+    direction, common = algorithm.surrogate.direction, torch.randn_like(query.x0[:1])
+    losses = []
+    for shift in (0, common):
+        monkeypatch.setattr(
+            algorithm.surrogate,
+            "direction",
+            lambda *of, shift=shift: [part + shift * i for i, part in enumerate(direction(*of))],
+        )
+        state = algorithm._draws.state_dict()
+        losses.append(algorithm.student_loss(query)[1]["student/reward"])
+        algorithm._draws.load_state_dict(state)
+    assert (losses[0] == pytest.approx(losses[1], rel=1e-3)) == centered
+
+
 def test_kl_and_guidance_together_are_the_direction_of_tdm(moved, rewarded):
     algorithm = moved(trunc_steps=0, cfg_weight=1.0)
     query = algorithm.query(rewarded(algorithm)[0], 1)

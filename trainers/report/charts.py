@@ -14,6 +14,9 @@ WINDOW = 10
 GUARD = "guard/"
 """Metrics of the guard, 1 where a figure is outside its limits."""
 
+KEPT = ("over_teacher/colour/entropy", "over_teacher/diversity")
+"""What a reward may cost: the variety that it is drawn against."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Series:
@@ -22,7 +25,7 @@ class Series:
     Attributes:
         label: of the run.
         color: number of the run, from 0.
-        x, y: iterations, and what was measured.
+        x, y: iterations, or another metric, and what was measured.
         marks: iterations at which a figure has left the guard's limits.
     """
 
@@ -43,19 +46,21 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """One metric over iterations.
+    """One metric over iterations, or against another as they went on.
 
     Attributes:
-        metric: its key in metrics.jsonl.
+        metric: its key in metrics.jsonl; of two, "Y against X".
         title: for a person.
         series: one for each run that has it.
         teacher: a level to compare with, if there is one.
+        across: what x is, where it is no iteration.
     """
 
     metric: str
     title: str
     series: list[Series]
     teacher: float | None = None
+    across: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +95,8 @@ def sections(runs: Sequence[Shown]) -> list[Section]:
     def add(title: str, about: str, charts: Iterator[Chart]) -> None:
         drawn = [chart for chart in charts if chart.series]
         for chart in drawn:
-            left.remove(chart.metric)
+            if chart.metric in left:
+                left.remove(chart.metric)
         if drawn:
             found.append(Section(title, about, drawn))
 
@@ -104,6 +110,9 @@ def sections(runs: Sequence[Shown]) -> list[Section]:
     for reward in dict.fromkeys(reward for run in runs for reward in run.rewards):
         about = f"Samples of the training; the mean of {WINDOW} iterations where there are many."
         add(f"{shown(reward)}, in training", about, _of_reward(runs, reward, "reward", left))
+    about = "One dot an evaluation, joined in their order; up and to the right is better."
+    rewards = list(dict.fromkeys(reward for run in runs for reward in run.rewards))
+    add("Rewards against variety", about, _trades(runs, rewards, names))
     add(
         "Variety, against the teacher",
         "1 is the teacher's (docs/variety.md).",
@@ -131,6 +140,28 @@ def _of_reward(
         if not what and len(mine) > 1:  # the tag of prompts without one
             what = "no tag"
         yield _chart(runs, name, what, _teacher(runs, reward, what) if kind == "heldout" else None)
+
+
+def _trades(
+    runs: Sequence[Shown], rewards: Sequence[str], names: Sequence[str]
+) -> Iterator[Chart]:
+    """Each reward, or its overall figure, against each figure of `KEPT`."""
+    for reward in rewards:
+        whole = f"heldout/{reward}"
+        what, y = ("overall", f"{whole}/overall")
+        if y not in names:
+            what, y = "reward", whole
+        for x in (name for name in KEPT if name in names):
+            across = x.removeprefix("over_teacher/").replace("/", " ") + " over the teacher's"
+            series = []
+            for number, run in enumerate(runs):
+                known = [(line[x], line[y]) for line in run.metrics if x in line and y in line]
+                points = [(a, b) for a, b in known if a is not None and b is not None]
+                if points:
+                    xs, ys = zip(*points, strict=True)
+                    series.append(Series(run.name, number, list(xs), list(ys), marks=[]))
+            title = f"{shown(reward)} {what} against {across}"
+            yield Chart(f"{y} against {x}", title, series, _teacher(runs, reward, what), across)
 
 
 def _teacher(runs: Sequence[Shown], reward: str, what: str) -> float | None:

@@ -98,21 +98,23 @@ def _figure(chart: Chart, colors: dict[str, str], title: bool = False) -> Figure
             axes.axhline(chart.teacher, color=colors[INK], linewidth=1, linestyle=(0, (4, 3)))
         for series in chart.series:
             color = colors[COLORS[series.color % len(COLORS)]]
-            few = len(series.x) < 30
-            if not few:
+            dots = chart.across is not None or len(series.x) < 30
+            if not dots:
                 axes.plot(series.x, series.y, color=color, linewidth=0.7, alpha=0.3)
             axes.plot(
-                series.x, series.smooth, color=color, linewidth=1.8,
-                marker="o" if few else "", markersize=3.5, solid_capstyle="round",
+                series.x, series.y if dots else series.smooth, color=color, linewidth=1.8,
+                marker="o" if dots else "", markersize=3.5, solid_capstyle="round",
             )  # fmt: skip
             for at in series.marks:
                 axes.axvline(at, color=colors[MARK], linewidth=1, linestyle=(0, (1, 2)))
         axes.grid(axis="y", color=colors[LINE], linewidth=0.8)
         axes.set_axisbelow(True)
         axes.tick_params(colors=colors[INK], length=0, pad=5)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=chart.across is None))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.margins(x=0.02, y=0.12)
+        if chart.across is not None:
+            axes.set_xlabel(chart.across, color=colors[INK])
         for side, spine in axes.spines.items():
             spine.set_visible(side == "bottom")
             spine.set_color(colors[LINE])

@@ -10,7 +10,7 @@ from PIL import Image
 from tdmr1.errors import UserError
 from tdmr1.locks import locked
 from tdmr1.trainers.loop.run import RunFolder
-from tdmr1.trainers.report.charts import guard_events
+from tdmr1.trainers.report.charts import guard_events, sections
 from tdmr1.trainers.report.folder import read_run
 from tdmr1.trainers.report.page import write_report
 
@@ -99,6 +99,19 @@ def test_plots_are_written_as_svg_and_png(run, page, tmp_path):
     assert "var(--" not in (tmp_path / "plots" / "fake-loss.svg").read_text()
     with Image.open(tmp_path / "plots" / "fake-loss.png") as image:
         assert len(np.unique(np.asarray(image))) > 5
+
+
+def test_rewards_are_drawn_against_variety(run, tmp_path):
+    x, y = "over_teacher/diversity", f"heldout/{run.config().rewards[0]}/overall"
+    trades = {
+        chart.metric: chart for s in sections([read_run(run.path, "a")]) for chart in s.charts
+    }
+    (series,) = trades[f"{y} against {x}"].series
+    measured = [line for line in read_run(run.path, "a").metrics if x in line]
+    assert len(measured) > 1
+    assert series.x == [line[x] for line in measured]
+    assert series.y == [line[y] for line in measured]
+    assert trades[y].series[0].x == [line["iteration"] for line in measured]
 
 
 def test_a_run_that_was_cut_short_is_told_and_shown(run, page):
