@@ -1,4 +1,5 @@
-"""The guard on the pictures of README, 8 to a row: what a run made of the same noise."""
+"""The guard on pictures, 8 to a row, of the same noise before and after a training that lost its
+colours (docs/settings.md)."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from tdmr1.trainers.limits import GuardOptions
 from tdmr1_shapes import prompts
 from tdmr1_shapes.traits import traits
 
-IMAGES = Path(__file__).parents[3] / "docs" / "images"
+IMAGES = Path(__file__).parent / "collapse"
 ROWS = (
     prompts.single_object("star"),
     prompts.single_object("star"),

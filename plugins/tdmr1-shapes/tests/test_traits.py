@@ -12,7 +12,7 @@ from tdmr1_shapes.scenes import sample_scene
 from tdmr1_shapes.traits import PLACES, background, see, traits
 from tdmr1_shapes.world import COLORS, GENEVAL_TAGS, Scene, Thing
 
-IMAGES = Path(__file__).parents[3] / "docs" / "images"
+IMAGES = Path(__file__).parent / "collapse"
 LIGHT = (240, 236, 244)
 
 
@@ -75,7 +75,7 @@ def test_larger_things_and_other_backgrounds_count_elsewhere():
 
 
 def test_the_colours_of_a_collapsed_student_are_seen():
-    """The pictures of README: 8 to a row; rows 1, 2, 3 and 5 are of prompts without a colour."""
+    """Pictures of a run, 8 to a row; rows 1, 2, 3 and 5 are of prompts without a colour."""
 
     def colors(name):
         with Image.open(IMAGES / name) as image:
