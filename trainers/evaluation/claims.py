@@ -65,6 +65,13 @@ ARMS = {
         "the reward on the last of the four steps alone",
         ("method.reward_start=3", "method.trunc_steps=4", "method.late.trunc_steps=4"),
     ),
+    **{
+        f"weight-{weight}": Arm(
+            f"the reward weighs {weight}",
+            (f"method.reward_weight={weight}", "method.late.reward_weight=none"),
+        )
+        for weight in (10, 60, 120, 240)
+    },
     "direct": Arm("TDM, and DGPO's denoising loss on the student", kind="direct"),
     "dgpo": Arm("DGPO of the many-step teacher", kind="dgpo"),
     "flow-grpo": Arm("Flow-GRPO of the many-step teacher", kind="flow-grpo"),
@@ -167,6 +174,14 @@ CLAIMS = {
             *_kept("geneval"),
             Check(_VERDICT, Of("ocr"), Of("ocr", "before"), above=-0.02),
             *_kept("ocr"),
+        ),
+    ),
+    "trade-off": Claim(
+        "A reward that weighs more gains more, and costs variety",
+        ("main", "weight-10", "weight-60", "weight-120", "weight-240"),
+        (
+            Check(_VERDICT, Of("weight-120"), Of("weight-10"), above=0),
+            Check("colour entropy", Of("weight-10"), Of("weight-120"), above=0),
         ),
     ),
     "placebo": Claim(
