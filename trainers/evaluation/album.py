@@ -15,8 +15,9 @@ from tdmr1.core.generator import Generator, Prompt
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.rewards.features import Features
+from tdmr1.rewards.sharpness import sharpness
 from tdmr1.trainers.evaluation import variety
-from tdmr1.trainers.evaluation.compare import chroma, dark, edge_density, edges, saturated
+from tdmr1.trainers.evaluation.compare import chroma, dark, edge_density, saturated
 from tdmr1.trainers.writing import writing
 
 FREQUENCIES, MEANS = "frequencies/", "means/"
@@ -48,7 +49,7 @@ class Album:
         """Of pictures (N, H, W, 3) that were made for N prompts."""
         traits = generator.free_traits(images, prompts)
         looks = {
-            "sharpness": np.array([edges(image) for image in images]),
+            "sharpness": np.array([sharpness(image) for image in images]),
             "chroma": np.array([chroma(image).mean() for image in images]),
             "edge_density": np.array([edge_density(image) for image in images]),
             "dark": np.array([dark(image) for image in images]),

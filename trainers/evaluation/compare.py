@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdmr1.core.metrics import Metrics
+from tdmr1.rewards.sharpness import sharpness
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 """Of the channels (ITU-R BT.601)."""
@@ -21,21 +22,13 @@ def compare_pictures(first: NDArray[np.uint8], now: NDArray[np.uint8]) -> Metric
 
     Returns:
         `student/drift`, the mean absolute difference in [0, 1]; and `student/sharpness`, the
-        `edges` of now over those of the first, NaN where the first has none.
+        `sharpness` of now over that of the first, NaN where the first has none.
     """
-    before = edges(first)
+    before = sharpness(first)
     return {
         "student/drift": float(np.abs(_float(first) - _float(now)).mean()),
-        "student/sharpness": edges(now) / before if before > 0 else math.nan,
+        "student/sharpness": sharpness(now) / before if before > 0 else math.nan,
     }
-
-
-def edges(picture: NDArray[np.uint8]) -> float:
-    """Sum over both directions of the mean absolute difference of neighbouring pixels.
-
-    Of uint8 (H, W, 3); in [0, 2].
-    """
-    return float(sum(np.abs(np.diff(_float(picture), axis=axis)).mean() for axis in (0, 1)))
 
 
 def edge_density(picture: NDArray[np.uint8]) -> float:
