@@ -104,6 +104,14 @@ class Golden:
     others: Sequence[Image] = ()
 
 
+class ImageRefused(ValueError):
+    """`Reward.score` raises it for an image that it cannot judge as it is, e.g. a tiny one.
+
+    An error like any other to a run; to the conformance kit an answer. Its text names the image's
+    size, or whatever else it is, and what would be accepted.
+    """
+
+
 class Reward(abc.ABC):
     """A black-box reward.
 
@@ -153,7 +161,8 @@ class Reward(abc.ABC):
             abstain; or an array or a tensor of N numbers.
 
         Raises:
-            Exception: anything that keeps the reward from judging; never return a number instead.
+            ImageRefused: an image is not one that it can judge.
+            Exception: anything else that keeps it from judging; never return a number instead.
         """
 
     def judges(self, prompt: str, metadata: Mapping[str, Any]) -> bool:

@@ -8,7 +8,9 @@ import numpy as np
 
 from tdmr1.rewards.checks.finding import Finding, passed
 from tdmr1.rewards.checks.samples import noise, probes, score_in_range
-from tdmr1.rewards.contract import Golden, Image, Reward, Sample
+from tdmr1.rewards.contract import Golden, Image, ImageRefused, Reward, Sample
+from tdmr1.rewards.errors import RewardFailed
+from tdmr1.rewards.texts import told
 
 ODD_SIZES = ((1, 64), (64, 1), (3, 5), (37, 91), (100, 333))
 """(height, width) in pixels."""
@@ -36,8 +38,26 @@ def empty_batch(reward: Reward, goldens: Sequence[Golden]) -> Finding:
 
 
 def _answers(reward: Reward, goldens: Sequence[Golden], images: Sequence[Image]) -> Finding:
-    """Every image is scored in range, or abstained from; `score_in_range` raises otherwise."""
+    """Every image is scored in range, abstained from or refused; `score_in_range` raises
+    otherwise."""
     like = probes(goldens)[0]
     samples = [Sample(image, like.prompt, like.metadata, group=0) for image in images]
-    outcomes = score_in_range(reward, samples)
-    return passed(f"{outcomes.scored.sum()} scored, {outcomes.abstained.sum()} abstained")
+    refusals = [_refusal(reward, sample) for sample in samples]
+    kept = [sample for sample, why in zip(samples, refusals, strict=True) if not why]
+    outcomes = score_in_range(reward, kept)
+    text = f"{outcomes.scored.sum()} scored, {outcomes.abstained.sum()} abstained"
+    if whys := [why for why in refusals if why]:
+        text += f", {len(whys)} refused ({whys[0]})"
+    return passed(text)
+
+
+def _refusal(reward: Reward, sample: Sample) -> str:
+    """Why the reward refuses an image; empty where it does not."""
+    try:
+        # Alone, a sample of a grouped reward has none to be compared with.
+        score_in_range(reward, [sample] * (2 if reward.grouped else 1))
+    except RewardFailed as error:
+        if not isinstance(error.__cause__, ImageRefused):
+            raise
+        return told(error.__cause__)
+    return ""

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tdmr1.rewards import Golden, Reward, Score, Weights
+from tdmr1.rewards import Golden, ImageRefused, Reward, Score, Weights
 from tdmr1.rewards.checks import answers, cost, images, samples, statement
 from tdmr1.rewards.checks.suite import CHECKS, checking, name_of, run_checks
 from tdmr1.rewards.discovery.function import FunctionReward
@@ -147,6 +147,20 @@ class Square(Brightness):
         return super().one(sample)
 
 
+class Picky(Brightness):
+    def one(self, sample):
+        if min(sample.image.shape[:2]) < 50:
+            raise ImageRefused("under 50 pixels a side")
+        return super().one(sample)
+
+
+class PickyInCompany(Picky):
+    grouped = True
+
+    def score(self, samples):
+        return super().score(samples) if len(samples) > 1 else [None] * len(samples)
+
+
 class Colours(Brightness):
     def one(self, sample):
         spread = int(np.ptp(sample.image, axis=-1).max())
@@ -209,11 +223,19 @@ def test_a_reward_that_holds_to_the_contract_passes(check):
         (answers.tells_good_from_bad, Loss),
         (answers.repeatable, Random),
         (answers.abstains_without_its_needs, Constant),
+        (images.odd_sizes, Picky),
+        (images.one_pixel, Picky),
+        (images.odd_sizes, PickyInCompany),
     ],
 )
 def test_what_is_declared_is_allowed(check, reward):
     finding = check(reward(), GOLDENS)
     assert finding.status == "passed", finding.text
+
+
+def test_refused_images_are_counted_and_the_first_reason_is_shown():
+    says = "1 scored, 0 abstained, 4 refused (ImageRefused: under 50 pixels a side)"
+    assert images.odd_sizes(Picky(), GOLDENS).text == says
 
 
 @pytest.mark.parametrize(
