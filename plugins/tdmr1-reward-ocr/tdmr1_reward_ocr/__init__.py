@@ -15,6 +15,9 @@ SHORT_SIDE = 160
 LOWEST_CONFIDENCE = 0.5
 """RapidOCR's own."""
 
+MATCH, TARGETS, QUOTES, CASE_SENSITIVE = "contains", "first", "any", False
+"""The published definition, for quotation marks of any keyboard."""
+
 
 @hookimpl
 def register_rewards(register: Register) -> None:
@@ -25,9 +28,15 @@ def _ocr(
     short_side: int = SHORT_SIDE,
     threads: int = 1,
     lowest_confidence: float = LOWEST_CONFIDENCE,
+    match: str = MATCH,
+    targets: str = TARGETS,
+    quotes: str = QUOTES,
+    case_sensitive: bool = CASE_SENSITIVE,
 ) -> Reward:
     # Here, so that the engine loads on use.
+    from tdmr1_reward_ocr.definition import Definition
     from tdmr1_reward_ocr.engine import RapidOcrEngine
     from tdmr1_reward_ocr.reward import Ocr
 
-    return Ocr(RapidOcrEngine(short_side, threads, lowest_confidence))
+    definition = Definition(match, targets, quotes, case_sensitive)
+    return Ocr(RapidOcrEngine(short_side, threads, lowest_confidence), definition)

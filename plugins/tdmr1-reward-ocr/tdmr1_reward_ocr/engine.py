@@ -19,7 +19,13 @@ class EngineError(RuntimeError):
 
 
 class Engine(Protocol):
-    """Reads images."""
+    """Reads images.
+
+    Attributes:
+        alphabet: the characters that it knows.
+    """
+
+    alphabet: frozenset[str]
 
     def read(self, image: Image) -> str:
         """All text in an RGB image, uint8 (height, width, 3); "" where there is none.
@@ -67,6 +73,7 @@ class RapidOcrEngine:
             blank = np.zeros((short_side, short_side, 3), np.uint8)
             for use_det in (False, True):
                 self._ocr(blank, use_det=use_det)
+            self.alphabet = self._dictionary()
         except Exception as error:
             raise EngineError(f"RapidOCR cannot be loaded: {_blame(error)}") from error
 
@@ -78,6 +85,10 @@ class RapidOcrEngine:
                 f"RapidOCR cannot read an image {image.shape} of {image.dtype}: {_blame(error)}"
             ) from error
         return " ".join(lines or ())
+
+    def _dictionary(self) -> frozenset[str]:
+        """The characters that the model for recognition tells apart, as it says itself."""
+        return frozenset(self._ocr.text_rec.session.get_character_list())
 
 
 def _params(short_side: int, threads: int, lowest_confidence: float) -> dict[str, Any]:

@@ -72,6 +72,11 @@ def test_what_is_read_with_less_confidence_than_the_lowest_counts_as_not_there()
     assert RapidOcrEngine(lowest_confidence=1.0).read(image) == ""
 
 
+def test_it_knows_the_characters_of_its_dictionary(engine):
+    assert set("Aaéß0?中国あカΩ") <= engine.alphabet
+    assert not set("Дд한عशไ") & engine.alphabet
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_a_confidence_out_of_range_is_refused(value):
     with pytest.raises(ValueError, match=r"lowest_confidence is .*; expected 0 to 1"):

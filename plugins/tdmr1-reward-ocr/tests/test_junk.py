@@ -1,4 +1,5 @@
-"""A target among 200 letters that nobody asked for: the reward is content, the guard is not."""
+"""A target among 200 letters that nobody asked for: the published reward is content, `edit` and
+the guard are not."""
 
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from tdmr1.rewards.features import open_features
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.guarded import compared, outside
 from tdmr1.trainers.limits import GuardOptions
+from tdmr1_reward_ocr.definition import Definition
 from tdmr1_reward_ocr.reward import Ocr
 
 PROMPT = 'a sign that says "SALE"'
@@ -47,6 +49,12 @@ def junk():
 def test_the_reward_pays_for_junk_as_for_a_clean_sign(clean, junk):
     scores = Ocr().score([Sample(image, PROMPT) for image in (clean[0], junk[0])])
     assert [score.value for score in scores] == [1.0, 1.0]
+
+
+def test_where_excess_costs_it_pays_nothing_for_junk(clean, junk):
+    reward = Ocr(definition=Definition(match="edit"))
+    scores = reward.score([Sample(image, PROMPT) for image in (clean[0], junk[0])])
+    assert [score.value for score in scores] == [1.0, 0.0]
 
 
 def test_the_guard_sees_it(clean, junk):

@@ -1,22 +1,27 @@
+import logging
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from tdmr1.rewards import Sample
+from tdmr1.rewards import ImageRefused, Sample
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardFailed
 from tdmr1.rewards.places.here import Here
+from tdmr1_reward_ocr.definition import Definition
 from tdmr1_reward_ocr.engine import EngineError
 from tdmr1_reward_ocr.reward import Ocr
 
-BLANK = np.zeros((8, 8, 3), np.uint8)
+BLANK = np.zeros((64, 64, 3), np.uint8)
+LATIN = frozenset("abcXYZ0")
 
 
 class Reads:
     """An engine that reads the same everywhere, and counts."""
+
+    alphabet = LATIN
 
     def __init__(self, text):
         self.text, self.images = text, 0
@@ -27,6 +32,8 @@ class Reads:
 
 
 class Fails:
+    alphabet = LATIN
+
     def read(self, image):
         raise EngineError("no engine; try: pip install --force-reinstall rapidocr")
 
@@ -85,3 +92,52 @@ def test_the_hook_alone_loads_no_engine():
     code = f"import sys, tdmr1_reward_ocr; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_several_texts_and_what_they_are_worth():
+    reward = Ocr(Reads("Shut OPEN"), Definition(match="edit", targets="all"))
+    prompt = "“Open” above “Shut”"
+    (score,) = reward.score([Sample(BLANK, prompt)])
+    assert (score.value, score.passed) == (1.0, True)
+    assert score.reason == 'read "shutopen", expected "open" and "shut"'
+    (score,) = Ocr(Reads("Shut OPEN"), Definition(match="edit")).score([Sample(BLANK, prompt)])
+    assert (score.value, score.passed) == (0.0, False)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 1024), (1024, 64), (512, 512)])
+def test_images_of_usual_sizes_are_read(size):
+    (score,) = Ocr(Reads("open")).score([Sample(np.zeros((*size, 3), np.uint8), '"open"')])
+    assert score.passed
+
+
+@pytest.mark.parametrize("size", [(1, 1), (63, 64), (512, 63), (64, 1025), (3000, 100)])
+def test_tiny_and_thin_images_are_refused_with_the_reason_and_not_read(size):
+    reward, image = Ocr(Reads("open")), np.zeros((*size, 3), np.uint8)
+    says = rf"{size[0]} x {size[1]} pixels; .* at least 64 pixels a side, .* at most 16 times"
+    with pytest.raises(ImageRefused, match=says):
+        reward.score([Sample(image, '"open"')])
+    assert reward.engine.images == 0
+    assert reward.score([Sample(image, "a cat")]) == [None]
+
+
+@pytest.mark.parametrize("text", ["ПРИВЕТ", "안녕", "مرحبا", "abc МИР", "٣٤"])
+def test_abstains_on_scripts_that_the_engine_does_not_know_and_says_so_once(text, caplog):
+    reward = Ocr(Reads(text))
+    with caplog.at_level(logging.WARNING):
+        assert reward.judges(f'a sign "{text}"', {}) is False
+        assert reward.judges(f'another sign "{text}"', {}) is False
+        assert reward.score([Sample(BLANK, f'a sign "{text}"')]) == [None]
+    (record,) = caplog.records
+    assert "abstains on text in" in record.getMessage()
+    assert f'a sign "{text}"' in record.getMessage()
+    assert reward.engine.images == 0
+
+
+def test_a_letter_that_the_engine_lacks_is_no_unknown_script():
+    assert Ocr(Reads("")).judges('a sign "Phở ♥ 50%"', {}) is True
+
+
+def test_every_text_has_to_be_in_a_known_script_where_all_are_read():
+    prompt = '"abc" above "МИР"'
+    assert Ocr(Reads("")).judges(prompt, {}) is True
+    assert Ocr(Reads(""), Definition(targets="all")).judges(prompt, {}) is False
