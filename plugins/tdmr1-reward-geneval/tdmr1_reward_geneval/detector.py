@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,10 @@ from tdmr1.rewards import Image
 
 Box: TypeAlias = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels; x1 and y1 lie just past the object."""
+
+
+class DetectorError(RuntimeError):
+    """A detector cannot work here; the text says what to type."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +51,8 @@ class Detector(abc.ABC):
 
     @abc.abstractmethod
     def detect(self, image: Image) -> list[Detection]:
-        """All objects of all classes, in any order, also those of low confidence.
+        """All objects of all classes, in any order; those of a confidence of at most 0.3, which
+        count nowhere, may be left out.
 
         Args:
             image: RGB, uint8 (height, width, 3); not to be changed.
@@ -55,3 +61,21 @@ class Detector(abc.ABC):
     @abc.abstractmethod
     def color(self, image: Image, detection: Detection) -> str:
         """The colour, one of `colors`, of an object that `detect` found in the same image."""
+
+    def detect_batch(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """`detect` for images that may differ in size; override it where a batch is faster."""
+        return [self.detect(image) for image in images]
+
+    def color_batch(self, objects: Sequence[tuple[Image, Detection]]) -> list[str]:
+        """`color` for objects, each with its image; override it where a batch is faster."""
+        return [self.color(image, detection) for image, detection in objects]
+
+    def ready(self, colors: bool) -> None:  # noqa: B027, most need nothing
+        """Whether it could be used; asked for each prompt before a run, so it loads nothing.
+
+        Args:
+            colors: whether `color` is to be used, too.
+
+        Raises:
+            DetectorError: a package or a file is not there.
+        """

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tdmr1.rewards import Golden, Reward, Sample, Score
-from tdmr1_reward_geneval.detector import Detector
+from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
+from tdmr1_reward_geneval import weights as published
+from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.goldens import goldens
+from tdmr1_reward_geneval.mask2former import INPUT_SIZE, Mask2FormerDetector
 from tdmr1_reward_geneval.shapes import ShapesDetector
-from tdmr1_reward_geneval.task import Task, parse
-from tdmr1_reward_geneval.verdict import MAX_OBJECTS, countable, dense_reward, verdict
+from tdmr1_reward_geneval.task import MetadataInvalid, Task, parse
+from tdmr1_reward_geneval.verdict import MAX_OBJECTS, colored, countable, dense_reward, verdict
 
 
 class GenEval(Reward):
@@ -20,48 +21,135 @@ class GenEval(Reward):
     Abstains on prompts whose metadata has no `include`.
 
     Args:
-        detector: finds the objects; by default flat coloured shapes.
+        detector: finds the objects: "shapes", flat shapes in six colours; "mask2former", COCO's
+            classes in photographs; "auto", of these the one that knows what a prompt names; or
+            a detector of your own.
+        weights, color_weights, input_size, batch_size, device, dtype: of `mask2former`, see
+            `Mask2FormerDetector`.
+
+    Raises:
+        ValueError: an option is impossible.
     """
 
     name = "geneval"
     summary = "GenEval: are the right objects there, as many, in the right colours and places?"
     range = (2.0 - MAX_OBJECTS, 1.0)
     needs = ("GenEval's metadata: `include` and `tag`",)
-    engines = ("shapes detector on OpenCV",)
+    engines = (
+        "shapes detector on OpenCV",
+        f"mask2former detector on transformers, shorter side input_size = {INPUT_SIZE} px; "
+        "its colours by CLIP ViT-L/14",
+    )
+    weights = (
+        Weights(
+            published.MASK2FORMER,
+            "other, see its page",
+            276,
+            f"https://huggingface.co/{published.MASK2FORMER}",
+        ),
+        Weights(
+            published.CLIP,
+            "none stated there; OpenAI's code is MIT",
+            1711,
+            f"https://huggingface.co/{published.CLIP}",
+        ),
+    )
 
-    def __init__(self, detector: Detector | None = None) -> None:
-        self.detector = detector or ShapesDetector()
+    def __init__(
+        self,
+        detector: str | Detector = "auto",
+        weights: str = published.MASK2FORMER,
+        color_weights: str = published.CLIP,
+        input_size: int = INPUT_SIZE,
+        batch_size: int = 16,
+        device: str = "auto",
+        dtype: str = "float32",
+    ) -> None:
+        photographs = Mask2FormerDetector(
+            weights, color_weights, input_size, batch_size, device, dtype
+        )
+        shapes = ShapesDetector()
+        choices: dict[str, tuple[Detector, ...]] = {
+            "auto": (shapes, photographs),
+            "shapes": (shapes,),
+            "mask2former": (photographs,),
+        }
+        if isinstance(detector, Detector):
+            self.detectors: tuple[Detector, ...] = (detector,)
+        elif detector in choices:
+            self.detectors = choices[detector]
+        else:
+            raise ValueError(f"detector={detector!r}; expected one of {', '.join(choices)}")
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
         """One score a sample: the dense reward, the verdict, and the reason for it.
 
         Raises:
             MetadataInvalid: the metadata has an `include`, but is not GenEval's, or asks for
-                something that the detector does not know.
+                something that no detector knows.
+            DetectorError: what the detector needs is not there.
         """
-        return [None if s.metadata.get("include") is None else self._score(s) for s in samples]
+        asked = {
+            index: self._asked(sample.prompt, sample.metadata)
+            for index, sample in enumerate(samples)
+            if sample.metadata.get("include") is not None
+        }
+        scores: list[Score | None] = [None] * len(samples)
+        for detector in self.detectors:
+            mine = {index: task for index, (own, task) in asked.items() if own is detector}
+            images = [samples[index].image for index in mine]
+            judged = _judged(detector, images, [*mine.values()])
+            for index, score in zip(mine, judged, strict=True):
+                scores[index] = score
+        return scores
 
     def judges(self, prompt: str, metadata: Mapping[str, Any]) -> bool:
         """Whether there is an `include`.
 
         Raises:
-            MetadataInvalid: as for `score`.
+            MetadataInvalid, DetectorError: as for `score`.
         """
         if metadata.get("include") is None:
             return False
-        self._task(prompt, metadata)
+        detector, task = self._asked(prompt, metadata)
+        detector.ready(bool(task.colors))
         return True
 
-    def _task(self, prompt: str, metadata: Mapping[str, Any]) -> Task:
-        return parse(metadata, prompt, self.detector.labels, self.detector.colors)
-
-    def _score(self, sample: Sample) -> Score:
-        detector, task = self.detector, self._task(sample.prompt, sample.metadata)
-        objects = countable(detector.detect(sample.image), task.tag)
-        color_of = functools.cache(functools.partial(detector.color, sample.image))
-        answer = verdict(objects, task, color_of)
-        return Score(dense_reward(objects, task, color_of), answer.reason, answer.correct)
+    def _asked(self, prompt: str, metadata: Mapping[str, Any]) -> tuple[Detector, Task]:
+        """What a prompt asks for, and the first detector that knows all of it."""
+        labels = [label for detector in self.detectors for label in detector.labels]
+        colors = dict.fromkeys(c for detector in self.detectors for c in detector.colors)
+        task = parse(metadata, prompt, labels, colors)
+        for detector in self.detectors:
+            if task.labels <= {*detector.labels} and task.colors <= {*detector.colors}:
+                return detector, task
+        names = ", ".join(sorted(task.labels | task.colors))
+        raise MetadataInvalid(
+            f'GenEval metadata of the prompt "{prompt}": no one detector knows all of {names}; '
+            "one knows flat shapes in six colours, the other COCO's classes in ten"
+        )
 
     def goldens(self) -> list[Golden]:
         """Of the `shapes` detector; a detector of other things has none."""
-        return goldens() if isinstance(self.detector, ShapesDetector) else []
+        return goldens() if isinstance(self.detectors[0], ShapesDetector) else []
+
+
+def _judged(detector: Detector, images: Sequence[Image], tasks: Sequence[Task]) -> list[Score]:
+    """The scores of N images for N tasks, by one detector."""
+    found = detector.detect_batch(images)
+    objects = [countable(one, task.tag) for one, task in zip(found, tasks, strict=True)]
+    asked = [
+        (index, thing)
+        for index, task in enumerate(tasks)
+        for thing in dict.fromkeys(colored(objects[index], task))
+    ]
+    named = detector.color_batch([(images[index], thing) for index, thing in asked])
+    colors: list[dict[Detection, str]] = [{} for _ in tasks]
+    for (index, thing), color in zip(asked, named, strict=True):
+        colors[index][thing] = color
+    scores = []
+    for own, task, color_of in zip(objects, tasks, colors, strict=True):
+        answer = verdict(own, task, color_of.__getitem__)
+        value = dense_reward(own, task, color_of.__getitem__)
+        scores.append(Score(value, answer.reason, answer.correct))
+    return scores

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 TAGS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
 RELATIONS = ("left of", "right of", "above", "below")
+LISTED = 16
+"""So many names of classes are written out in an error; of more, the nearest."""
 CLAUSE_KEYS = {
     "include": ("class", "count", "color", "position"),
     "exclude": ("class", "count"),
@@ -42,6 +45,16 @@ class Task:
     tag: str
     include: tuple[Clause, ...]
     exclude: tuple[Clause, ...] = ()
+
+    @property
+    def labels(self) -> set[str]:
+        """The classes that it names."""
+        return {clause.label for clause in (*self.include, *self.exclude)}
+
+    @property
+    def colors(self) -> set[str]:
+        """The colours that it names."""
+        return {clause.color for clause in self.include if clause.color is not None}
 
 
 def parse(
@@ -88,7 +101,7 @@ def _clause(
 ) -> Clause:
     label: Any = item.get("class")
     count: Any = item.get("count")
-    _expect(label in labels, f"{where}.class", label, f"one of {', '.join(labels)}")
+    _expect(label in labels, f"{where}.class", label, _one_of(labels, label))
     _expect(_is_int(count) and count >= 1, f"{where}.count", count, "a whole number >= 1")
     color, position = item.get("color"), item.get("position")
     if color is not None:
@@ -103,6 +116,18 @@ def _clause(
         _expect(earlier, key, position, f"the index of an earlier clause (below {index})")
         position = (relation, target)
     return Clause(label, count, color, position)
+
+
+def _one_of(labels: Collection[str], given: object) -> str:
+    """The classes that there are, the nearest first where they are many."""
+    text = str(given).lower().replace("_", " ").strip()
+    # What is a word of a name is nearer than what is spelt alike: mouse, computer mouse, horse.
+    near = [name for name in labels if text in name.split()]
+    near += [name for name in difflib.get_close_matches(text, labels) if name not in near]
+    meant = f", {' or '.join(map(repr, near[:3]))} perhaps" if near else ""
+    if near and len(labels) > LISTED:
+        return f"one of {len(labels)} classes{meant}"
+    return f"one of {', '.join(labels)}{meant}"
 
 
 def _expect_keys(item: object, where: str, keys: Collection[str]) -> None:

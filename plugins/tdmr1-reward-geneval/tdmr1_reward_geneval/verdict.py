@@ -34,7 +34,7 @@ Objects: TypeAlias = dict[str, list[Detection]]
 """The objects that count, by class, the most confident first, of equal ones the later."""
 
 ColorOf: TypeAlias = Callable[[Detection], str]
-"""Classifies an object's colour; called only where a clause asks for one."""
+"""An object's colour; called only for those that `colored` names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,16 @@ def countable(detections: Iterable[Detection], tag: str) -> Objects:
         if _confidence(detection) > threshold and len(same) < MAX_OBJECTS:
             same.append(detection)
     return objects
+
+
+def colored(objects: Objects, task: Task) -> list[Detection]:
+    """The objects whose colour `verdict` and `dense_reward` ask for."""
+    asked: list[Detection] = []
+    for clause in task.include:
+        best = objects.get(clause.label, [])[: clause.count]
+        if clause.color is not None and len(best) == clause.count:
+            asked += best
+    return asked
 
 
 def verdict(objects: Objects, task: Task, color_of: ColorOf) -> Verdict:
