@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-reward-geneval plugins/tdmr1-reward-ocr \
 	plugins/tdmr1-reward-variety plugins/tdmr1-reward-basic
+# What tests need beyond what a package itself requires.
+EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]'
 ARGS ?=
 
 .PHONY: install test lint types train clean
@@ -13,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[train,report,dev]' $(addprefix -e ,$(PLUGINS))
+		-e '.[train,report,dev]' $(addprefix -e ,$(PLUGINS)) $(EXTRAS)
 	touch $@
 
 test: install

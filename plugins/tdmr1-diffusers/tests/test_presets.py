@@ -46,21 +46,29 @@ def test_those_of_sd3_are_the_papers_table(task):
     assert (config.draw, config.generator["prompt_tokens"]) == ("uniform", 128)
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("stop_sign", "is 'stop_sign'; expected one of 84 classes, 'stop sign' perhaps"),
+        ("stop sign", "hf download facebook/mask2former-swin-small-coco-instance"),
+    ],
+)
 def test_rewards_that_cannot_judge_the_prompts_stop_it_before_anything_is_loaded(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, label, message
 ):
-    """The shipped detector knows flat shapes alone."""
-    metadata = {"tag": "single_object", "include": [{"class": "bench", "count": 1}]}
-    line = json.dumps({"prompt": "a photo of a bench", **metadata})
+    """A class that nobody knows, and a detector whose weights are not on this machine."""
+    metadata = {"tag": "single_object", "include": [{"class": label, "count": 1}]}
+    line = json.dumps({"prompt": "a photo of a stop sign", **metadata})
     (tmp_path / "p.jsonl").write_text(line + "\n")
 
     def load_generator(*given):
         raise AssertionError("weights were loaded")
 
     monkeypatch.setattr(setup, "load_generator", load_generator)
-    files = [f"{key}={tmp_path / 'p.jsonl'}" for key in ("prompts", "heldout")]
-    config = build_config(TrainConfig, "sd3.5-medium-published-geneval-train", settings=files)
-    with pytest.raises(RewardFailed, match="is 'bench'; expected one of circle, square, triangle"):
+    settings = [f"{key}={tmp_path / 'p.jsonl'}" for key in ("prompts", "heldout")]
+    settings += ["reward_options.geneval.weights=org/no-such-model"]
+    config = build_config(TrainConfig, "sd3.5-medium-published-geneval-train", settings=settings)
+    with pytest.raises(RewardFailed, match=message):
         setup.reinforcement(config)
 
 

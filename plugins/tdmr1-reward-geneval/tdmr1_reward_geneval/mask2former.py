@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdmr1.rewards import Image
-from tdmr1_reward_geneval import coco, weights
+from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, coco
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.verdict import THRESHOLD
+from tdmr1_reward_geneval.weights import check_modules, find_clip, find_mask2former
 
 if TYPE_CHECKING:
     from transformers import Mask2FormerForUniversalSegmentation
 
     from tdmr1_reward_geneval.clip import ColorClassifier
 
-INPUT_SIZE = 800
 LONGEST = 1333 / 800
 """The longer side at most, in shorter sides."""
 
@@ -65,8 +65,8 @@ class Mask2FormerDetector(Detector):
 
     def __init__(
         self,
-        weights: str = weights.MASK2FORMER,
-        color_weights: str = weights.CLIP,
+        weights: str = MASK2FORMER,
+        color_weights: str = CLIP,
         input_size: int = INPUT_SIZE,
         batch_size: int = 16,
         device: str = "auto",
@@ -133,15 +133,15 @@ class Mask2FormerDetector(Detector):
         ]
 
     def _folder(self) -> Path:
-        return self._found("weights", self._weights, weights.find_mask2former)
+        return self._found("weights", self._weights, find_mask2former)
 
     def _color_folder(self) -> Path:
-        return self._found("color_weights", self._color_weights, weights.find_clip)
+        return self._found("color_weights", self._color_weights, find_clip)
 
     def _found(self, option: str, which: str, find: Callable[[str], Path]) -> Path:
         """Looked for once, as it is asked about for every prompt of a run."""
         if option not in self._folders:
-            weights.check_modules()
+            check_modules()
             self._folders[option] = find(which)
         return self._folders[option]
 

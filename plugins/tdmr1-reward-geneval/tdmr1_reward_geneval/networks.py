@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from transformers import PreTrainedModel
+from transformers.utils import logging as of_transformers
 
 from tdmr1_reward_geneval.detector import DetectorError
 
 Network = TypeVar("Network", bound=PreTrainedModel)
 
 OF_TRAINING = "criterion."
-"""Weights that only a loss has; the published files lack them."""
+"""Of a loss, which is nothing to inference and need not be in a file."""
 
 
 def device_of(name: str) -> torch.device:
@@ -40,9 +43,10 @@ def loaded(kind: type[Network], folder: Path, device: torch.device, dtype: torch
             transformers would replace by random numbers.
     """
     try:
-        read: Any = kind.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
+        with _without_bars():
+            read: Any = kind.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, output_loading_info=True
+            )
     except Exception as error:  # of whatever reads the file: always the same way out
         raise DetectorError(f"the weights in {folder} cannot be loaded: {error}") from error
     network, told = read
@@ -54,3 +58,16 @@ def loaded(kind: type[Network], folder: Path, device: torch.device, dtype: torch
         )
     placed: Network = network.to(device).eval()
     return placed
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Inside the block nothing redraws the terminal beside the display of the run."""
+    logging: Any = of_transformers
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
-from tdmr1_reward_geneval import weights as published
+from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.goldens import goldens
-from tdmr1_reward_geneval.mask2former import INPUT_SIZE, Mask2FormerDetector
+from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
 from tdmr1_reward_geneval.shapes import ShapesDetector
 from tdmr1_reward_geneval.task import MetadataInvalid, Task, parse
 from tdmr1_reward_geneval.verdict import MAX_OBJECTS, colored, countable, dense_reward, verdict
@@ -21,14 +21,8 @@ class GenEval(Reward):
     Abstains on prompts whose metadata has no `include`.
 
     Args:
-        detector: finds the objects: "shapes", flat shapes in six colours; "mask2former", COCO's
-            classes in photographs; "auto", of these the one that knows what a prompt names; or
-            a detector of your own.
-        weights, color_weights, input_size, batch_size, device, dtype: of `mask2former`, see
-            `Mask2FormerDetector`.
-
-    Raises:
-        ValueError: an option is impossible.
+        detectors: find the objects; a prompt is judged by the first that knows all that it names.
+            By default that of flat shapes, and for all else that of photographs.
     """
 
     name = "geneval"
@@ -41,45 +35,12 @@ class GenEval(Reward):
         "its colours by CLIP ViT-L/14",
     )
     weights = (
-        Weights(
-            published.MASK2FORMER,
-            "other, see its page",
-            276,
-            f"https://huggingface.co/{published.MASK2FORMER}",
-        ),
-        Weights(
-            published.CLIP,
-            "none stated there; OpenAI's code is MIT",
-            1711,
-            f"https://huggingface.co/{published.CLIP}",
-        ),
+        Weights(MASK2FORMER, "stated as other", 276, f"https://huggingface.co/{MASK2FORMER}"),
+        Weights(CLIP, "MIT (of OpenAI's code)", 1711, f"https://huggingface.co/{CLIP}"),
     )
 
-    def __init__(
-        self,
-        detector: str | Detector = "auto",
-        weights: str = published.MASK2FORMER,
-        color_weights: str = published.CLIP,
-        input_size: int = INPUT_SIZE,
-        batch_size: int = 16,
-        device: str = "auto",
-        dtype: str = "float32",
-    ) -> None:
-        photographs = Mask2FormerDetector(
-            weights, color_weights, input_size, batch_size, device, dtype
-        )
-        shapes = ShapesDetector()
-        choices: dict[str, tuple[Detector, ...]] = {
-            "auto": (shapes, photographs),
-            "shapes": (shapes,),
-            "mask2former": (photographs,),
-        }
-        if isinstance(detector, Detector):
-            self.detectors: tuple[Detector, ...] = (detector,)
-        elif detector in choices:
-            self.detectors = choices[detector]
-        else:
-            raise ValueError(f"detector={detector!r}; expected one of {', '.join(choices)}")
+    def __init__(self, *detectors: Detector) -> None:
+        self.detectors = detectors or (ShapesDetector(), Mask2FormerDetector())
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
         """One score a sample: the dense reward, the verdict, and the reason for it.

@@ -10,11 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tdmr1_reward_geneval import CLIP, MASK2FORMER
 from tdmr1_reward_geneval.coco import LABELS
 from tdmr1_reward_geneval.detector import DetectorError
-
-MASK2FORMER = "facebook/mask2former-swin-small-coco-instance"
-CLIP = "openai/clip-vit-large-patch14"
 
 MODULES = ("torch", "transformers", "scipy")
 """transformers' Mask2Former needs scipy to be constructed, also for inference."""

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards import Sample
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1_reward_geneval.mask2former import (
     MEAN,
     STD,
@@ -11,7 +13,6 @@ from tdmr1_reward_geneval.mask2former import (
     network_input,
     resized_size,
 )
-from tdmr1_reward_geneval.reward import GenEval
 
 SIZES = [(48, 64), (100, 33), (48, 64), (1, 1), (96, 128)]
 
@@ -108,23 +109,24 @@ def test_numbers_of_half_the_length(new, images):
     assert found and short.color(images[1], found[0]) in short.colors
 
 
-def test_the_reward_judges_by_it(detector_folder, clip_folder, images):
-    reward = GenEval(weights=str(detector_folder), color_weights=str(clip_folder), input_size=64)
-    image = images[1]
-    count = len(reward.detectors[1].detect(image))
-    dogs = {"class": "dog", "count": count}
-    ask = {"tag": "single_object", "include": [dogs]}
-    cat = {"tag": "two_object", "include": [dogs, {"class": "cat", "count": 1}]}
-    colored = {"tag": "colors", "include": [{**dogs, "color": "red"}]}
-    samples = [Sample(image, "a photo", metadata) for metadata in (ask, cat, colored)]
+@pytest.mark.parametrize("name", ["auto", "mask2former"])
+def test_the_reward_judges_by_it(name, detector, detector_folder, clip_folder, images):
+    folders = {"weights": str(detector_folder), "color_weights": str(clip_folder)}
+    reward = load(RewardSpec("geneval"), {"detector": name, "input_size": 64, **folders})
+    found = detector.detect(images[0])
+    dogs = {"class": "dog", "count": len(found)}
+    asked = [
+        {"tag": "single_object", "include": [dogs]},
+        {"tag": "two_object", "include": [dogs, {"class": "cat", "count": 1}]},
+        {"tag": "colors", "include": [{**dogs, "color": "red"}]},
+    ]
+    samples = [Sample(images[0], "a photo", metadata) for metadata in asked]
     assert [reward.judges(one.prompt, one.metadata) for one in samples] == [True] * 3
-    right, one_missing, in_red = reward.score(samples)
+    right, lacking, red = reward.score(samples)
     assert (right.value, right.passed, right.reason) == (1, True, "as asked")
-    assert (one_missing.value, one_missing.reason) == (0.5, "expected cat >= 1, found 0")
-    named = reward.detectors[1].color_batch(
-        [(image, one) for one in reward.detectors[1].detect(image)]
-    )
-    assert in_red.value == pytest.approx((1 + named.count("red") / count) / 2)
+    assert (lacking.value, lacking.reason) == (0.5, "expected cat >= 1, found 0")
+    share = detector.color_batch([(images[0], one) for one in found]).count("red") / len(found)
+    assert red.value == pytest.approx((1 + share) / 2)
 
 
 @pytest.mark.parametrize(
