@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,9 @@ from huggingface_hub import ModelCard, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
 from tdmr1.core.layouts import ADAPTER_CONFIG
+from tdmr1.hub import is_hub_id
 
 CARD = "README.md"
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether it has the form ORG/NAME."""
-    return _HUB_ID.fullmatch(name) is not None
 
 
 def bases_of(student: Path) -> list[str]:

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of httpx
-    EntryNotFoundError,
-    GatedRepoError,
     HFValidationError,
     HTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
 )
 
 from tdmr1.core.adapters import LORA_FILE
-from tdmr1.core.cards import CARD, is_hub_id
+from tdmr1.core.cards import CARD
 from tdmr1.core.layouts import ADAPTER_CONFIG, ADAPTER_FILES
 from tdmr1.core.published import PUBLISHED
 from tdmr1.errors import UserError
-from tdmr1.progress import aside, task
+from tdmr1.hub import HUB_FILE, downloading, explained
+from tdmr1.progress import task
 
 INDEX = "model_index.json"
 _WRITE = (
     "{folder} is exported, and its upload to {name} failed: {why}\n"
     "log in with a token that may write there: hf auth login, then: hf upload {name} {folder}"
 )
-_HUB_FILE = re.compile(r"([^/]+/[^/]+)/(.+\.\w+)")
 
 
 def pipeline_layout(model: str) -> str:
@@ -45,7 +38,7 @@ def pipeline_layout(model: str) -> str:
     if Path(model).is_dir():
         index = Path(model) / INDEX
     else:
-        with _explained(model):
+        with explained(model):
             index = Path(hf_hub_download(model, INDEX))
     try:
         layout = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
@@ -75,7 +68,7 @@ def pipeline_folder(model: str) -> Path:
     # Imported here, because it takes seconds, and a generator that ships its weights needs none.
     from diffusers import DiffusionPipeline
 
-    with _explained(model), _downloading(model):
+    with explained(model), downloading(model):
         return Path(DiffusionPipeline.download(model, use_safetensors=True))
 
 
@@ -91,7 +84,7 @@ def outline_folder(model: str) -> Path:
     if Path(model).is_dir():
         return Path(model)
     patterns = [INDEX, "*/config.json", "scheduler/scheduler_config.json"]
-    with _explained(model):
+    with explained(model):
         return Path(snapshot_download(model, allow_patterns=patterns))
 
 
@@ -108,7 +101,7 @@ def network_folder(model: str, weights: bool = True) -> Path:
     if Path(model).is_dir():
         return Path(model)
     patterns = ["config.json", *(["*.safetensors"] if weights else [])]
-    with _explained(model), _downloading(model):
+    with explained(model), downloading(model):
         return Path(snapshot_download(model, allow_patterns=patterns))
 
 
@@ -123,11 +116,11 @@ def student_path(student: str) -> Path:
     """
     if Path(student).exists():
         return Path(student)
-    if (named := _HUB_FILE.fullmatch(student)) is not None:
+    if (named := HUB_FILE.fullmatch(student)) is not None:
         model, file = named.groups()
     else:
         model, file = student, PUBLISHED[student].file if student in PUBLISHED else None
-    with _explained(model, "--student", "a LoRA"), _downloading(student):
+    with explained(model, "--student FOLDER", "a LoRA"), downloading(student):
         if file is not None:
             return Path(hf_hub_download(model, file))
         patterns = [CARD, LORA_FILE, ADAPTER_CONFIG, *ADAPTER_FILES]
@@ -152,48 +145,3 @@ def push(folder: Path, name: str) -> str:
     except (HTTPError, HFValidationError, OSError) as error:
         raise UserError(_WRITE.format(name=name, folder=folder, why=error)) from error
     return str(page)
-
-
-@contextlib.contextmanager
-def _downloading(model: str) -> Iterator[None]:
-    """Inside the block the Hub's own bars are shown on a terminal: they know the bytes."""
-    with task(f"downloading {model}"), aside():
-        yield
-
-
-@contextlib.contextmanager
-def _explained(
-    model: str, option: str = "--model", what: str = "a pipeline of diffusers"
-) -> Iterator[None]:
-    """What the Hub answers inside the block, as an error that says what to do.
-
-    Args:
-        model: of the Hub.
-        option: of the command line, which could name a folder as well.
-        what: it was to be.
-    """
-    page = f"https://huggingface.co/{model}"
-    if not is_hub_id(model):
-        raise UserError(f"there is no folder {model}; a model of the Hub is named ORG/NAME")
-    try:
-        yield
-    except GatedRepoError as error:
-        raise UserError(
-            f"{model} is gated: accept its licence on {page}, then log in with: hf auth login"
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UserError(
-            f"there is neither a folder {model} nor a model of that name on the Hub; look for it "
-            f"on {page}, and if it is private log in with: hf auth login"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"there is no folder {model}, and the Hub cannot be reached; on a machine that "
-            f"reaches it: hf download {model} --local-dir FOLDER, then here: {option} FOLDER"
-        ) from error
-    except EntryNotFoundError as error:
-        raise UserError(f"{model} is not {what}: {error}; see {page}") from error
-    except (HTTPError, OSError) as error:
-        raise UserError(
-            f"the download of {model} failed: {error}\nthe same command again continues it"
-        ) from error

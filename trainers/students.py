@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tdmr1.core.cards import bases_of, is_hub_id
+from tdmr1.core.cards import bases_of
 from tdmr1.core.generator import Generator
 from tdmr1.core.hub import student_path
 from tdmr1.core.published import PUBLISHED, Published
 from tdmr1.errors import UserError
+from tdmr1.hub import is_hub_id
 from tdmr1.trainers.config import StudentOptions
 
 

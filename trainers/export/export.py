@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from tdmr1.core.cards import CARD, is_hub_id, licence_of
+from tdmr1.core.cards import CARD, licence_of
 from tdmr1.core.generator import Generator
 from tdmr1.core.hub import push
 from tdmr1.core.layouts import TRANSFORMER
 from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
 from tdmr1.files import new_folder, remove_unfinished
+from tdmr1.hub import is_hub_id
 from tdmr1.progress import task
 from tdmr1.trainers.config import AnyConfig, BaselineConfig
 from tdmr1.trainers.evaluation.report import Report

@@ -1,0 +1,166 @@
+#!/bin/sh
+# Compares what the rewards of CLIP do here with what the authors' packages do, number by number: on eleven
+# odd pictures, as prepared by torchvision (which the package clip uses), open_clip and hpsv2; the network of
+# a checkpoint in open_clip's layout; and the tokens of prompts.
+#
+#     make install
+#     sh docs/check_clip.sh
+#
+# Weights are small and random, so nothing is downloaded but packages: open_clip_torch 3.3.0, hpsv2 1.2.0,
+# torchvision 0.28.0, torch 2.13.0 for CPUs, transformers 5.23.0. Prints the largest difference of each, and
+# fails if a picture differs at all, an embedding by more than 1e-5, or a token.
+# Needs pip and 2 GB of disk; WORK=FOLDER keeps the environment for another time.
+set -eu
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+WORK=${WORK:-$(mktemp -d)}
+mkdir -p "$WORK"
+cd "$WORK"
+export OMP_NUM_THREADS=1
+
+if [ ! -x theirs/bin/python ]; then
+    python3 -m venv theirs
+    theirs/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 transformers==5.23.0 \
+        ftfy==6.3.1 numpy pillow pluggy pydantic rich typer regex setuptools
+    # Without what they require: that would bring a torch for GPUs.
+    theirs/bin/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 \
+        open_clip_torch==3.3.0 hpsv2==1.2.0 timm pyyaml
+    theirs/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$ROOT"
+fi
+
+cat > compare.py <<'PYTHON'
+import html
+import importlib
+import json
+import sys
+import tempfile
+import types
+from importlib.util import find_spec
+from pathlib import Path
+
+import ftfy
+import numpy as np
+import torch
+from PIL import Image
+
+# torchvision of PyPI beside a torch for CPUs: its operators are not needed, only their names.
+library = torch.library.Library("torchvision", "DEF")
+library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import open_clip
+from open_clip.model import CLIP
+from torchvision import transforms as T
+
+from tdmr1.rewards.clip import read_tokenizer
+from tdmr1.rewards.offline.pictures import read_rgb
+from tdmr1.rewards.open_clip_layout import read_vit_h
+from tdmr1.rewards.pixels import MEAN, STD, as_hpsv2, as_openai
+from tdmr1.rewards.small_clip import EMBEDDING, HEADS, LAYERS, PATCH, SIDE, WIDTH
+from tdmr1.rewards.small_clip import write_small_tokenizer
+
+folder = Path(tempfile.mkdtemp())
+random = np.random.default_rng(1)
+failed = False
+
+
+def report(what, difference, allowed=0.0):
+    global failed
+    print(f"{what}: differs by {difference:.1e}")
+    failed |= not difference <= allowed
+
+
+def smooth(height, width):
+    coarse = random.integers(0, 256, (height // 7 + 2, width // 7 + 2, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def of_file(image):
+    Image.fromarray(image).save(folder / "image.png")
+    return read_rgb(folder / "image.png")
+
+
+alpha = np.dstack([smooth(100, 80), random.integers(0, 256, (100, 80), np.uint8)])
+pictures = {
+    "portrait": smooth(640, 427),
+    "landscape": smooth(427, 640),
+    "one pixel wide": smooth(300, 1),
+    "one pixel high": smooth(1, 64),
+    "one pixel": smooth(1, 1),
+    "of the size": smooth(224, 224),
+    "three too high": smooth(227, 224),
+    "tiny": smooth(5, 7),
+    "noise": random.integers(0, 256, (301, 517, 3), np.uint8),
+    "alpha": of_file(alpha),
+    "16 bits": of_file(smooth(90, 120)[..., 0].astype(np.uint16) * 257),
+}
+
+# The module alone: the rest of hpsv2 wants packages that nothing here needs.
+package = types.ModuleType("theirs")
+package.__path__ = [f"{find_spec('hpsv2').submodule_search_locations[0]}/src/open_clip"]
+sys.modules["theirs"] = package
+of_hpsv2 = importlib.import_module("theirs.transform").image_transform
+ways = {
+    "clip": (
+        as_openai,
+        T.Compose([
+            T.Resize(224, interpolation=T.InterpolationMode.BICUBIC),
+            T.CenterCrop(224),
+            T.ToTensor(),
+            T.Normalize(MEAN, STD),
+        ]),
+    ),
+    "open_clip": (as_openai, open_clip.image_transform(224, is_train=False, mean=MEAN, std=STD)),
+    "hpsv2": (as_hpsv2, of_hpsv2(224, is_train=False, resize_longest_max=True)),
+}
+for way, (ours, theirs) in ways.items():
+    for name, picture in pictures.items():
+        difference = (ours(picture, 224) - theirs(Image.fromarray(picture))).abs().max().item()
+        report(f"{way}, {name} {picture.shape[:2]}", difference)
+
+words = len(json.loads((write_small_tokenizer(folder / "small") / "vocab.json").read_text()))
+common = {"layers": LAYERS, "width": WIDTH, "mlp_ratio": 2.0}
+torch.manual_seed(0)
+network = CLIP(
+    EMBEDDING,
+    {"image_size": SIDE, "patch_size": PATCH, "head_width": WIDTH // HEADS, **common},
+    {"context_length": 77, "vocab_size": words, "heads": HEADS, **common},
+).eval()
+for weights in network.parameters():
+    if weights.ndim > 1:
+        weights.data = torch.randn_like(weights) / 5
+torch.save({"state_dict": network.state_dict()}, folder / "checkpoint.pt")
+ours = read_vit_h(folder / "checkpoint.pt")
+pixels = torch.randn(3, 3, SIDE, SIDE)
+tokens = read_tokenizer(folder / "small")(
+    ["a cat", "two dogs on a mat", ""], padding="max_length", max_length=77, return_tensors="pt"
+)
+unit = torch.nn.functional.normalize
+with torch.no_grad():
+    seen = unit(ours.visual_projection(ours.vision_model(pixels).pooler_output))
+    report("picture's embedding", (seen - unit(network.encode_image(pixels))).abs().max(), 1e-5)
+    read = unit(ours.text_projection(ours.text_model(**tokens).pooler_output))
+    zeros = tokens.input_ids * tokens.attention_mask  # open_clip pads with zeros
+    report("prompt's embedding", (read - unit(network.encode_text(zeros))).abs().max(), 1e-5)
+
+theirs = open_clip.tokenizer.SimpleTokenizer()
+marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+vocabulary = {marks.get(token, token): number for token, number in theirs.encoder.items()}
+merges = [" ".join(pair) for pair, _ in sorted(theirs.bpe_ranks.items(), key=lambda of: of[1])]
+write_small_tokenizer(folder / "full")
+(folder / "full/vocab.json").write_text(json.dumps(vocabulary))
+(folder / "full/merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+tokenizer = read_tokenizer(folder / "full")
+for prompt in [
+    "a photo of a cat", "a sign that says “OPEN”", "Tom &amp; Jerry's   house", "naïve café №5",
+    "多 文字 test", "12345 cats, it's", "word " * 100, "a\tb\nc", "e\u0301clair", "don’t", "cat 🐱!",
+    "Ångström ½ ﬁ",
+]:
+    # As tdmr1_reward_preference.hpsv2 does.
+    cleaned = " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())
+    ours = tokenizer([cleaned], padding="max_length", truncation=True, max_length=77)
+    ids = np.array(ours["input_ids"]) * np.array(ours["attention_mask"])
+    differ = (open_clip.tokenize([prompt]).numpy() != ids).sum()
+    report(f"tokens of {prompt[:24]!r}", float(differ))
+raise SystemExit(failed)
+PYTHON
+theirs/bin/python compare.py

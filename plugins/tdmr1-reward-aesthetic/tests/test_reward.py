@@ -1,0 +1,129 @@
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import torch
+
+from tdmr1.errors import UserError
+from tdmr1.rewards import Golden, Sample
+from tdmr1.rewards.clip import PictureTower
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.pixels import as_openai
+from tdmr1.rewards.small_clip import EMBEDDING, small_clip, write_small_clip
+from tdmr1.rewards.testing import RewardContract
+
+WIDTHS = (EMBEDDING, 12, 8, 6, 4, 1)
+
+
+def write_head(path, widths=WIDTHS, layers=(0, 2, 4, 6, 7)):
+    """In the layout of sac+logos+ava1-l14-linearMSE.pth."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for layer, before, after in zip(layers, widths[:-1], widths[1:], strict=True):
+        tensors[f"layers.{layer}.weight"] = torch.randn(after, before, generator=generator)
+        tensors[f"layers.{layer}.bias"] = torch.randn(after, generator=generator)
+    torch.save(tensors, path)
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return write_small_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def samples():
+    sizes = [(20, 20), (64, 1), (30, 41)]
+    random = np.random.default_rng(0)
+    return [Sample(random.integers(0, 256, (*size, 3), np.uint8), "") for size in sizes]
+
+
+def aesthetic(clip, head, **options):
+    return load(RewardSpec("aesthetic"), {"model": str(clip), "head": str(head), **options})
+
+
+class TestContract(RewardContract):
+    reward = "aesthetic"
+
+    @classmethod
+    def make(cls):
+        with TemporaryDirectory() as folder:
+            write_head(Path(folder) / "head.pth")
+            return aesthetic(write_small_clip(Path(folder) / "clip"), f"{folder}/head.pth")
+
+    @classmethod
+    def goldens(cls, reward):
+        """The photographs; which of two is better, a network of random weights decides."""
+        return [ordered(reward, golden) for golden in reward.goldens()]
+
+
+def ordered(reward, golden):
+    both = golden.good, golden.bad
+    scores = reward.score([Sample(image, golden.prompt) for image in both])
+    pairs = sorted(zip(scores, both, strict=True), key=lambda pair: -pair[0].value)
+    return Golden(golden.prompt, *(image for _, image in pairs))
+
+
+def test_a_rating_is_linear_in_the_embedding_of_length_1(clip, tmp_path, samples):
+    tensors = write_head(tmp_path / "head.pth")
+    tower = PictureTower(small_clip(), as_openai, "cpu", "float32", 32)
+    embedded = tower.pictures([sample.image for sample in samples]).double()
+    for layer in (0, 2, 4, 6, 7):
+        weight, bias = (tensors[f"layers.{layer}.{kind}"].double() for kind in ("weight", "bias"))
+        embedded = embedded @ weight.T + bias
+    found = [score.value for score in aesthetic(clip, tmp_path / "head.pth").score(samples)]
+    assert found == pytest.approx(embedded[:, 0].tolist(), rel=1e-4)
+
+
+def test_the_prompt_plays_no_part(clip, tmp_path, samples):
+    write_head(tmp_path / "head.pth")
+    reward = aesthetic(clip, tmp_path / "head.pth", batch=2)
+    named = [Sample(sample.image, "a cat") for sample in samples]
+    assert reward.score(named) == reward.score(samples)
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ({"widths": (768, 12, 8, 6, 4, 1)}, r"lead from the 24 numbers of the CLIP"),
+        ({"widths": (EMBEDDING, 12, 8, 6, 4, 2)}, "to one; head and model belong together"),
+        ({"layers": (0, 3, 5, 7, 8)}, r"not the linear head.*of layers\.2\.bias it has none"),
+    ],
+)
+def test_a_head_of_another_model_is_refused(clip, tmp_path, head, says):
+    write_head(tmp_path / "head.pth", **head)
+    with pytest.raises(UserError, match=says):
+        aesthetic(clip, tmp_path / "head.pth")
+
+
+def test_without_weights_an_error_says_what_to_run(monkeypatch, clip):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def download(*args, **kwargs):
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    says = r"hf download trl-lib/ddpo-aesthetic-predictor --local-dir FOLDER, then here: .*head="
+    with pytest.raises(UserError, match=says):
+        load(RewardSpec("aesthetic"), {"model": str(clip)})
+
+
+def test_an_unknown_dtype_is_told_those_there_are(clip, tmp_path):
+    write_head(tmp_path / "head.pth")
+    with pytest.raises(RewardOptionInvalid, match="there are: float32, bfloat16, float16"):
+        aesthetic(clip, tmp_path / "head.pth", dtype="half")
+
+
+def test_what_it_says_of_itself_needs_no_torch():
+    code = "import sys; from tdmr1.rewards.discovery.info import info; "
+    code += "from tdmr1.rewards.discovery.spec import RewardSpec; "
+    code += "said = info(RewardSpec('aesthetic'))"
+    code += "; print([w.megabytes for w in said.weights], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[1710, 4] False"

@@ -1,0 +1,137 @@
+import subprocess
+import sys
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from tdmr1.errors import UserError
+from tdmr1.rewards import Sample
+from tdmr1.rewards.clip import Clip, read_tokenizer
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.pixels import as_hpsv2, as_openai, as_transformers
+from tdmr1.rewards.small_clip import small_clip, write_small_clip, write_small_vit_h
+from tdmr1_reward_preference.goldens import CAPTIONS, photograph
+from tdmr1_reward_preference.hpsv2 import Hpsv2
+
+PROMPTS = ["a cat", "a dog on a mat", "a cat"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = write_small_clip(tmp_path_factory.mktemp("clip"))
+    write_small_vit_h(folder / "hps.pt")
+    return folder
+
+
+@pytest.fixture
+def samples():
+    sizes = [(20, 20), (64, 1), (30, 41)]
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    return [Sample(image, prompt) for image, prompt in zip(images, PROMPTS, strict=True)]
+
+
+def loaded(name, folder, **options):
+    given = {"model": str(folder)}
+    if name == "hpsv2":
+        given = {"model": str(folder / "hps.pt"), "tokenizer": str(folder)}
+    return load(RewardSpec(name), {**given, **options})
+
+
+def cosines(folder, samples, prepare, activation="quick_gelu", prefix=""):
+    clip = Clip(
+        small_clip(activation), read_tokenizer(folder), prepare, "cpu", "float32", 32
+    )  # fmt: skip
+    images = [sample.image for sample in samples]
+    return np.array(clip.cosines(images, [prefix + sample.prompt for sample in samples]))
+
+
+def values(reward, samples):
+    return [score.value for score in reward.score(samples)]
+
+
+def test_pickscore_is_the_cosine_times_the_learnt_scale(folder, samples):
+    wanted = np.exp(small_clip().logit_scale.item()) * cosines(folder, samples, as_transformers)
+    assert values(loaded("pickscore", folder), samples) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_hpsv2_is_the_cosine(folder, samples):
+    wanted = cosines(folder, samples, as_hpsv2, "gelu")
+    # The checkpoint is in half precision.
+    assert values(loaded("hpsv2", folder), samples) == pytest.approx(wanted, abs=2e-3)
+
+
+@pytest.mark.parametrize("prefix", ["", "A photo depicts "])
+def test_clipscore_is_a_multiple_of_the_cosine_where_it_is_positive(folder, samples, prefix):
+    found = values(loaded("clipscore", folder, prefix=prefix), samples)
+    wanted = 2.5 * cosines(folder, samples, as_openai, prefix=prefix).clip(min=0)
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert loaded("clipscore", folder).value(-0.5) == 0
+
+
+@pytest.mark.parametrize("name", ["pickscore", "clipscore", "hpsv2"])
+def test_an_empty_prompt_gets_no_score_and_leaves_the_others_theirs(folder, samples, name):
+    reward = loaded(name, folder)
+    silent = Sample(samples[0].image, " \n")
+    first, none, second = reward.score([samples[0], silent, samples[1]])
+    assert none is None and not reward.judges(silent.prompt, {})
+    assert [first, second] == reward.score(samples[:2])
+    assert reward.score([silent]) == [None] and reward.score([]) == []
+
+
+def test_hpsv2_reads_prompts_as_open_clip_cleans_them(folder):
+    reward = loaded("hpsv2", folder)
+    assert reward.text(" a sign  “OPEN” &amp;amp; a cat\n") == 'a sign "OPEN" & a cat'
+
+
+def test_hpsv2_takes_no_checkpoint_of_another_model(folder, tmp_path):
+    torch.save({"layers.0.weight": torch.ones(1)}, tmp_path / "hps.pt")
+    with pytest.raises(UserError, match=r"hps\.pt is not a ViT-H-14 of open_clip"):
+        Hpsv2(model=str(tmp_path / "hps.pt"), tokenizer=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pickscore", "hf download yuvalkirstain/PickScore_v1 --local-dir FOLDER, .*model=FOLDER"),
+        ("clipscore", "hf download openai/clip-vit-large-patch14 --local-dir FOLDER, .*=FOLDER"),
+        (
+            "hpsv2",
+            r"hf download xswu/HPSv2 --local-dir FOLDER, .*=FOLDER/HPS_v2\.1_compressed\.pt",
+        ),
+    ],
+)
+def test_without_weights_an_error_says_what_to_run(monkeypatch, name, says):
+    def download(*args, **kwargs):
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(UserError, match=says):
+        load(RewardSpec(name))
+
+
+@pytest.mark.parametrize("name", ["pickscore", "clipscore", "hpsv2"])
+def test_an_unknown_dtype_is_told_those_there_are(folder, name):
+    with pytest.raises(RewardOptionInvalid, match="there are: float32, bfloat16, float16"):
+        loaded(name, folder, dtype="half")
+
+
+def test_golden_photographs_are_each_beside_another():
+    photographs = [photograph(name) for name in CAPTIONS]
+    assert {image.shape for image in photographs} == {(256, 256, 3)}
+    assert len({image.tobytes() for image in photographs}) == 3
+
+
+def test_what_they_say_of_themselves_needs_no_torch():
+    code = "import sys; from tdmr1.rewards.discovery.info import info; "
+    code += "from tdmr1.rewards.discovery.spec import RewardSpec; names = "
+    code += "['pickscore', 'hpsv2', 'clipscore']; said = [info(RewardSpec(n)) for n in names]"
+    code += "; print([w.licence for s in said for w in s.weights], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['not stated on its card', 'Apache-2.0', 'MIT', 'MIT'] False"

@@ -1,0 +1,140 @@
+"""Checkpoints in the layout of the package open_clip, as networks of transformers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tdmr1.errors import UserError
+from tdmr1.rewards.published import read_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VIT_H_HEADS = 16
+"""Of either network of ViT-H-14: 1280 = 16 x 80, 1024 = 16 x 64."""
+
+NAMES = {
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "logit_scale": "logit_scale",
+}
+PREFIXES = {
+    "visual.ln_pre.": "vision_model.pre_layrnorm.",
+    "visual.ln_post.": "vision_model.post_layernorm.",
+    "ln_final.": "text_model.final_layer_norm.",
+    "visual.transformer.resblocks.": "vision_model.encoder.layers.",
+    "transformer.resblocks.": "text_model.encoder.layers.",
+}
+TRANSPOSED = {
+    "visual.proj": "visual_projection.weight",
+    "text_projection": "text_projection.weight",
+}
+WITHIN_BLOCKS = {
+    ".attn.out_proj.": ".self_attn.out_proj.",
+    ".ln_1.": ".layer_norm1.",
+    ".ln_2.": ".layer_norm2.",
+    ".mlp.c_fc.": ".mlp.fc1.",
+    ".mlp.c_proj.": ".mlp.fc2.",
+}
+_JOINED = re.compile(r"(.*)\.attn\.in_proj_(weight|bias)")
+
+
+def read_vit_h(path: Path) -> Any:  # noqa: ANN401
+    """A CLIPModel of transformers, float32, from a checkpoint of open_clip's ViT-H-14.
+
+    Its widths and depths are those of the tensors, so that a small one can be read, too; its
+    heads and its activation, an exact GELU, cannot be seen in them.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another model.
+    """
+    import torch
+    from transformers import CLIPConfig, CLIPModel
+
+    tensors = read_tensors(path)
+    try:
+        config = CLIPConfig(**_sizes(tensors))
+        with torch.device("meta"):
+            network: Any = CLIPModel(config)
+        renamed = {name: tensor.float() for name, tensor in renamed_tensors(tensors)}
+        network.load_state_dict(renamed, strict=True, assign=True)
+    except (KeyError, RuntimeError, ValueError) as error:
+        text = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path} is not a ViT-H-14 of open_clip: {' '.join(text.split())[:300]}"
+        ) from error
+    # The places of tokens and patches are no weights, and still on the meta device.
+    for module in network.modules():
+        if isinstance(places := getattr(module, "position_ids", None), torch.Tensor):
+            module.register_buffer("position_ids", torch.arange(places.shape[1])[None], False)
+    return network.requires_grad_(False).eval()
+
+
+def renamed_tensors(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of open_clip under the names of transformers' CLIPModel.
+
+    Raises:
+        ValueError: one is none of CLIP's.
+    """
+    for name, tensor in tensors.items():
+        prefix = next(filter(name.startswith, PREFIXES), "")
+        if name in NAMES:
+            yield NAMES[name], tensor
+        elif name in TRANSPOSED:
+            yield TRANSPOSED[name], tensor.T.contiguous()
+        elif not prefix:
+            raise ValueError(f"{name} is not part of it")
+        elif joined := _JOINED.fullmatch(new := PREFIXES[prefix] + name.removeprefix(prefix)):
+            block, kind = joined.groups()
+            for part, which in zip(tensor.chunk(3), "qkv", strict=True):
+                yield f"{block}.self_attn.{which}_proj.{kind}", part.contiguous()
+        else:
+            for theirs, ours in WITHIN_BLOCKS.items():
+                new = new.replace(theirs, ours)
+            yield new, tensor
+
+
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A CLIPConfig's arguments; raises KeyError where a tensor is missing."""
+    width, _, patch, _ = tensors["visual.conv1.weight"].shape
+    patches = tensors["visual.positional_embedding"].shape[0] - 1
+    tokens, text_width = tensors["positional_embedding"].shape
+    embedding = tensors["text_projection"].shape[1]
+    vocabulary = tensors["token_embedding.weight"].shape[0]
+    common = {
+        "num_attention_heads": VIT_H_HEADS,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "projection_dim": embedding,
+    }
+    vision = {
+        "hidden_size": width,
+        "intermediate_size": tensors["visual.transformer.resblocks.0.mlp.c_fc.bias"].shape[0],
+        "num_hidden_layers": _depth(tensors, "visual.transformer.resblocks."),
+        "patch_size": patch,
+        "image_size": patch * round(patches**0.5),
+        **common,
+    }
+    text = {
+        "hidden_size": text_width,
+        "intermediate_size": tensors["transformer.resblocks.0.mlp.c_fc.bias"].shape[0],
+        "num_hidden_layers": _depth(tensors, "transformer.resblocks."),
+        "max_position_embeddings": tokens,
+        "vocab_size": vocabulary,
+        # The two last of the vocabulary begin and end a text, and the end also pads it.
+        "bos_token_id": vocabulary - 2,
+        "eos_token_id": vocabulary - 1,
+        "pad_token_id": vocabulary - 1,
+        **common,
+    }
+    return {"vision_config": vision, "text_config": text, "projection_dim": embedding}
+
+
+def _depth(tensors: Mapping[str, Tensor], prefix: str) -> int:
+    return len({name.split(".")[prefix.count(".")] for name in tensors if name.startswith(prefix)})

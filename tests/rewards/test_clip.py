@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+from transformers import CLIPModel
+
+from tdmr1.errors import UserError
+from tdmr1.rewards.clip import Clip, published_clip, read_tokenizer
+from tdmr1.rewards.open_clip_layout import read_vit_h
+from tdmr1.rewards.pixels import as_transformers
+from tdmr1.rewards.small_clip import (
+    SIDE,
+    open_clip_tensors,
+    small_clip,
+    write_small_clip,
+    write_small_tokenizer,
+    write_small_vit_h,
+)
+
+PROMPTS = ["a cat", "two dogs on a mat", "a cat", "x" * 200, "naïve café"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_small_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def images():
+    sizes = [(20, 20), (64, 1), (30, 41), (1, 1), (9, 50)]
+    return [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+
+
+def opened(folder, dtype="float32", batch=32):
+    network, tokenizer = published_clip(str(folder), "mine.model")
+    return Clip(network, tokenizer, as_transformers, "cpu", dtype, batch)
+
+
+def test_logits_are_those_of_transformers(folder, images):
+    clip = opened(folder)
+    model, tokenizer = CLIPModel.from_pretrained(folder), read_tokenizer(folder)
+    tokens = tokenizer(PROMPTS, padding=True, truncation=True, max_length=77, return_tensors="pt")
+    pixels = torch.stack([as_transformers(image, SIDE) for image in images])
+    with torch.no_grad():
+        logits = model(pixel_values=pixels, **tokens).logits_per_image.diagonal()
+    found = [clip.scale * cosine for cosine in clip.cosines(images, PROMPTS)]
+    assert found == pytest.approx(logits.tolist(), abs=1e-4)
+
+
+def test_embeddings_have_length_1_and_do_not_depend_on_the_batch(folder, images):
+    whole, halves = opened(folder), opened(folder, batch=2)
+    for found, again in (
+        (whole.pictures(images), halves.pictures(images)),
+        (whole.prompts(PROMPTS), halves.prompts(PROMPTS)),
+    ):
+        assert found.norm(dim=1) == pytest.approx(torch.ones(5))
+        torch.testing.assert_close(found, again, rtol=0, atol=1e-5)
+    assert whole.cosines([], []) == []
+
+
+def test_equal_prompts_are_read_once(folder, monkeypatch):
+    clip, seen = opened(folder), []
+    tokenizer = clip._tokenizer
+
+    def counting(texts, **options):
+        seen.extend(texts)
+        return tokenizer(texts, **options)
+
+    monkeypatch.setattr(clip, "_tokenizer", counting)
+    embedded = clip.prompts(["a cat", "a dog", "a cat"])
+    assert seen == ["a cat", "a dog"]
+    assert torch.equal(embedded[0], embedded[2]) and not torch.equal(embedded[0], embedded[1])
+
+
+def test_in_half_precision_the_cosines_are_nearly_the_same(folder, images):
+    exact = opened(folder).cosines(images, PROMPTS)
+    assert opened(folder, "bfloat16").cosines(images, PROMPTS) == pytest.approx(exact, abs=0.03)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "int8"}, {"batch": 0}])
+def test_an_impossible_option_is_told(folder, options):
+    with pytest.raises(ValueError, match=r"dtype is 'int8'; there are: float32|batch is 0"):
+        opened(folder, **options)
+
+
+def test_without_a_tokenizer_the_folder_is_incomplete(tmp_path):
+    small_clip().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"has no tokenizer: .*hf download ORG/NAME"):
+        published_clip(str(tmp_path), "mine.model")
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        published_clip(str(tmp_path), "mine.model")
+
+
+def test_a_checkpoint_of_open_clip_is_the_same_network(tmp_path, images):
+    tokenizer = read_tokenizer(write_small_tokenizer(tmp_path))
+    found = Clip(
+        read_vit_h(write_small_vit_h(tmp_path / "h.pt")), tokenizer, as_transformers,
+        "cpu", "float32", 32,
+    ).cosines(images, PROMPTS)  # fmt: skip
+    wanted = Clip(small_clip("gelu"), tokenizer, as_transformers, "cpu", "float32", 32)
+    assert found == pytest.approx(wanted.cosines(images, PROMPTS), abs=2e-3)  # it is in halves
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"visual.conv1.weight": None}, "no 'visual.conv1.weight'"),
+        ({"visual.proj": None}, "visual_projection.weight"),
+        ({"ln_final.bias": None}, "final_layer_norm.bias"),
+        ({"head.weight": torch.ones(1)}, "head.weight is not part of it"),
+        ({"visual.ln_post.bias": torch.ones(3)}, "size mismatch"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, change, says):
+    tensors = {**dict(open_clip_tensors(small_clip("gelu"))), **change}
+    torch.save({k: v for k, v in tensors.items() if v is not None}, tmp_path / "w.pt")
+    with pytest.raises(UserError, match=rf"w\.pt is not a ViT-H-14 of open_clip: .*{says}"):
+        read_vit_h(tmp_path / "w.pt")

@@ -1,0 +1,127 @@
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import save_file
+from transformers import CLIPModel, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
+
+from tdmr1.errors import UserError
+from tdmr1.rewards.published import (
+    WEIGHTS,
+    published_file,
+    published_folder,
+    read_network,
+    read_tensors,
+)
+from tdmr1.rewards.small_clip import write_small_clip
+
+
+@pytest.fixture
+def unreachable(monkeypatch):
+    def download(*args, **kwargs):
+        raise LocalEntryNotFoundError("no network")
+
+    for name in ("hf_hub_download", "snapshot_download"):
+        monkeypatch.setattr(huggingface_hub, name, download)
+
+
+def test_without_the_hub_an_error_says_what_to_run(unreachable):
+    says = "hf download org/name --local-dir FOLDER, then here: --set reward_options.mine."
+    with pytest.raises(UserError, match=f"{says}model=FOLDER, or --option model=FOLDER of"):
+        published_folder("org/name", WEIGHTS, "mine.model")
+    with pytest.raises(UserError, match=rf"{says}head=FOLDER/a/head\.pth, or"):
+        published_file("org/name/a/head.pth", "mine.head")
+
+
+def test_a_folder_or_a_file_needs_no_hub(unreachable, tmp_path):
+    assert published_folder(str(tmp_path), WEIGHTS, "mine.model") == tmp_path
+    (tmp_path / "head.pth").touch()
+    assert published_file(str(tmp_path / "head.pth"), "mine.head") == tmp_path / "head.pth"
+
+
+def test_what_is_downloaded_is_what_is_needed(monkeypatch, tmp_path):
+    asked = {}
+
+    def download(model, **options):
+        asked[model] = options
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *of: str(tmp_path / of[1]))
+    assert published_folder("org/name", WEIGHTS, "mine.model") == tmp_path
+    assert asked == {"org/name": {"allow_patterns": [*WEIGHTS]}}
+    assert published_file("org/name/head.pth", "mine.head") == tmp_path / "head.pth"
+
+
+def test_a_missing_file_is_no_name_of_the_hub():
+    with pytest.raises(UserError, match=r"no file /nowhere/head.*ORG/NAME/FILE"):
+        published_file("/nowhere/head", "mine.head")
+    with pytest.raises(UserError, match=r"no folder \./nowhere"):
+        published_folder("./nowhere", WEIGHTS, "mine.model")
+
+
+@pytest.mark.parametrize("beneath", [False, True])
+def test_tensors_are_read_from_either_layout(tmp_path, beneath):
+    tensors = {"a": torch.arange(3.0)}
+    torch.save({"state_dict": tensors, "epoch": 3} if beneath else tensors, tmp_path / "w.pt")
+    save_file(tensors, tmp_path / "w.safetensors")
+    for name in ("w.pt", "w.safetensors"):
+        assert torch.equal(read_tensors(tmp_path / name)["a"], tensors["a"])
+
+
+class Command:
+    """What a file of torch could run."""
+
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+def test_nothing_in_a_file_of_weights_is_run(tmp_path, capsys):
+    torch.save({"a": Command()}, tmp_path / "w.pt")
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        read_tensors(tmp_path / "w.pt")
+    assert "it ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_a_damaged_file_is_to_be_downloaded_again(tmp_path, name):
+    (tmp_path / name).write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"w\.\w+ cannot be read as weights: .*\ndownload it"):
+        read_tensors(tmp_path / name)
+
+
+def test_a_file_of_something_else_is_no_weights(tmp_path):
+    torch.save([torch.ones(1)], tmp_path / "w.pt")
+    with pytest.raises(UserError, match="something else than tensors"):
+        read_tensors(tmp_path / "w.pt")
+
+
+def test_a_network_may_be_part_of_what_was_published(tmp_path, caplog):
+    network = read_network(CLIPVisionModelWithProjection, write_small_clip(tmp_path))
+    whole = CLIPModel.from_pretrained(tmp_path)
+    assert torch.equal(network.visual_projection.weight, whole.visual_projection.weight)
+    assert not network.training and not caplog.records
+
+
+def test_no_weight_is_left_at_random(tmp_path):
+    config = Dinov2Config(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    Dinov2Model(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"is not a CLIPModel: it lacks|cannot be read as CLIPM"):
+        read_network(CLIPModel, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_network_without_a_file_is_told(tmp_path, name):
+    (write_small_clip(tmp_path) / name).unlink()
+    with pytest.raises(UserError, match=r"cannot be read as CLIPModel: .*\n.*hf download"):
+        read_network(CLIPModel, tmp_path)
+
+
+def test_a_network_whose_file_is_cut_short_is_told(tmp_path):
+    weights = write_small_clip(tmp_path) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: np.int64(weights.stat().st_size // 2)])
+    with pytest.raises(UserError, match="cannot be read as CLIPModel"):
+        read_network(CLIPModel, tmp_path)
