@@ -30,7 +30,7 @@ class PictureTower:
     Args:
         network: a CLIPModel, or a CLIPVisionModelWithProjection, of transformers.
         prepare: makes its input of a picture.
-        device: where it goes, as torch names it.
+        device: where it goes, as torch names it; "auto" is a GPU where there is one.
         dtype: what it computes in, one of `DTYPES`.
         batch: pictures that it sees at a time, > 0.
 
@@ -52,6 +52,8 @@ class PictureTower:
             raise ValueError(f"dtype is {dtype!r}; there are: {', '.join(DTYPES)}")
         if batch < 1:
             raise ValueError(f"batch is {batch}; expected 1 or more")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         self._network = network.to(device, getattr(torch, dtype))
         self._prepare, self._device, self._dtype = prepare, device, getattr(torch, dtype)
         self._batch = batch

@@ -21,7 +21,7 @@ class Aesthetic(Reward):
     Args:
         model: a folder in the layout of transformers, or a Hub id.
         head: a file of weights, or ORG/NAME/FILE of the Hub.
-        device: where the network goes, as torch names it.
+        device: where the network goes, as torch names it; "auto" is a GPU where there is one.
         dtype: "float32", "bfloat16" or "float16"; the head computes in float32.
         batch: pictures that the network sees at a time.
 
@@ -51,7 +51,7 @@ class Aesthetic(Reward):
         self,
         model: str = MODEL,
         head: str = HEAD,
-        device: str = "cpu",
+        device: str = "auto",
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:

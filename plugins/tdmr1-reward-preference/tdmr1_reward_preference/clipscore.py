@@ -18,7 +18,7 @@ class ClipScore(ClipReward):
     Args:
         model: a folder in the layout of transformers, with a tokenizer, or a Hub id.
         prefix: stands before the prompt.
-        device: where the network goes, as torch names it.
+        device: where the network goes, as torch names it; "auto" is a GPU where there is one.
         dtype: "float32", "bfloat16" or "float16".
         batch: pictures, and prompts, that the network sees at a time.
 
@@ -37,7 +37,7 @@ class ClipScore(ClipReward):
         self,
         model: str = MODEL,
         prefix: str = "",
-        device: str = "cpu",
+        device: str = "auto",
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:

@@ -20,7 +20,7 @@ class Hpsv2(ClipReward):
     Args:
         model: a file of weights, or ORG/NAME/FILE of the Hub; HPS_v2_compressed.pt is version 2.0.
         tokenizer: a folder with CLIP's tokenizer, or a Hub id.
-        device: where the network goes, as torch names it.
+        device: where the network goes, as torch names it; "auto" is a GPU where there is one.
         dtype: "float32", "bfloat16" or "float16".
         batch: pictures, and prompts, that the network sees at a time.
 
@@ -42,7 +42,7 @@ class Hpsv2(ClipReward):
         self,
         model: str = CHECKPOINT,
         tokenizer: str = TOKENIZER,
-        device: str = "cpu",
+        device: str = "auto",
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:

@@ -18,7 +18,7 @@ class PickScore(ClipReward):
 
     Args:
         model: a folder in the layout of transformers, with a tokenizer, or a Hub id.
-        device: where the network goes, as torch names it.
+        device: where the network goes, as torch names it; "auto" is a GPU where there is one.
         dtype: "float32", "bfloat16" or "float16".
         batch: pictures, and prompts, that the network sees at a time.
 
@@ -36,7 +36,7 @@ class PickScore(ClipReward):
     def __init__(
         self,
         model: str = MODEL,
-        device: str = "cpu",
+        device: str = "auto",
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:
