@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr1.rewards import Image
+from tdmr1.rewards import Golden, Image
 
 Box: TypeAlias = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels; x1 and y1 lie just past the object."""
@@ -79,3 +79,7 @@ class Detector(abc.ABC):
         Raises:
             DetectorError: a package or a file is not there.
         """
+
+    def goldens(self) -> Sequence[Golden]:
+        """Pairs of pictures that the reward tells apart with it; see `Reward.goldens`."""
+        return ()

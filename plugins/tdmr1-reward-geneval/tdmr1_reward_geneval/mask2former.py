@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr1.rewards import Image
-from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, coco
+from tdmr1.rewards import Golden, Image
+from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, coco, golden_photographs
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.verdict import THRESHOLD
 from tdmr1_reward_geneval.weights import check_modules, find_clip, find_mask2former
@@ -109,6 +109,9 @@ class Mask2FormerDetector(Detector):
     def color_batch(self, objects: Sequence[tuple[Image, Detection]]) -> list[str]:
         parts = _parts(objects, self._batch_size)
         return [color for part in parts for color in self._classifier.colors(part)]
+
+    def goldens(self) -> list[Golden]:
+        return golden_photographs.goldens()
 
     def _detect(self, images: Sequence[Image], size: tuple[int, int]) -> list[list[Detection]]:
         """Of images that have one size as they go in."""

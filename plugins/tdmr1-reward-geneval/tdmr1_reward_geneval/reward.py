@@ -8,7 +8,6 @@ from typing import Any
 from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER
 from tdmr1_reward_geneval.detector import Detection, Detector
-from tdmr1_reward_geneval.goldens import goldens
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
 from tdmr1_reward_geneval.shapes import ShapesDetector
 from tdmr1_reward_geneval.task import MetadataInvalid, Task, parse
@@ -90,9 +89,9 @@ class GenEval(Reward):
             "one knows flat shapes in six colours, the other COCO's classes in ten"
         )
 
-    def goldens(self) -> list[Golden]:
-        """Of the `shapes` detector; a detector of other things has none."""
-        return goldens() if isinstance(self.detectors[0], ShapesDetector) else []
+    def goldens(self) -> Sequence[Golden]:
+        """Those of its first detector: the others' weights need not be on this machine."""
+        return self.detectors[0].goldens()
 
 
 def _judged(detector: Detector, images: Sequence[Image], tasks: Sequence[Task]) -> list[Score]:

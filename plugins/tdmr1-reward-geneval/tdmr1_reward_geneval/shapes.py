@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tdmr1.rewards import Image
-from tdmr1_reward_geneval import blobs, templates
+from tdmr1.rewards import Golden, Image
+from tdmr1_reward_geneval import blobs, golden_shapes, templates
 from tdmr1_reward_geneval.detector import Detection, Detector
 
 CLEAN, SHAPELESS = 0.055, 0.105
@@ -41,3 +41,6 @@ class ShapesDetector(Detector):
         assert base is not None and detection.mask is not None, "not a detection in this image"
         mean = image[detection.mask].mean(axis=0, dtype=np.float32)
         return self.colors[int(blobs.nearest_color(mean[None] - base, base)[0])]
+
+    def goldens(self) -> list[Golden]:
+        return golden_shapes.goldens()

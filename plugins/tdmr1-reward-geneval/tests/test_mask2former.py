@@ -13,6 +13,7 @@ from tdmr1_reward_geneval.mask2former import (
     network_input,
     resized_size,
 )
+from tdmr1_reward_geneval.reward import GenEval
 
 SIZES = [(48, 64), (100, 33), (48, 64), (1, 1), (96, 128)]
 
@@ -127,6 +128,20 @@ def test_the_reward_judges_by_it(name, detector, detector_folder, clip_folder, i
     assert (lacking.value, lacking.reason) == (0.5, "expected cat >= 1, found 0")
     share = detector.color_batch([(images[0], one) for one in found]).count("red") / len(found)
     assert red.value == pytest.approx((1 + share) / 2)
+
+
+def test_golden_photographs_are_judged(new):
+    """Whether it tells them apart is for the real weights to say: `tdmr1 rewards check`."""
+    reward = GenEval(new(batch_size=4))
+    pairs = reward.goldens()
+    assert len(pairs) == 3
+    for pair in pairs:
+        assert reward.judges(pair.prompt, pair.metadata)
+        assert pair.good.shape == pair.bad.shape and (pair.good != pair.bad).any()
+        scores = reward.score(
+            [Sample(image, pair.prompt, pair.metadata) for image in (pair.good, pair.bad)]
+        )
+        assert [score.passed for score in scores] == [False, False], "the tiny one sees dogs alone"
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_any_detector_will_do():
 
     dog = {"class": "dog", "count": 1, "color": "brown"}
     assert GenEval(Dogs()).score([sample(circle(), [dog])])[0].passed
-    assert GenEval(Dogs()).goldens() == []
+    assert GenEval(Dogs()).goldens() == ()
     with pytest.raises(MetadataInvalid, match="class is 'circle'; expected one of dog"):
         GenEval(Dogs()).score([sample(circle())])
 
