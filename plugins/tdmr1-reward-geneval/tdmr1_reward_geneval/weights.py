@@ -120,4 +120,4 @@ def _cached(which: str, option: str) -> Path:
 
 def _ways(option: str) -> str:
     model = MASK2FORMER if option == "weights" else CLIP
-    return f"try: hf download {model}, or --set reward_options.geneval.{option}=./FOLDER"
+    return f"try: hf download {model}, or set the option {option}=./FOLDER"
