@@ -14,6 +14,7 @@ from tdmr1.rewards.texts import plain
 log = logging.getLogger(__name__)
 
 HERE = "here"
+NEEDS_OPTIONS = "needs options: "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,8 @@ class InstalledReward:
         place: where it runs: "here", or "own environment (python 3.10)".
         python: the interpreter that imports it.
         status: "ok" where it was made, "not checked" where nothing speaks against it,
-            "broken: reason and fix", or "incompatible: needs contract N".
+            "needs options: which" where that is all, "broken: reason and fix", or "incompatible:
+            needs contract N".
     """
 
     name: str
@@ -49,7 +51,7 @@ class InstalledReward:
     @property
     def usable(self) -> bool:
         """Whether nothing is known against it."""
-        return self.status in ("ok", "not checked")
+        return self.status in ("ok", "not checked") or self.status.startswith(NEEDS_OPTIONS)
 
 
 def installed(elsewhere: Sequence[InstalledReward] = ()) -> list[InstalledReward]:

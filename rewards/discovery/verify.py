@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from tdmr1.rewards.discovery.installed import HERE, InstalledReward
+from tdmr1.rewards.discovery.installed import HERE, NEEDS_OPTIONS, InstalledReward
 from tdmr1.rewards.texts import plain
 
 TIME_LIMIT = 120.0
@@ -17,7 +17,8 @@ TIME_LIMIT = 120.0
 
 
 def verified(reward: InstalledReward, time_limit: float = TIME_LIMIT) -> InstalledReward:
-    """The same reward, its status `ok` or `broken: reason and fix`.
+    """The same reward, its status `ok`, `broken: reason and fix`, or, of one that cannot be made
+    with the defaults of its options, `needs options: which`.
 
     Args:
         reward: one whose status is known from metadata not to be ok stays as it is.
@@ -64,28 +65,33 @@ def _tried(reward: InstalledReward, time_limit: float, remedy: str) -> str:
 def _status(code: int, out: str, err: str, remedy: str) -> str:
     """What the child's end means: its answer is the first line, as JSON."""
     try:
-        problem = json.loads(out.partition("\n")[0])
+        status = json.loads(out.partition("\n")[0])
     except ValueError:
+        status = None
+    if not isinstance(status, str):
         how = f"died with signal {-code}" if code < 0 else f"ended with exit status {code}"
         last = plain((err.strip().splitlines() or ["it printed nothing"])[-1])
         return f"broken: its process {how}: {last}; {remedy}"
-    return "ok" if problem is None else f"broken: {'; '.join(problem.splitlines())}"
+    return "; ".join(status.splitlines())
 
 
 def main() -> None:
-    """The child: prints null, or what is wrong as a JSON string."""
+    """The child: prints the status as a JSON string."""
     from tdmr1.errors import UserError
     from tdmr1.rewards.discovery.load import load
     from tdmr1.rewards.discovery.spec import RewardSpec
     from tdmr1.rewards.discovery.stdout import stdout_to_stderr
+    from tdmr1.rewards.errors import RewardOptionInvalid
 
-    problem = None
+    status = "ok"
     with stdout_to_stderr():
         try:
             load(RewardSpec(sys.argv[1]))
+        except RewardOptionInvalid as error:  # of its defaults, as it was given none
+            status = f"{NEEDS_OPTIONS}{error}"
         except UserError as error:
-            problem = str(error)
-    print(json.dumps(problem), flush=True)
+            status = f"broken: {error}"
+    print(json.dumps(status), flush=True)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,14 @@ def test_a_reward_that_loads_is_ok_whatever_it_prints(status):
     assert "tdmr1_reward_good" not in sys.modules
 
 
+def test_one_that_needs_options_is_not_broken(status):
+    refuses = "raise RewardOptionInvalid('where is the judge?\\nset url')"
+    code = GOOD.replace('print("loading")', refuses)
+    found = status("    from tdmr1.rewards.errors import RewardOptionInvalid\n" + code)
+    assert found == "needs options: where is the judge?; set url"
+    assert dataclasses.replace(installed()[0], status=found).usable
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
