@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Image
 from tdmr1.rewards.pixels import Prepare
-from tdmr1.rewards.published import CONFIG, TOKENIZER, WEIGHTS, published_folder, read_network
+from tdmr1.rewards.published import TOKENIZER, WEIGHTS, published_folder, read_network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,7 +137,7 @@ def published_clip(model: str, option: str) -> tuple[Any, Any]:
     """
     from transformers import CLIPModel
 
-    folder = published_folder(model, (CONFIG, *WEIGHTS, *TOKENIZER), option)
+    folder = published_folder(model, tuple(dict.fromkeys((*WEIGHTS, *TOKENIZER))), option)
     return read_network(CLIPModel, folder), read_tokenizer(folder)
 
 

@@ -17,9 +17,9 @@ from tdmr1.progress import task
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG = "config.json"
-WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
-TOKENIZER = ("vocab.json", "merges.txt", "tokenizer*.json", "special_tokens_map.json")
+WEIGHTS = ("*.json", "model*.safetensors")
+TOKENIZER = ("*.json", "merges.txt")
+"""Files of the Hub: of a network of transformers, and of CLIP's tokenizer."""
 
 
 def published_folder(model: str, patterns: Sequence[str], option: str) -> Path:
@@ -40,7 +40,10 @@ def published_folder(model: str, patterns: Sequence[str], option: str) -> Path:
 
     from tdmr1.hub import downloading, explained
 
-    with explained(model, _naming(option, "FOLDER"), "what it should be"), downloading(model):
+    # All files would be several formats of the same weights.
+    files = " ".join(f"--include '{pattern}'" for pattern in patterns)
+    naming = _naming(option, "FOLDER")
+    with explained(model, naming, "what it should be", files), downloading(model):
         return Path(snapshot_download(model, allow_patterns=[*patterns]))
 
 
@@ -65,7 +68,7 @@ def published_file(file: str, option: str) -> Path:
         raise UserError(f"there is no file {file}; a file of the Hub is named ORG/NAME/FILE")
     model, name = named.groups()
     naming = _naming(option, f"FOLDER/{name}")
-    with explained(model, naming, "what it should be"), downloading(file):
+    with explained(model, naming, "what it should be", name), downloading(file):
         return Path(hf_hub_download(model, name))
 
 
@@ -110,6 +113,8 @@ def read_network(kind: Any, folder: Path) -> Any:  # noqa: ANN401
         UserError: a file is missing or damaged, or it is another model.
     """
     try:
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError("there is no config.json")
         with task(f"reading {folder}"), _quietly():
             network, said = kind.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
-from safetensors.torch import save_file
-from transformers import CLIPModel, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model
+from safetensors.torch import load_file, save_file
+from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.published import (
@@ -27,10 +27,12 @@ def unreachable(monkeypatch):
 
 
 def test_without_the_hub_an_error_says_what_to_run(unreachable):
-    says = "hf download org/name --local-dir FOLDER, then here: --set reward_options.mine."
-    with pytest.raises(UserError, match=f"{says}model=FOLDER, or --option model=FOLDER of"):
+    says = " --local-dir FOLDER, then here: --set reward_options.mine."
+    files = r"hf download org/name --include '\*\.json' --include 'model\*\.safetensors'"
+    with pytest.raises(UserError, match=f"{files}{says}model=FOLDER, or --option model=FOLDER of"):
         published_folder("org/name", WEIGHTS, "mine.model")
-    with pytest.raises(UserError, match=rf"{says}head=FOLDER/a/head\.pth, or"):
+    file = r"hf download org/name a/head\.pth"
+    with pytest.raises(UserError, match=rf"{file}{says}head=FOLDER/a/head\.pth, or"):
         published_file("org/name/a/head.pth", "mine.head")
 
 
@@ -105,11 +107,11 @@ def test_a_network_may_be_part_of_what_was_published(tmp_path, caplog):
 
 
 def test_no_weight_is_left_at_random(tmp_path):
-    config = Dinov2Config(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
-    )
-    Dinov2Model(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=r"is not a CLIPModel: it lacks|cannot be read as CLIPM"):
+    file = write_small_clip(tmp_path) / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["text_projection.weight"], tensors["logit_scale"]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(UserError, match=r"CLIPModel: it lacks 2 weights, e\.g\. logit_scale"):
         read_network(CLIPModel, tmp_path)
 
 

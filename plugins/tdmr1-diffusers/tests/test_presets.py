@@ -1,13 +1,20 @@
 """The published settings, which are presets of this package."""
 
+import contextlib
 import json
 
 import pytest
 
 from tdmr1.core.published import PUBLISHED as PUBLISHED_STUDENTS
+from tdmr1.core.roles import Roles
+from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.rewards.errors import RewardFailed
+from tdmr1.rewards.small_clip import write_small_tokenizer, write_small_vit_h
 from tdmr1.trainers.config import TrainConfig, build_config, validated
-from tdmr1.trainers.loop import setup
+from tdmr1.trainers.export.export import Export
+from tdmr1.trainers.loop import jobs, setup
+from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.presets import preset_files
 from tdmr1_diffusers.options import PipelineOptions
 
@@ -80,3 +87,58 @@ def test_an_iteration_is_a_published_epoch(task):
     assert m.accumulate and m.groups == groups and m.batch == groups * m.group_size
     assert m.parts * m.boundaries == m.parts * m.surrogate_draws == draws
     assert f"\n# {draws} draws of boundary and tau" in preset_files()[name].read_text()
+
+
+def test_that_of_hpsv2_trains_with_its_reward_resumes_and_is_exported(
+    written, tmp_path, monkeypatch
+):
+    """On a tiny pipeline, and a small HPSv2 of random weights in its published layout."""
+    generator = load_generator(str(written["sd3"]), {"dtype": "float32"})
+    roles = Roles(generator, 32, 64.0)
+    roles.save(roles.add("student", trainable=False), tmp_path / "student")
+    (tmp_path / "p.txt").write_text("a red star\ntwo dogs\n")
+    settings = {
+        "model": written["sd3"],
+        "student": tmp_path / "student",
+        "prompts": tmp_path / "p.txt",
+        "heldout": tmp_path / "p.txt",
+        "precision": "no",
+        "generator.dtype": "float32",
+        "generator.prompt_tokens": 16,
+        "generator.resolution": 32,
+        "generator.teacher_steps": 2,
+        "method.groups": 2,
+        "method.group_size": 2,
+        "method.batch": 4,
+        "method.parts": 1,
+        "iterations": 3,
+        "eval_images": 1,
+        "checkpoint_every": 1,
+        "reward_options.hpsv2.model": write_small_vit_h(tmp_path / "HPS_v2.1_compressed.pt"),
+        "reward_options.hpsv2.tokenizer": write_small_tokenizer(tmp_path / "tokenizer"),
+    }
+    config = build_config(
+        TrainConfig,
+        "sd3.5-medium-published-hpsv2-train",
+        settings=[f"{key}={value}" for key, value in settings.items()],
+    )
+
+    def killed_at_the_third(self, *collected):
+        if self.iterations == 2:
+            raise KeyboardInterrupt
+        return reinforce(self, *collected)
+
+    reinforce, run = TDMR1.reinforce, RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(TDMR1, "reinforce", killed_at_the_third)
+        jobs.train(config, run)
+    jobs.train(run.config(), run)
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    rewards = {
+        line["iteration"]: line["reward/hpsv2"]
+        for line in map(json.loads, lines)
+        if "reward/hpsv2" in line
+    }
+    assert rewards.keys() == {0, 1, 2} and len({*rewards.values()}) == 3
+    Export(run).write(tmp_path / "export")
+    assert (tmp_path / "export" / "README.md").is_file()

@@ -61,7 +61,6 @@ class Aesthetic(Reward):
         from tdmr1.rewards.clip import PictureTower
         from tdmr1.rewards.pixels import as_openai
         from tdmr1.rewards.published import (
-            CONFIG,
             WEIGHTS,
             published_file,
             published_folder,
@@ -70,7 +69,7 @@ class Aesthetic(Reward):
         from tdmr1_reward_aesthetic.head import read_head
 
         path = published_file(head, "aesthetic.head")
-        folder = published_folder(model, (CONFIG, *WEIGHTS), "aesthetic.model")
+        folder = published_folder(model, WEIGHTS, "aesthetic.model")
         network = read_network(CLIPVisionModelWithProjection, folder)
         self._tower = PictureTower(network, as_openai, device, dtype, batch)
         self._head = read_head(path, self._tower.width)

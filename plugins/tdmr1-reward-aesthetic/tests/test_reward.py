@@ -109,7 +109,7 @@ def test_without_weights_an_error_says_what_to_run(monkeypatch, clip):
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    says = r"hf download trl-lib/ddpo-aesthetic-predictor --local-dir FOLDER, then here: .*head="
+    says = r"hf download trl-lib/ddpo-aesthetic-predictor aesthetic-model\.pth --local-dir FOLDER"
     with pytest.raises(UserError, match=says):
         load(RewardSpec("aesthetic"), {"model": str(clip)})
 

@@ -54,8 +54,7 @@ class Hpsv2(ClipReward):
 
         options = "hpsv2"
         path = published.published_file(model, f"{options}.model")
-        patterns = (published.CONFIG, *published.TOKENIZER)
-        folder = published.published_folder(tokenizer, patterns, f"{options}.tokenizer")
+        folder = published.published_folder(tokenizer, published.TOKENIZER, f"{options}.tokenizer")
         network = read_vit_h(path)
         self.clip = Clip(network, read_tokenizer(folder), as_hpsv2, device, dtype, batch)
 

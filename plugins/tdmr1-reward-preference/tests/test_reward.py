@@ -98,11 +98,17 @@ def test_hpsv2_takes_no_checkpoint_of_another_model(folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("pickscore", "hf download yuvalkirstain/PickScore_v1 --local-dir FOLDER, .*model=FOLDER"),
-        ("clipscore", "hf download openai/clip-vit-large-patch14 --local-dir FOLDER, .*=FOLDER"),
+        (
+            "pickscore",
+            r"hf download yuvalkirstain/PickScore_v1 --include .*'merges\.txt' --local-dir",
+        ),
+        (
+            "clipscore",
+            r"hf download openai/clip-vit-large-patch14 --include .* --local-dir",
+        ),
         (
             "hpsv2",
-            r"hf download xswu/HPSv2 --local-dir FOLDER, .*=FOLDER/HPS_v2\.1_compressed\.pt",
+            r"hf download xswu/HPSv2 HPS_v2\.1_compressed\.pt --local-dir FOLDER, .*/HPS_v2",
         ),
     ],
 )
