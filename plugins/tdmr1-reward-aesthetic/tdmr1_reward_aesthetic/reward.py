@@ -37,7 +37,7 @@ class Aesthetic(Reward):
         "CLIP ViT-L/14 at 224 px by transformers, LAION's head sac+logos+ava1-l14-linearMSE",
     )
     weights = (
-        Weights(MODEL, "MIT", 1710, f"https://huggingface.co/{MODEL}"),
+        Weights(MODEL, "MIT (of OpenAI's code)", 1711, f"https://huggingface.co/{MODEL}"),
         Weights(
             "sac+logos+ava1-l14-linearMSE",
             "Apache-2.0",

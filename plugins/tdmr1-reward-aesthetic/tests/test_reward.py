@@ -126,4 +126,4 @@ def test_what_it_says_of_itself_needs_no_torch():
     code += "said = info(RewardSpec('aesthetic'))"
     code += "; print([w.megabytes for w in said.weights], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[1710, 4] False"
+    assert done.stdout.strip() == "[1711, 4] False"

@@ -31,7 +31,7 @@ class ClipScore(ClipReward):
     summary = "Does the picture fit its prompt? CLIPScore, 0 to 2.5, mostly 0.4 to 0.9"
     range = (0.0, WEIGHT)
     engines = ("CLIP ViT-L/14 at 224 px, by transformers",)
-    weights = (Weights(MODEL, "MIT", 1710, f"https://huggingface.co/{MODEL}"),)
+    weights = (Weights(MODEL, "MIT (of OpenAI's code)", 1711, f"https://huggingface.co/{MODEL}"),)
 
     def __init__(
         self,
