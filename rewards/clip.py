@@ -79,7 +79,7 @@ class PictureTower:
     def _prepared(self, images: Sequence[Image]) -> Iterator[Tensor]:
         """The network's input, batch by batch; the next is made while it sees the last.
 
-        By several threads, as a picture takes one of them milliseconds, and a GPU less.
+        By several threads, as a picture takes one of them milliseconds, and a GPU less than one.
         """
         import torch
 

@@ -43,9 +43,10 @@ def as_hpsv2(image: NDArray[np.uint8], side: int) -> Tensor:
 
     Nothing is cropped. With antialiasing, which torchvision has by default from 0.17 on.
     """
+    import torch
     import torch.nn.functional as F
 
-    pixels = _in_unit(image)
+    pixels = torch.from_numpy(_in_unit(image))
     longer = max(image.shape[:2])
     # One pixel at least: with none the package fails.
     height, width = (max(round(length * (side / longer)), 1) for length in image.shape[:2])
@@ -54,7 +55,7 @@ def as_hpsv2(image: NDArray[np.uint8], side: int) -> Tensor:
         pixels = F.interpolate(pixels[None], size, mode="bicubic", antialias=True)[0]
     down, across = side - height, side - width
     around = (across // 2, across - across // 2, down // 2, down - down // 2)
-    return _standardised(F.pad(pixels, around))
+    return _standardised(F.pad(pixels, around).numpy())
 
 
 def _middle(image: NDArray[np.uint8], side: int, half: Callable[[float], int]) -> Tensor:
@@ -68,16 +69,16 @@ def _middle(image: NDArray[np.uint8], side: int, half: Callable[[float], int]) -
     return _standardised(_in_unit(np.asarray(cropped)))
 
 
-def _in_unit(image: NDArray[np.uint8]) -> Tensor:
+def _in_unit(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(3, H, W) in [0, 1]."""
+    # By NumPy: torch would start threads of its own in each thread that prepares pictures.
+    scaled = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+    scaled /= np.float32(255)
+    return scaled
+
+
+def _standardised(pixels: NDArray[np.float32]) -> Tensor:
     import torch
 
-    pixels: Tensor = torch.tensor(image).permute(2, 0, 1).float()
-    return pixels / 255
-
-
-def _standardised(pixels: Tensor) -> Tensor:
-    import torch
-
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return (pixels - mean) / std
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))
+    return torch.from_numpy((pixels - mean) / std)
