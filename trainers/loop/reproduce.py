@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,10 +84,9 @@ class Reproduction:
         config = first if arm == self.claim.arms[0] else _of_arm(self._base, ARMS[arm])
         if config != first:
             iterations = self._within(config, self._spent(first))
-            every = first.evaluate_every * iterations / first.iterations
-            config = config.model_copy(
-                update={"iterations": iterations, "evaluate_every": math.ceil(every)}
-            )
+            looks = first.iterations // first.evaluate_every if first.evaluate_every else 0
+            every = max(1, iterations // looks) if looks else 0
+            config = config.model_copy(update={"iterations": iterations, "evaluate_every": every})
         settings = {"seed": str(seed), **(QUICK if self._quick else {})}
         return located(
             changed(config, [f"{k}={v}" for k, v in settings.items() if _has(config, k)])
