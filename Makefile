@@ -20,7 +20,7 @@ $(VENV)/installed: pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(
 	touch $@
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope $(ARGS)
 
 lint: install types
 	$(BIN)/ruff check .

@@ -16,9 +16,9 @@ from pathlib import Path
 from tdmr1.locks import locked
 
 with locked(Path(sys.argv[1]), "the run in X", "wait for it"):
-    if "fork" in sys.argv and os.fork() == 0:
-        time.sleep(600)
-    print("ready", flush=True)
+    parent = "fork" in sys.argv and os.fork()
+    if not parent:
+        print("ready", flush=True)
     time.sleep(600)
 """
 

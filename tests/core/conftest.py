@@ -65,7 +65,7 @@ def seeded():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def accelerator():
     return Accelerator(cpu=True)
 
