@@ -171,18 +171,6 @@ class TDMOptions(NetworkOptions, LevelOptions):
         return self
 
 
-class LateOptions(Options):
-    """Values of `TDMR1Options` that hold late in a run; what is none stays as it was."""
-
-    start: int | None = Field(
-        None, ge=0, description="the first iteration of it, counted from 0; none: nothing changes"
-    )
-    surrogate_draws: int | None = Field(None, ge=1)
-    surrogate_ema: float | None = Field(None, ge=0, lt=1)
-    trunc_steps: int | None = Field(None, ge=0)
-    reward_weight: float | None = Field(None, ge=0)
-
-
 class TDMR1Options(TDMOptions, GroupOptions, PreferenceOptions):
     """TDM-R1, arXiv 2603.07700, Algorithm 1."""
 
@@ -221,24 +209,15 @@ class TDMR1Options(TDMOptions, GroupOptions, PreferenceOptions):
         False, description="the reward's direction without its mean over the batch"
     )
 
-    late: LateOptions = LateOptions()
-
-    def at(self, iteration: int) -> TDMR1Options:
-        """The options of an iteration, counted from 0: `late` holds from its start."""
-        start = self.late.start
-        if start is None or iteration < start:
-            return self
-        return self.model_copy(update=self.late.model_dump(exclude={"start"}, exclude_none=True))
-
     def evaluations(self, iteration: int, guided: bool) -> float:
-        now, samples = self.at(iteration), self.groups * self.group_size
-        found: float = self.steps * samples + now.tdm_evaluations(samples)
+        samples = self.groups * self.group_size
+        found: float = self.steps * samples + self.tdm_evaluations(samples)
         if self.surrogate_learns(iteration):
-            found += now.surrogate_draws * samples * now.preference_evaluations()
-        each = now.tdm_evaluations(samples) / 5
+            found += self.surrogate_draws * samples * self.preference_evaluations()
+        each = self.tdm_evaluations(samples) / 5
         if iteration < self.warmup:
             return found - 2 * each
-        share = max(0, min(now.trunc_steps, self.steps) - self.reward_start) / self.steps
+        share = max(0, min(self.trunc_steps, self.steps) - self.reward_start) / self.steps
         return found + share * each * (2 if self.rl_cfg == 1 else 3)
 
     @model_validator(mode="after")

@@ -58,7 +58,7 @@ class DiffusionSurrogate(GroupPreference, SurrogateReward):
         self.surrogate = roles.add("surrogate", trainable=True, targets=targets)
         super().__init__(self.surrogate, roles, options, draws, accelerator, targets)
         self.climbed = self.surrogate
-        if options.surrogate_ema > 0 or options.late.surrogate_ema:
+        if options.surrogate_ema > 0:
             self.climbed = self._average(roles, "surrogate_ema")
         self.learner = Learner(
             self.surrogate, options.surrogate_lr, 0.9, options.max_grad_norm, accelerator

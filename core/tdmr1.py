@@ -40,7 +40,7 @@ class TDMR1(TDM, Reinforced):
     (1 at rl_cfg = 1), baseline 1.
 
     Attributes:
-        options: of the iteration under way, see `TDMR1Options.at`.
+        options: those of the run.
         iterations: how many were done.
     """
 
@@ -50,7 +50,6 @@ class TDMR1(TDM, Reinforced):
         self, roles: Roles, options: TDMR1Options, draws: Draws, accelerator: Accelerator
     ) -> None:
         super().__init__(roles, options, draws, accelerator)
-        self._configured = options
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
         self.iterations = 0
 
@@ -69,7 +68,6 @@ class TDMR1(TDM, Reinforced):
         climbs the surrogate that the iterations before have taught. So its images can be scored
         meanwhile.
         """
-        self.options = self.surrogate.options = self._configured.at(self.iterations)
         metrics = self.iteration(rollout)
         advantage, without_signal = self._advantage(feedback(), rollout.group)
         metrics["groups_without_signal"] = without_signal.item()

@@ -236,48 +236,6 @@ def test_network_evaluations_are_those_of_the_docstring(
     assert {name: evaluations.count(name) for name in set(evaluations)} == expected
 
 
-LATE = {
-    "start": 2,
-    "surrogate_draws": 3,
-    "surrogate_ema": 0.5,
-    "trunc_steps": 2,
-    "reward_weight": 9.0,
-}
-
-
-@pytest.mark.parametrize("average", [0.0, 0.9])
-def test_late_in_a_run_other_options_hold(new_tdmr1, rewarded, evaluations, average):
-    plain = {"surrogate_draws": 1, "surrogate_ema": average, "boundaries": 4}
-    early = new_tdmr1(**plain)
-    algorithm = new_tdmr1(**plain, late=LATE)
-    late = new_tdmr1(**plain | {k: v for k, v in LATE.items() if k != "start"})
-    for seed in (0, 1):
-        algorithm.reinforce(*rewarded(algorithm, seed))
-        early.reinforce(*rewarded(early, seed))
-    for role, same in zip(early.all_roles(), algorithm.all_roles(), strict=False):
-        torch.testing.assert_close(role.state_dict(), same.state_dict(), rtol=0, atol=0)
-    late.load_state_dict(copy.deepcopy(algorithm.state_dict()))
-    given = rewarded(algorithm, 2)
-    evaluations.clear()
-    metrics = algorithm.reinforce(*given)
-    assert evaluations.count("surrogate") == 3 * 8
-    assert evaluations.count("surrogate_ema") == 2 * 2 * 4  # conditions, boundaries, batch
-    assert late.reinforce(*given) == metrics
-    torch.testing.assert_close(late.state_dict(), algorithm.state_dict(), rtol=0, atol=0)
-
-
-def test_an_average_that_begins_late_is_the_surrogate_until_then(new_tdmr1, rewarded):
-    algorithm = new_tdmr1(clip=None, late={"start": 1, "surrogate_ema": 0.5})
-    surrogate = algorithm.surrogate
-    algorithm.reinforce(*rewarded(algorithm))
-    torch.testing.assert_close(
-        surrogate.climbed.state_dict(), surrogate.surrogate.state_dict(), rtol=0, atol=0
-    )
-    algorithm.reinforce(*rewarded(algorithm))
-    weights = surrogate.surrogate.state_dict()
-    assert any(not torch.equal(p, weights[k]) for k, p in surrogate.climbed.state_dict().items())
-
-
 def test_a_restored_state_continues_bit_identically(new_tdmr1, rewarded):
     first = new_tdmr1(reference="ema")
     first.reinforce(*rewarded(first))
@@ -432,7 +390,7 @@ def test_rollouts_are_as_the_options_say(new_tdmr1, options, kind):
         {"clip": None, "rl_cfg": 1.0, "batch": 8},
         {"reference": "ema", "trunc_steps": 0, "boundaries": 3},
         {"warmup": 2, "surrogate_draws": 3, "parts": 2},
-        {"surrogate_until": 1, "late": {"start": 1, "trunc_steps": 0}},
+        {"surrogate_until": 1, "trunc_steps": 0},
     ],
 )
 def test_it_evaluates_the_network_as_often_as_it_says(new_tdmr1, step, options):

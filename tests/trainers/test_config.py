@@ -77,18 +77,16 @@ def test_a_model_brings_its_own_preset(presets):
     assert build_config(TrainConfig, "shapes-train", overrides={"model": "tiny"}).seed == 1
 
 
-TABLES = {"seed": 2, "prompt_weights": {"a": 2}, "method": {"beta": 2, "late": {"start": 3}}}
+TABLES = {"seed": 2, "prompt_weights": {"a": 2}, "method": {"beta": 2}}
 
 
 @pytest.mark.parametrize("nothing", ["{}", "none"])
 def test_a_table_can_be_cleared(presets, nothing):
     presets(mine=TABLES)
     said = build_config(TrainConfig, "mine")
-    assert (said.prompt_weights, said.method.late.start) == ({"a": 2}, 3)
+    assert (said.prompt_weights, said.method.beta) == ({"a": 2}, 2)
     built = build_config(TrainConfig, "mine", settings=[f"prompt_weights={nothing}"])
     assert built == said.model_copy(update={"prompt_weights": {}})
-    late = build_config(TrainConfig, "mine", settings=[f"method.late={nothing}"])
-    assert (late.method.beta, late.method.late) == (2, TrainConfig().method.late)
     assert build_config(TrainConfig, "mine", settings=[f"method={nothing}"]).method.beta == 30
     assert build_config(TrainConfig, settings=[f"reward_options={nothing}"]).reward_options == {}
 
@@ -104,9 +102,9 @@ def test_what_is_set_after_a_table_was_cleared_stands_alone(presets):
 def test_in_a_file_an_empty_table_clears_only_keys_of_the_user_s_own(presets, tmp_path):
     presets(mine=TABLES)
     file = tmp_path / "run.toml"
-    file.write_text("prompt_weights = {}\n[method]\n# beta = 3\n[method.late]\n")
+    file.write_text("prompt_weights = {}\n[method]\n# beta = 3\n")
     built = build_config(TrainConfig, "mine", file)
-    assert (built.prompt_weights, built.method.beta, built.method.late.start) == ({}, 2, 3)
+    assert (built.prompt_weights, built.method.beta) == ({}, 2)
     file.write_text('method = "none"\nprompt_weights = "none"\n')
     built = build_config(TrainConfig, "mine", file)
     assert (built.prompt_weights, built.method.beta) == ({}, 30)

@@ -63,12 +63,12 @@ ARMS = {
     ),
     "final-step": Arm(
         "the reward on the last of the four steps alone",
-        ("method.reward_start=3", "method.trunc_steps=4", "method.late.trunc_steps=4"),
+        ("method.reward_start=3", "method.trunc_steps=4"),
     ),
     **{
         f"weight-{weight}": Arm(
             f"the reward weighs {weight}",
-            (f"method.reward_weight={weight}", "method.late.reward_weight=none"),
+            (f"method.reward_weight={weight}",),
         )
         for weight in (10, 60, 120, 240)
     },
@@ -78,7 +78,7 @@ ARMS = {
     "placebo": Arm("TDM-R1 on random numbers", (f'rewards=["{RANDOM}"]',)),
     "placebo-control": Arm(
         "the same, which does not climb them",
-        (f'rewards=["{RANDOM}"]', "method.reward_weight=0", "method.late.reward_weight=0"),
+        (f'rewards=["{RANDOM}"]', "method.reward_weight=0"),
     ),
 }
 

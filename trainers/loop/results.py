@@ -78,15 +78,18 @@ class Record:
         )
 
     def check(self, config: AnyConfig, versions: Mapping[str, str], where: Path) -> None:
-        """Raises UserError where it is of other options, or of other versions."""
+        """Raises UserError where it is of other options, or of other versions.
+
+        What a run uses is there at both times; of other packages it does not matter.
+        """
         remedy = f"move {where} away, or choose another --out"
         who = f"{self.arm}, seed {self.seed}, in {where}"
-        if dict(self.versions) != dict(versions):
-            pairs = [
-                f"{name} {self.versions.get(name)}, not {versions.get(name)}"
-                for name in sorted({*self.versions, *versions})
-                if self.versions.get(name) != versions.get(name)
-            ]
+        pairs = [
+            f"{name} {self.versions[name]}, not {versions[name]}"
+            for name in sorted(self.versions.keys() & versions.keys())
+            if self.versions[name] != versions[name]
+        ]
+        if pairs:
             raise UserError(f"{who} is of another version: {'; '.join(pairs)}\n{remedy}")
         if self.config != digest(config):
             raise UserError(f"{who} has other options than the claim has now\n{remedy}")

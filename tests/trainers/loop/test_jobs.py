@@ -120,7 +120,7 @@ def test_a_constant_added_to_a_reward_changes_no_bit_of_the_training(new_config,
     [
         {"reference": "ema"},
         {"rollout": "sde", "clip": None},
-        {"late": {"start": 4, "surrogate_draws": 3, "surrogate_ema": 0.9, "trunc_steps": 1}},
+        {"surrogate_draws": 3, "surrogate_ema": 0.9, "trunc_steps": 1},
     ],
 )
 def test_killed_and_resumed_it_ends_with_the_same_bits(

@@ -143,6 +143,16 @@ def test_results_of_other_options_are_refused(reproduction, tmp_path):
         finish(reproduction(iterations=3))
 
 
+def test_packages_that_came_or_went_since_change_no_result(reproduction, tmp_path):
+    finish(reproduction())
+    file = tmp_path / "out" / "small.json"
+    content = json.loads(file.read_text())
+    content["runs"][0]["versions"] |= {"tdmr1-reward-gone": "0.1"}
+    del content["runs"][0]["versions"]["tdmr1-reward-ocr"]
+    file.write_text(json.dumps(content))
+    assert len(finish(reproduction())) == 2
+
+
 def test_results_of_another_version_are_refused(reproduction, tmp_path, monkeypatch):
     finish(reproduction())
     file = tmp_path / "out" / "small.json"
