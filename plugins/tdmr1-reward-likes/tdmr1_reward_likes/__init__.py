@@ -1,0 +1,1 @@
+"""Humans' binary likes: pictures that wait for votes, and the votes."""
