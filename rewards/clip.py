@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Image
+from tdmr1.rewards.devices import device_of, dtype_of
 from tdmr1.rewards.pixels import Prepare
 from tdmr1.rewards.published import TOKENIZER, WEIGHTS, published_folder, read_network
 
@@ -23,7 +24,6 @@ T = TypeVar("T")
 
 TOKENS = 77
 """What CLIP's text network sees of a prompt, with the marks of its beginning and end."""
-DTYPES = ("float32", "bfloat16", "float16")
 THREADS = 8
 """That prepare pictures."""
 
@@ -35,11 +35,11 @@ class PictureTower:
         network: a CLIPModel, or a CLIPVisionModelWithProjection, of transformers.
         prepare: makes its input of a picture.
         device: where it goes, as torch names it; "auto" is a GPU where there is one.
-        dtype: what it computes in, one of `DTYPES`.
+        dtype: what it computes in, one of `devices.DTYPES`.
         batch: pictures that it sees at a time, > 0.
 
     Raises:
-        ValueError: `dtype` or `batch` is none.
+        ValueError: `device`, `dtype` or `batch` is none.
     """
 
     def __init__(
@@ -50,17 +50,11 @@ class PictureTower:
         dtype: str,
         batch: int,
     ) -> None:
-        import torch
-
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype is {dtype!r}; there are: {', '.join(DTYPES)}")
         if batch < 1:
             raise ValueError(f"batch is {batch}; expected 1 or more")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._network = network.to(device, getattr(torch, dtype))
-        self._prepare, self._device, self._dtype = prepare, device, getattr(torch, dtype)
-        self._batch = batch
+        self._device, self._dtype = device_of(device), dtype_of(dtype)
+        self._network = network.to(self._device, self._dtype)
+        self._prepare, self._batch = prepare, batch
         config = network.config
         self.side: int = getattr(config, "vision_config", config).image_size
         self.width: int = config.projection_dim
@@ -143,20 +137,25 @@ class Clip(PictureTower):
         return [float(product) for product in products.sum(dim=1).clamp(-1, 1)]
 
 
-def published_clip(model: str, option: str) -> tuple[Any, Any]:
-    """A published CLIP and its tokenizer.
+def published_clip(
+    model: str, option: str, prepare: Prepare, device: str, dtype: str, batch: int
+) -> Clip:
+    """A published CLIP.
 
     Args:
         model: a folder in the layout of transformers, or a Hub id.
         option: of a reward, that names it, e.g. "pickscore.model".
+        prepare, device, dtype, batch: as of `Clip`.
 
     Raises:
+        ValueError: as `Clip`.
         UserError: it cannot be had, is incomplete, or another model.
     """
     from transformers import CLIPModel
 
     folder = published_folder(model, tuple(dict.fromkeys((*WEIGHTS, *TOKENIZER))), option)
-    return read_network(CLIPModel, folder), read_tokenizer(folder)
+    network = read_network(CLIPModel, folder)
+    return Clip(network, read_tokenizer(folder), prepare, device, dtype, batch)
 
 
 def read_tokenizer(folder: Path) -> Any:  # noqa: ANN401

@@ -102,12 +102,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return dict(found)
 
 
-def read_network(kind: Any, folder: Path) -> Any:  # noqa: ANN401
+def read_network(kind: Any, folder: Path, unneeded: str = "") -> Any:  # noqa: ANN401
     """`kind.from_pretrained(folder)` of transformers, whole: no weight is left at random.
 
     Args:
         kind: a class of transformers.
-        folder: a local one, with config.json and safetensors.
+        folder: a local one, with config.json and weights.
+        unneeded: how names of weights begin that inference does without.
 
     Raises:
         UserError: a file is missing or damaged, or it is another model.
@@ -117,7 +118,7 @@ def read_network(kind: Any, folder: Path) -> Any:  # noqa: ANN401
             raise FileNotFoundError("there is no config.json")
         with task(f"reading {folder}"), _quietly():
             network, said = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+                folder, local_files_only=True, output_loading_info=True
             )
     except Exception as error:  # of whatever lies there: always the same way out
         raise UserError(
@@ -125,7 +126,10 @@ def read_network(kind: Any, folder: Path) -> Any:  # noqa: ANN401
             "a file is missing, damaged or of another model; complete it with: "
             f"hf download ORG/NAME --local-dir {folder}"
         ) from error
-    if missing := sorted(said["missing_keys"]):
+    missing = sorted(said["missing_keys"])
+    if unneeded:
+        missing = [name for name in missing if not name.startswith(unneeded)]
+    if missing:
         raise UserError(
             f"{folder} is not a {kind.__name__}: it lacks {len(missing)} weights, "
             f"e.g. {missing[0]}; name another folder, or the model of the Hub itself"

@@ -30,9 +30,8 @@ def images():
     return [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8) for size in sizes]
 
 
-def opened(folder, dtype="float32", batch=32):
-    network, tokenizer = published_clip(str(folder), "mine.model")
-    return Clip(network, tokenizer, as_transformers, "cpu", dtype, batch)
+def opened(folder, dtype="float32", batch=32, device="cpu"):
+    return published_clip(str(folder), "mine.model", as_transformers, device, dtype, batch)
 
 
 def test_logits_are_those_of_transformers(folder, images):
@@ -76,19 +75,26 @@ def test_in_half_precision_the_cosines_are_nearly_the_same(folder, images):
     assert opened(folder, "bfloat16").cosines(images, PROMPTS) == pytest.approx(exact, abs=0.03)
 
 
-@pytest.mark.parametrize("options", [{"dtype": "int8"}, {"batch": 0}])
-def test_an_impossible_option_is_told(folder, options):
-    with pytest.raises(ValueError, match=r"dtype is 'int8'; there are: float32|batch is 0"):
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"dtype": "int8"}, "dtype is 'int8'; there are: float32, bfloat16, float16"),
+        ({"device": "gpu"}, "device is 'gpu'; expected auto, cpu, cuda or cuda:N"),
+        ({"batch": 0}, "batch is 0; expected 1 or more"),
+    ],
+)
+def test_an_impossible_option_is_told(folder, options, says):
+    with pytest.raises(ValueError, match=says):
         opened(folder, **options)
 
 
 def test_without_a_tokenizer_the_folder_is_incomplete(tmp_path):
     small_clip().save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"has no tokenizer: .*hf download ORG/NAME"):
-        published_clip(str(tmp_path), "mine.model")
+        opened(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
-        published_clip(str(tmp_path), "mine.model")
+        opened(tmp_path)
 
 
 def test_a_checkpoint_of_open_clip_is_the_same_network(tmp_path, images):

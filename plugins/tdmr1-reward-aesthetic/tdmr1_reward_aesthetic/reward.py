@@ -26,7 +26,7 @@ class Aesthetic(Reward):
         batch: pictures that the network sees at a time.
 
     Raises:
-        ValueError: `dtype` or `batch` is none.
+        ValueError: `device`, `dtype` or `batch` is none.
         UserError: weights are missing, damaged or of another model.
     """
 

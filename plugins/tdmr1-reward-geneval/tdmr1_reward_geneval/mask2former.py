@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tdmr1.rewards import Golden, Image
+from tdmr1.rewards.clip import Clip, in_batches, read_tokenizer
+from tdmr1.rewards.devices import check_dtype, device_of, dtype_of
+from tdmr1.rewards.pixels import as_openai
+from tdmr1.rewards.published import read_network
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, coco, golden_photographs
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.verdict import THRESHOLD
 from tdmr1_reward_geneval.weights import check_modules, find_clip, find_mask2former
 
 if TYPE_CHECKING:
-    from transformers import Mask2FormerForUniversalSegmentation
-
     from tdmr1_reward_geneval.clip import ColorClassifier
 
 LONGEST = 1333 / 800
@@ -37,9 +39,8 @@ MEAN = np.array((123.675, 116.28, 103.53), np.float32)
 STD = np.array((58.395, 57.12, 57.375), np.float32)
 """Of ImageNet's pixels in [0, 255]."""
 
-DTYPES = ("float32", "bfloat16", "float16")
-
-T = TypeVar("T")
+OF_TRAINING = "criterion."
+"""Of a loss, which is nothing to inference and need not be in a file."""
 
 
 class Mask2FormerDetector(Detector):
@@ -54,7 +55,7 @@ class Mask2FormerDetector(Detector):
         input_size: pixels.
         batch_size: images, or crops, that a network sees at once.
         device: as torch names it; "auto" is a GPU where there is one.
-        dtype: of both networks, one of `DTYPES`.
+        dtype: of both networks, one of `devices.DTYPES`.
 
     Raises:
         ValueError: an option is impossible.
@@ -76,8 +77,7 @@ class Mask2FormerDetector(Detector):
             raise ValueError(f"input_size={input_size}; expected at least {DIVISOR} pixels")
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}; expected at least 1")
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype={dtype!r}; expected one of {', '.join(DTYPES)}")
+        check_dtype(dtype)
         self._weights, self._color_weights = weights, color_weights
         self._input_size, self._batch_size = input_size, batch_size
         self._device, self._dtype = device, dtype
@@ -98,7 +98,7 @@ class Mask2FormerDetector(Detector):
             alike[resized_size(image, self._input_size)].append(index)
         found: dict[int, list[Detection]] = {}
         for size, indices in alike.items():
-            for part in _parts(indices, self._batch_size):
+            for part in in_batches(indices, self._batch_size):
                 batch = self._detect([images[index] for index in part], size)
                 found |= zip(part, batch, strict=True)
         return [found[index] for index in range(len(images))]
@@ -107,8 +107,7 @@ class Mask2FormerDetector(Detector):
         return self.color_batch([(image, detection)])[0]
 
     def color_batch(self, objects: Sequence[tuple[Image, Detection]]) -> list[str]:
-        parts = _parts(objects, self._batch_size)
-        return [color for part in parts for color in self._classifier.colors(part)]
+        return self._classifier.colors(objects) if objects else []
 
     def goldens(self) -> list[Golden]:
         return golden_photographs.goldens()
@@ -149,25 +148,25 @@ class Mask2FormerDetector(Detector):
         return self._folders[option]
 
     @functools.cached_property
-    def _network(self) -> Mask2FormerForUniversalSegmentation:
+    def _network(self) -> Any:  # noqa: ANN401
         folder = self._folder()  # before torch is imported, which may not be there
-        import torch
         from transformers import Mask2FormerForUniversalSegmentation
 
-        from tdmr1_reward_geneval.networks import device_of, loaded
-
-        device, dtype = device_of(self._device), getattr(torch, self._dtype)
-        return loaded(Mask2FormerForUniversalSegmentation, folder, device, dtype)
+        device, dtype = device_of(self._device), dtype_of(self._dtype)
+        network = read_network(Mask2FormerForUniversalSegmentation, folder, OF_TRAINING)
+        return network.to(device, dtype)
 
     @functools.cached_property
     def _classifier(self) -> ColorClassifier:
         folder = self._color_folder()
-        import torch
+        from transformers import CLIPModel
 
         from tdmr1_reward_geneval.clip import ColorClassifier
-        from tdmr1_reward_geneval.networks import device_of
 
-        return ColorClassifier(folder, device_of(self._device), getattr(torch, self._dtype))
+        network, tokenizer = read_network(CLIPModel, folder), read_tokenizer(folder)
+        return ColorClassifier(
+            Clip(network, tokenizer, as_openai, self._device, self._dtype, self._batch_size)
+        )
 
 
 def resized_size(image: Image, input_size: int) -> tuple[int, int]:
@@ -186,7 +185,3 @@ def network_input(image: Image, size: tuple[int, int]) -> NDArray[np.float32]:
     filled = np.zeros((*padded, 3), np.float32)
     filled[: size[0], : size[1]] = (resized - MEAN) / STD
     return np.ascontiguousarray(filled.transpose(2, 0, 1))
-
-
-def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

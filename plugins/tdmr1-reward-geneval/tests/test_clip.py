@@ -1,13 +1,14 @@
 """Colours beside GenEval's rule, computed here again with transformers' own processing."""
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image as Pillow
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from tdmr1_reward_geneval.clip import ColorClassifier, crop, pixels
+from tdmr1.rewards.clip import Clip, read_tokenizer
+from tdmr1.rewards.pixels import as_openai
+from tdmr1_reward_geneval.clip import ColorClassifier, crop
 from tdmr1_reward_geneval.coco import COLORS
 from tdmr1_reward_geneval.detector import Detection
 
@@ -52,7 +53,6 @@ def by_the_evaluator(model, tokenizer, objects):
 
 def test_colors_are_those_of_the_evaluator(clip_folder):
     rng = np.random.default_rng(0)
-    classifier = ColorClassifier(clip_folder, torch.device("cpu"), torch.float32)
     objects = []
     for index in range(6):
         image = rng.integers(0, 256, (40, 60, 3), np.uint8)
@@ -61,8 +61,10 @@ def test_colors_are_those_of_the_evaluator(clip_folder):
         # The longer side is a multiple: elsewhere transformers' middle is half a pixel off.
         box = (x, y, x + 8 * rng.integers(1, 6), y + 8)
         objects.append((image, thing(image, box, ("dog", "star")[index % 2])))
-    model = CLIPModel.from_pretrained(clip_folder), CLIPTokenizer.from_pretrained(clip_folder)
-    expected = by_the_evaluator(*model, objects)
+    network = CLIPModel.from_pretrained(clip_folder)
+    expected = by_the_evaluator(network, CLIPTokenizer.from_pretrained(clip_folder), objects)
+    tokenizer = read_tokenizer(clip_folder)
+    classifier = ColorClassifier(Clip(network, tokenizer, as_openai, "cpu", "float32", 4))
     assert torch.allclose(classifier.likeness(objects), expected, atol=1e-5)
     assert expected.std(dim=0).min() > 0.01 and expected.std(dim=1).min() > 0.01
     found = classifier.colors(objects)
@@ -79,12 +81,3 @@ def test_a_crop_is_grey_where_the_object_is_not():
     assert (seen[~one.mask[5:11, 4:10]] == 0x99).all()
     assert (image == 200).all()
     assert (crop(image, Detection("dog", 0.9, (4, 5, 10, 11))) == 200).all()
-
-
-@pytest.mark.parametrize("size", [(28, 28), (100, 60), (60, 100), (1, 1), (9, 1), (1, 9), (16, 9)])
-def test_pixels_are_those_of_transformers_processor(size):
-    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    side = {"height": 28, "width": 28}
-    process = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size=side)
-    expected = process(Pillow.fromarray(image), return_tensors="np")["pixel_values"][0]
-    assert np.abs(pixels(image, 28) - expected).max() < 1e-5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tdmr1.errors import UserError
 from tdmr1_reward_geneval import weights
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
@@ -45,7 +46,7 @@ def test_half_a_download_is_told(detector_folder, tmp_path):
     with pytest.raises(DetectorError, match="there is no file of weights in"):
         find_mask2former(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(DetectorError, match="cannot be loaded"):
+    with pytest.raises(UserError, match="cannot be read as Mask2Former"):
         Mask2FormerDetector(str(tmp_path)).detect(np.zeros((32, 32, 3), np.uint8))
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(DetectorError, match=r"config\.json cannot be read"):
@@ -59,7 +60,7 @@ def test_weights_that_lack_some_are_refused_instead_of_filled_with_random_number
     kept = load_file(folder / "model.safetensors")
     del kept["class_predictor.bias"]
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(DetectorError, match=r"1 are missing, class_predictor\.bias for one"):
+    with pytest.raises(UserError, match=r"it lacks 1 weights, e\.g\. class_predictor\.bias"):
         Mask2FormerDetector(str(folder)).detect(np.zeros((32, 32, 3), np.uint8))
 
 

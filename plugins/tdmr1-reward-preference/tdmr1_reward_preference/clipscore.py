@@ -23,7 +23,7 @@ class ClipScore(ClipReward):
         batch: pictures, and prompts, that the network sees at a time.
 
     Raises:
-        ValueError: `dtype` or `batch` is none.
+        ValueError: `device`, `dtype` or `batch` is none.
         UserError: weights are missing, damaged or of another model.
     """
 
@@ -42,11 +42,10 @@ class ClipScore(ClipReward):
         batch: int = 32,
     ) -> None:
         # Imported here: torch and transformers take seconds.
-        from tdmr1.rewards.clip import Clip, published_clip
+        from tdmr1.rewards.clip import published_clip
         from tdmr1.rewards.pixels import as_openai
 
-        network, tokenizer = published_clip(model, "clipscore.model")
-        self.clip = Clip(network, tokenizer, as_openai, device, dtype, batch)
+        self.clip = published_clip(model, "clipscore.model", as_openai, device, dtype, batch)
         self._prefix = prefix
 
     def text(self, prompt: str) -> str:

@@ -25,7 +25,7 @@ class Hpsv2(ClipReward):
         batch: pictures, and prompts, that the network sees at a time.
 
     Raises:
-        ValueError: `dtype` or `batch` is none.
+        ValueError: `device`, `dtype` or `batch` is none.
         UserError: weights are missing, damaged or of another model.
     """
 

@@ -23,7 +23,7 @@ class PickScore(ClipReward):
         batch: pictures, and prompts, that the network sees at a time.
 
     Raises:
-        ValueError: `dtype` or `batch` is none.
+        ValueError: `device`, `dtype` or `batch` is none.
         UserError: weights are missing, damaged or of another model.
     """
 
@@ -41,11 +41,10 @@ class PickScore(ClipReward):
         batch: int = 32,
     ) -> None:
         # Imported here: torch and transformers take seconds.
-        from tdmr1.rewards.clip import Clip, published_clip
+        from tdmr1.rewards.clip import published_clip
         from tdmr1.rewards.pixels import as_transformers
 
-        network, tokenizer = published_clip(model, "pickscore.model")
-        self.clip = Clip(network, tokenizer, as_transformers, device, dtype, batch)
+        self.clip = published_clip(model, "pickscore.model", as_transformers, device, dtype, batch)
         self._scale = self.clip.scale
 
     def value(self, cosine: float) -> float:
