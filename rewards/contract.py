@@ -45,12 +45,15 @@ class Sample:
         group: for whoever passes batches on, not for a reward, which sees None: samples of one
             batch with the same number are a group, made for one prompt. In a batch for a grouped
             reward they stand together.
+        iteration: for a reward that asks people: the iteration of the training that drew it, from
+            0 on; None in an evaluation, which never waits for anybody.
     """
 
     image: Image
     prompt: str
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     group: int | None = None
+    iteration: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

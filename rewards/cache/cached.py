@@ -78,12 +78,14 @@ def cached(place: Place, cache: RewardCache | None) -> Place:
 
 
 def sample_key(identity: str, sample: Sample) -> bytes | None:
-    """SHA-256 over who judges and all that is seen: pixels, shape, prompt and metadata.
+    """SHA-256 over who judges and all that is seen: pixels, shape, prompt and metadata; and the
+    iteration of a sample that a training has drawn.
 
     Returns:
         32 bytes; None where the metadata is not JSON, and so has no canonical form.
     """
-    seen = [identity, sample.prompt, dict(sample.metadata), list(sample.image.shape)]
+    drawn = [] if sample.iteration is None else [sample.iteration]
+    seen = [identity, sample.prompt, dict(sample.metadata), list(sample.image.shape), *drawn]
     try:
         header = json.dumps(seen, sort_keys=True)
     except (TypeError, ValueError):

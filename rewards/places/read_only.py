@@ -53,7 +53,7 @@ def read_only(sample: Sample) -> Sample:
     nor its metadata can be written to, at any depth. The caller's own stay as they are."""
     image = sample.image.view()
     image.flags.writeable = False
-    return Sample(image, sample.prompt, frozen(sample.metadata))
+    return Sample(image, sample.prompt, frozen(sample.metadata), iteration=sample.iteration)
 
 
 def frozen(value: Any) -> Any:  # noqa: ANN401

@@ -11,10 +11,10 @@
 
 Samples are header entries `{"prompt": ..., "metadata": {...}, "shape": [height, width, 3]}`, and
 their pixels are the body: uint8, row by row, one image after another. Where it is known which
-samples belong together, entries have a number, too, `"group": 0`. Scores are header entries
-`null` or `{"value": ..., "reason": ..., "passed": ...}`, and need no body. What is asked and
-answered with them, `messages.py` says. Everything read is data: there is no pickle here, and
-nothing in a frame names code.
+samples belong together, entries have a number, too, `"group": 0`; those that a training has drawn
+say when, `"iteration": 0`. Scores are header entries `null` or `{"value": ..., "reason": ...,
+"passed": ...}`, and need no body. What is asked and answered with them, `messages.py` says.
+Everything read is data: there is no pickle here, and nothing in a frame names code.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ MAX_BODY = 2**30
 """Bytes; 300 images of 1024 x 1024."""
 MAX_SIDE = 65_536
 """Pixels of an image's height or width."""
+NUMBERS = ("group", "iteration")
+"""What an entry says of its sample where it is known; to an older side it is not."""
 
 Header: TypeAlias = dict[str, Any]
 
@@ -130,8 +132,8 @@ def describe_samples(samples: Sequence[Sample]) -> list[Header]:
         for i, s in enumerate(samples)
     ]
     for entry, sample in zip(entries, samples, strict=True):
-        if sample.group is not None:
-            entry["group"] = sample.group
+        numbers = {key: getattr(sample, key) for key in NUMBERS}
+        entry.update({key: number for key, number in numbers.items() if number is not None})
     return entries
 
 
@@ -150,7 +152,7 @@ def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
         raise FrameInvalid("`samples` is not a list")
     samples, start = [], 0
     for index, entry in enumerate(entries):
-        prompt, metadata, shape, group = _entry(entry, f"sample {index}")
+        prompt, metadata, shape, numbers = _entry(entry, f"sample {index}")
         end = start + math.prod(shape)
         if end > len(body):
             raise FrameInvalid(
@@ -158,7 +160,7 @@ def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
             )
         pixels = np.frombuffer(body, np.uint8, end - start, start)
         pixels.flags.writeable = False
-        samples.append(Sample(pixels.reshape(shape), prompt, metadata, group))
+        samples.append(Sample(pixels.reshape(shape), prompt, metadata, **numbers))
         start = end
     if start != len(body):
         raise FrameInvalid(f"the body has {len(body)} bytes, the samples take {start}")
@@ -202,7 +204,9 @@ def _check_shape(shape: Sequence[int], where: str) -> None:
         )
 
 
-def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], list[int], int | None]:
+def _entry(
+    entry: object, where: str
+) -> tuple[str, dict[str, Any], list[int], dict[str, int | None]]:
     if not isinstance(entry, dict):
         raise FrameInvalid(f"{where} is not an object")
     prompt, metadata, shape = entry.get("prompt"), entry.get("metadata"), entry.get("shape")
@@ -213,10 +217,11 @@ def _entry(entry: object, where: str) -> tuple[str, dict[str, Any], list[int], i
     if not isinstance(shape, list) or not all(type(n) is int for n in shape):
         raise FrameInvalid(f"{where}: the shape {reprlib.repr(shape)} is not [height, width, 3]")
     _check_shape(shape, where)
-    group = entry.get("group")
-    if not (group is None or type(group) is int):
-        raise FrameInvalid(f"{where}: the group {reprlib.repr(group)} is no number")
-    return prompt, metadata, shape, group
+    numbers = {key: entry.get(key) for key in NUMBERS}
+    for key, number in numbers.items():
+        if not (number is None or type(number) is int):
+            raise FrameInvalid(f"{where}: the {key} {reprlib.repr(number)} is no number")
+    return prompt, metadata, shape, numbers
 
 
 def _score(entry: object, index: int) -> Score:

@@ -118,7 +118,7 @@ class Judge:
         Raises:
             RewardError: a reward failed, hung, or answered nonsense.
         """
-        return self.result(self._submit(images, prompts, group))
+        return self.result(self._submit(images, prompts, group, None))
 
     def submit(
         self,
@@ -126,12 +126,17 @@ class Judge:
         latents: Tensor,
         prompts: Sequence[Prompt],
         group: Sequence[int] | None = None,
+        iteration: int | None = None,
     ) -> Pending:
-        """Decode N latents made for N prompts, and begin to score them; `group` as above."""
+        """Decode N latents made for N prompts, and begin to score them; `group` as above.
+
+        Args:
+            iteration: of the training that has drawn them; None in an evaluation.
+        """
         images = np.concatenate(
             [to_uint8(generator.decode(x)) for x in torch.split(latents, DECODED)]
         )
-        return self._submit(images, prompts, group)
+        return self._submit(images, prompts, group, iteration)
 
     def result(self, pending: Pending) -> Judgement:
         """Wait for what was submitted.
@@ -167,11 +172,12 @@ class Judge:
         images: Iterable[NDArray[np.uint8]],
         prompts: Sequence[Prompt],
         group: Sequence[int] | None,
+        iteration: int | None,
     ) -> Pending:
         numbers = [None] * len(prompts) if group is None else group
         return self.mix.submit(
             [
-                Sample(image, prompt.text, prompt.metadata, number)
+                Sample(image, prompt.text, prompt.metadata, number, iteration)
                 for image, prompt, number in zip(images, prompts, numbers, strict=True)
             ]
         )

@@ -68,7 +68,7 @@ def run_loop(
         started, evaluations = time.perf_counter(), stage.evaluations
         stage.scale_student_rate(config.student_rate_at(iteration))
         with task("generating"):
-            metrics |= stage.collect()
+            metrics |= stage.collect(iteration)
         with task("learning, scoring"):
             metrics |= stage.update()
         metrics["evaluations"] = stage.evaluations - evaluations

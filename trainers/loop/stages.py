@@ -58,8 +58,12 @@ class Stage(abc.ABC):
         self._draws = Draws(config.seed, accelerator.process_index)
 
     @abc.abstractmethod
-    def collect(self) -> Metrics:
-        """Generate what the next update learns from, and begin to score it; no weights change."""
+    def collect(self, iteration: int | None = None) -> Metrics:
+        """Generate what the next update learns from, and begin to score it; no weights change.
+
+        Args:
+            iteration: of a training, for rewards that ask people; None: nobody is asked.
+        """
 
     @abc.abstractmethod
     def update(self) -> Metrics:
@@ -141,7 +145,7 @@ class Distillation(Stage):
         self.judge, self._batch = judge, config.method.batch
         self._rollout: Rollout | None = None
 
-    def collect(self) -> Metrics:
+    def collect(self, iteration: int | None = None) -> Metrics:
         drawn = self._prompts.next(self._batch)
         group = torch.arange(len(drawn), device=self.device)
         self._rollout = self.method.rollout(
@@ -186,7 +190,7 @@ class Reinforcement(Stage):
         self.judge, self._options, self._balance = judge, options, config.balance
         self._collected: tuple[Rollout, Pending, list[Prompt]] | None = None
 
-    def collect(self) -> Metrics:
+    def collect(self, iteration: int | None = None) -> Metrics:
         started = time.perf_counter()
         drawn = self._prompts.next(self._options.groups)
         per_group = self._options.group_size
@@ -195,7 +199,7 @@ class Reinforcement(Stage):
         rollout = self.method.rollout(condition, group, noise)
         samples = [prompt for prompt in drawn for _ in range(per_group)]
         pending = self.judge.submit(
-            self.generator, rollout.latents, samples, rollout.group.tolist()
+            self.generator, rollout.latents, samples, rollout.group.tolist(), iteration
         )
         self._collected = rollout, pending, samples
         return {"seconds/collect": time.perf_counter() - started}

@@ -53,17 +53,21 @@ def test_samples_arrive_as_they_were_sent():
     assert through([]) == []
 
 
-def test_the_number_of_a_group_arrives_where_there_is_one():
+def test_the_numbers_of_a_sample_arrive_where_there_are_any():
     sent = [
         sample(),
         dataclasses.replace(sample(), group=0),
         dataclasses.replace(sample(), group=7),
     ]
     assert [after.group for after in through(sent)] == [None, 0, 7]
+    drawn = [dataclasses.replace(before, iteration=3) for before in sent]
+    assert [after.iteration for after in through([*sent[:1], *drawn])] == [None, 3, 3, 3]
+    assert [after.group for after in through(drawn)] == [None, 0, 7]
     for nonsense in ("0", True, 0.5, [0]):
         (entry,) = wire.describe_samples([sample(1, 1)])
-        with pytest.raises(FrameInvalid, match=r"sample 0: the group .* is no number"):
-            wire.unpack_samples([{**entry, "group": nonsense}], bytes(3))
+        for key in ("group", "iteration"):
+            with pytest.raises(FrameInvalid, match=rf"sample 0: the {key} .* is no number"):
+                wire.unpack_samples([{**entry, key: nonsense}], bytes(3))
 
 
 def test_an_image_of_any_strides_is_packed_row_by_row():

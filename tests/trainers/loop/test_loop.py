@@ -32,7 +32,7 @@ class Counting:
     def scale_student_rate(self, factor):
         self.rates.append(factor)
 
-    def collect(self):
+    def collect(self, iteration=None):
         self.drawn = self.rng.random()
         self.before_collecting(self)
         return {"drawn": self.drawn}
