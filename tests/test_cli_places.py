@@ -26,10 +26,10 @@ def installing(monkeypatch):
     """What `install` and `remove` are asked for, instead of doing it."""
     asked = []
 
-    def install(name, python, source):
+    def install(name, python, source, extras):
         if source == "broken":
             raise EnvironmentFailed("pip failed\nits last lines of output:\n    no such package")
-        asked.append((name, python, source))
+        asked.append((name, python, source, extras))
         return Environment(name, f"tdmr1-reward-{name}", "1.2", "", "3.10.13")
 
     monkeypatch.setattr("tdmr1.rewards.places.install.install", install)
@@ -43,8 +43,14 @@ def test_install_and_remove(tdmr1, installing):
     assert out.startswith("tdmr1-reward-ocr 1.2 on Python 3.10.13 is in ")
     assert out.endswith("use it: --reward ocr@env\n")
     tdmr1("rewards", "install", "ocr", "--python", "3.10", "--from", "./ocr")
+    tdmr1("rewards", "install", "ocr", "--extra", "paddle", "--extra", "gpu")
     assert tdmr1("rewards", "remove", "ocr")[:2] == (0, "removed the environment of ocr\n")
-    assert installing == [("ocr", None, None), ("ocr", "3.10", "./ocr"), "ocr"]
+    assert installing == [
+        ("ocr", None, None, []),
+        ("ocr", "3.10", "./ocr", []),
+        ("ocr", None, None, ["paddle", "gpu"]),
+        "ocr",
+    ]
 
 
 def test_an_environment_that_cannot_be_made_keeps_pip_s_own_message(tdmr1, installing):

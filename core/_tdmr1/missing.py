@@ -79,13 +79,14 @@ def _announced(brought: Distribution) -> set[str]:
 
 def _required(brought: Distribution, module: str) -> str:
     """The requirement of a distribution that brings a module, or ""."""
-    wanted = {_canonical(module), _canonical(PACKAGES.get(module, module))}
+    wanted = {canonical(module), canonical(PACKAGES.get(module, module))}
     for requirement in brought.requires or ():
         name = _NAME.match(requirement)
-        if name is not None and _canonical(name[0]) in wanted:
+        if name is not None and canonical(name[0]) in wanted:
             return requirement.partition(";")[0].strip()
     return ""
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
+    """A package's name, or an extra's, as pip compares them (PEP 503, PEP 685)."""
     return re.sub(r"[-_.]+", "-", name).lower()

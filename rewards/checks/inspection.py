@@ -19,6 +19,7 @@ from tdmr1.rewards.checks.suite import CHECKS, LOADS, name_of
 from tdmr1.rewards.discovery.environments import (
     Environment,
     find_environment,
+    install_command,
     installed_environments,
 )
 from tdmr1.rewards.discovery.info import RewardDescription, info
@@ -57,7 +58,7 @@ def describe(spec: RewardSpec) -> RewardDescription:
     except (TypeError, KeyError) as error:
         raise EnvironmentFailed(
             f"the environment of reward {spec.name!r} has another version of tdmr1 than this; "
-            f"make it again: tdmr1 rewards install {spec.name}"
+            f"make it again: {install_command(spec.name)}"
         ) from error
     return dataclasses.replace(found, environment=environment.place)
 

@@ -36,6 +36,7 @@ class Environment:
         python: its version, e.g. "3.10.13".
         contract: the version of the contract that the `tdmr1` in it speaks.
         folder: of the virtual environment.
+        extras: of the distribution, that were asked for.
         damage: "" or why the manifest cannot be read; all else is empty then.
     """
 
@@ -46,6 +47,7 @@ class Environment:
     python: str = ""
     contract: int = CONTRACT_VERSION
     folder: Path = Path()
+    extras: tuple[str, ...] = ()
     damage: str = ""
 
     @property
@@ -104,15 +106,22 @@ def find_environment(name: str) -> Environment:
     manifest = shelf(name) / MANIFEST
     if not manifest.exists():
         raise EnvironmentFailed(
-            f"reward {name!r} has no environment of its own; try: tdmr1 rewards install {name}"
+            f"reward {name!r} has no environment of its own; try: {install_command(name)}"
         )
     environment = _read(manifest)
     if environment.problem:
         raise EnvironmentFailed(
             f"the environment of reward {name!r} cannot be used: {environment.problem}; "
-            f"try: tdmr1 rewards install {name}"
+            f"try: {install_command(name)}"
         )
     return environment
+
+
+def install_command(name: str) -> str:
+    """What makes the environment of a reward; with the extras of the one there is."""
+    manifest = shelf(name) / MANIFEST
+    extras = _read(manifest).extras if manifest.exists() else ()
+    return " ".join(["tdmr1 rewards install", name, *(f"--extra {extra}" for extra in extras)])
 
 
 def shelf(name: str) -> Path:
@@ -143,8 +152,9 @@ def _read(manifest: Path) -> Environment:
             "python": str(python),
             "contract": int(contract),
             "folder": str(folder),
-        }:
-            path = manifest.parent / folder
-            return Environment(name, distribution, version, summary, python, contract, path)
+            "extras": [*extras],
+        } if all(isinstance(extra, str) for extra in extras):
+            path, asked = manifest.parent / folder, tuple(extras)
+            return Environment(name, distribution, version, summary, python, contract, path, asked)
         case _:
             return Environment(name, damage=f"{manifest} does not say what is in it")

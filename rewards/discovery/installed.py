@@ -7,7 +7,11 @@ import logging
 import sys
 from collections.abc import Collection, Sequence
 
-from tdmr1.rewards.discovery.environments import Environment, installed_environments
+from tdmr1.rewards.discovery.environments import (
+    Environment,
+    install_command,
+    installed_environments,
+)
 from tdmr1.rewards.discovery.packages import Announcement, announced, conflict, visible
 from tdmr1.rewards.texts import plain
 
@@ -114,4 +118,4 @@ def _status(claim: Announcement, claims: list[Announcement]) -> str:
 def _status_there(environment: Environment) -> str:
     if not environment.problem:
         return "not checked"
-    return f"broken: {environment.problem}; try: tdmr1 rewards install {environment.name}"
+    return f"broken: {environment.problem}; try: {install_command(environment.name)}"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+from tdmr1.rewards.discovery.environments import install_command
 from tdmr1.rewards.discovery.installed import HERE, NEEDS_OPTIONS, InstalledReward
 from tdmr1.rewards.texts import plain
 
@@ -28,7 +29,7 @@ def verified(reward: InstalledReward, time_limit: float = TIME_LIMIT) -> Install
         return reward
     remedy = f"try: pip install --force-reinstall {reward.distribution}"
     if reward.place != HERE:
-        remedy = f"try: tdmr1 rewards install {reward.name}"
+        remedy = f"try: {install_command(reward.name)}"
     try:
         status = _tried(reward, time_limit, remedy)
     except OSError as error:

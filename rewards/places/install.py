@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tdmr1.locks import locked
+from tdmr1.missing import canonical
 from tdmr1.rewards.discovery.environments import Environment, installed_environments, shelf
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.places.output import Output
@@ -32,6 +33,7 @@ print(json.dumps({
             "distribution": entry.dist.name,
             "version": entry.dist.version,
             "summary": entry.dist.metadata["Summary"] or "",
+            "provided": entry.dist.metadata.get_all("Provides-Extra") or [],
         }
         for entry in entries
     },
@@ -39,7 +41,12 @@ print(json.dumps({
 """
 
 
-def install(name: str, python: str | None = None, source: str | None = None) -> Environment:
+def install(
+    name: str,
+    python: str | None = None,
+    source: str | None = None,
+    extras: Sequence[str] = (),
+) -> Environment:
     """Make an environment with this `tdmr1`, the package of a reward, and what that pins.
 
     One that was there before is replaced when the new one is complete. What uv or pip writes is
@@ -51,16 +58,17 @@ def install(name: str, python: str | None = None, source: str | None = None) -> 
             where it is installed, fetches a version that the machine does not have.
         source: requirement or path of the package; by default where the reward comes from in
             this process, or else `tdmr1-reward-NAME`.
+        extras: of the package, that are installed, too.
 
     Raises:
         EnvironmentFailed: there is no such Python; uv or pip failed, with its own last lines; the
-            package does not bring the reward.
+            package does not bring the reward, or has no such extra.
     """
-    plugin = plugin_requirement(name, source)
+    plugin = plugin_requirement(name, source, extras)
     with _locked(name) as folder:
         before = [child for child in folder.iterdir() if child.is_dir()]
         made = Path(tempfile.mkdtemp(prefix="env-", dir=folder))
-        environment = Environment(name, folder=made)
+        environment = Environment(name, folder=made, extras=tuple(extras))
         try:
             for command in _commands(environment, python, [base_requirement(), plugin]):
                 _run(command, environment)
@@ -159,13 +167,21 @@ def _described(environment: Environment, plugin: str) -> Environment:
         )
     said = json.loads(asked.stdout)
     if name not in said["rewards"]:
-        brought = ", ".join(sorted(said["rewards"])) or "none"
+        others = ", ".join(sorted(said["rewards"])) or "none"
         raise EnvironmentFailed(
-            f"{plugin} brings no reward {name!r} (its rewards: {brought}); name the package that "
+            f"{plugin} brings no reward {name!r} (its rewards: {others}); name the package that "
             f"does: tdmr1 rewards install {name} --from PACKAGE"
         )
+    brought = said["rewards"][name]
+    provided = brought.pop("provided")
+    known = {canonical(extra) for extra in provided}
+    if unknown := [extra for extra in environment.extras if canonical(extra) not in known]:
+        raise EnvironmentFailed(
+            f"{brought['distribution']} {brought['version']} has no extra {unknown[0]!r}; its "
+            f"extras: {', '.join(provided) or 'none'}"
+        )
     return dataclasses.replace(
-        environment, python=said["python"], contract=said["contract"], **said["rewards"][name]
+        environment, python=said["python"], contract=said["contract"], **brought
     )
 
 

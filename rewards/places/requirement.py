@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
 from tdmr1.rewards.discovery.packages import find
-from tdmr1.rewards.errors import RewardError
+from tdmr1.rewards.errors import EnvironmentFailed, RewardError
+
+_PACKAGE = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\s*\[([^\]]*)\])?(?!\S*://)(.*)", re.DOTALL)
+"""A requirement that names its package: the name, its extras, and what follows."""
 
 
 def requirement_of(installed: Distribution) -> str:
@@ -30,20 +35,44 @@ def base_requirement() -> str:
     return requirement_of(distribution("tdmr1"))
 
 
-def plugin_requirement(name: str, source: str | None = None) -> str:
+def plugin_requirement(name: str, source: str | None = None, extras: Sequence[str] = ()) -> str:
     """The package of a reward.
 
     Args:
         name: of the reward.
         source: requirement or path of the package; by default where the reward comes from in
             this process, or else, where it cannot be used here, `tdmr1-reward-NAME`.
+        extras: of the package, beside those that the source names.
+
+    Raises:
+        EnvironmentFailed: the source is a URL alone, which takes no extras.
     """
     if source is not None:
         path = Path(source).expanduser()
-        return str(path.absolute()) if path.exists() else source
+        if path.exists():
+            return f"{path.absolute()}{_listed(extras)}"
+        return _with_extras(source, extras)
     try:
         installed = find(name).entry.dist
     except RewardError:
-        return f"tdmr1-reward-{name}"
+        return f"tdmr1-reward-{name}{_listed(extras)}"
     assert installed is not None, "an entry point comes from a distribution"
-    return requirement_of(installed)
+    return _with_extras(requirement_of(installed), extras)
+
+
+def _with_extras(requirement: str, extras: Sequence[str]) -> str:
+    if not extras:
+        return requirement
+    found = _PACKAGE.fullmatch(requirement)
+    if found is None:
+        raise EnvironmentFailed(
+            f"{requirement!r} does not name its package, whose extras are asked for; write "
+            f"--from 'PACKAGE{_listed(extras)} @ {requirement}'"
+        )
+    name, named, rest = found.groups()
+    before = [extra.strip() for extra in named.split(",")] if named else []
+    return f"{name}{_listed([*before, *extras])}{rest}"
+
+
+def _listed(extras: Sequence[str]) -> str:
+    return f"[{','.join(dict.fromkeys(extras))}]" if extras else ""

@@ -30,12 +30,15 @@ def install(
             "--from", help="Requirement or path of the package; by default tdmr1-reward-NAME."
         ),
     ] = None,
+    extra: Annotated[
+        list[str] | None, typer.Option(help="Of the package, e.g. an engine; repeatable.")
+    ] = None,
 ) -> None:
     """Make an environment of its own for a reward."""
     from tdmr1.rewards.places.install import install
 
     with showing(sys.stderr), task(f"installing {name}"):
-        made = install(name, python, source)
+        made = install(name, python, source, extra or [])
     typer.echo(
         f"{made.distribution} {made.version} on Python {made.python} is in {made.folder}\n"
         f"use it: --reward {name}@env"

@@ -26,12 +26,12 @@ def own_home(tmp_path, monkeypatch):
 def make(tmp_path):
     """An environment that is complete, as far as its manifest can tell."""
 
-    def make(name="ocr", contract=CONTRACT_VERSION):
+    def make(name="ocr", contract=CONTRACT_VERSION, extras=()):
         folder = tmp_path / "environments" / name / "env-1"
         (folder / "bin").mkdir(parents=True)
         (folder / "bin" / "python").touch()
         environment = Environment(
-            name, f"tdmr1-reward-{name}", "1.2", SUMMARY, "3.10.13", contract, folder
+            name, f"tdmr1-reward-{name}", "1.2", SUMMARY, "3.10.13", contract, folder, extras
         )
         environment.write()
         return environment
@@ -93,6 +93,16 @@ def test_one_that_cannot_be_used_says_why_and_what_to_type(make, spoil, says):
     assert str(caught.value).endswith("try: tdmr1 rewards install ocr")
 
 
+def test_what_makes_it_again_has_its_extras(make):
+    made = make(extras=("paddle", "gpu"))
+    assert find_environment("ocr") == made
+    made.interpreter.unlink()
+    with pytest.raises(EnvironmentFailed, match="install ocr --extra paddle --extra gpu"):
+        find_environment("ocr")
+    (gone,) = in_environments()
+    assert gone.status.endswith("try: tdmr1 rewards install ocr --extra paddle --extra gpu")
+
+
 def test_one_of_another_contract_cannot_be_used(make):
     make(contract=CONTRACT_VERSION + 1)
     with pytest.raises(EnvironmentFailed, match=f"speaks contract {CONTRACT_VERSION + 1}"):
@@ -135,4 +145,5 @@ def test_the_manifest_is_readable(make):
         "python": "3.10.13",
         "contract": CONTRACT_VERSION,
         "folder": "env-1",
+        "extras": [],
     }

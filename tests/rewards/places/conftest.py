@@ -72,12 +72,13 @@ class Wheelhouse:
     def __init__(self, folder):
         self.folder = folder
 
-    def add(self, name, version, files, requires=(), entry_points=""):
+    def add(self, name, version, files, requires=(), entry_points="", extras=()):
         """A pure wheel; `files` maps paths in it to their text. Gives its path."""
         info = f"{name.replace('-', '_')}-{version}.dist-info"
         metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
         metadata += ["Summary: A test of it"]
         metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
+        metadata += [f"Provides-Extra: {extra}" for extra in extras]
         files = {
             **files,
             f"{info}/METADATA": "\n".join(metadata) + "\n",
@@ -91,12 +92,12 @@ class Wheelhouse:
                 wheel.writestr(file, text)
         return path
 
-    def add_reward(self, name, code, requires=()):
+    def add_reward(self, name, code, requires=(), extras=()):
         """`tdmr1-reward-NAME` 1.0, a module."""
         module = f"tdmr1_reward_{name}"
         entry = f"[tdmr1.rewards]\n{name} = {module}\n"
         files = {f"{module}.py": textwrap.dedent(code)}
-        return self.add(f"tdmr1-reward-{name}", "1.0", files, requires, entry)
+        return self.add(f"tdmr1-reward-{name}", "1.0", files, requires, entry, extras)
 
     def add_base(self):
         """This `tdmr1`, which borrows numpy and pluggy from where the tests run."""

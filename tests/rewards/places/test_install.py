@@ -60,7 +60,7 @@ def home(tmp_path, wheelhouse, monkeypatch):
         wheelhouse.add("quarrelsome", f"{version}.0", files)
     wheelhouse.add_reward("one", REWARD, ["quarrelsome==1.0"])
     wheelhouse.add_reward("two", REWARD, ["quarrelsome==2.0"])
-    wheelhouse.add_reward("plain", PLAIN)
+    wheelhouse.add_reward("plain", PLAIN, extras=["big_gpu"])
     wheelhouse.add_reward("torn", REWARD, ["quarrelsome==1.0", "quarrelsome>=2"])
     monkeypatch.setenv("TDMR1_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
@@ -75,7 +75,7 @@ def quick(home, wheelhouse, monkeypatch):
     def commands(environment, python, requirements):
         packages = sysconfig.get_path("purelib", vars={"base": str(environment.folder)})
         unpack = [sys.executable, "-m", "zipfile", "-e"]
-        source = requirements[1].removeprefix("tdmr1-reward-")
+        source = requirements[1].removeprefix("tdmr1-reward-").partition("[")[0]
         return [
             [sys.executable, "-m", "venv", "--without-pip", str(environment.folder)],
             [*unpack, requirements[0], packages],
@@ -179,6 +179,16 @@ def test_a_package_that_brings_another_reward_is_refused(quick):
         install("three", source="tdmr1-reward-two")
     assert folders(quick, "three") == []
     assert "three" not in [environment.name for environment in installed_environments()]
+
+
+def test_extras_are_remembered_and_one_that_the_package_has_not_is_told(quick):
+    assert install("plain", extras=["BIG-gpu"]).extras == ("BIG-gpu",)
+    with pytest.raises(EnvironmentFailed) as caught:
+        install("plain", extras=["small"])
+    assert str(caught.value) == (
+        "tdmr1-reward-plain 1.0 has no extra 'small'; its extras: big_gpu"
+    )
+    assert find_environment("plain").extras == ("BIG-gpu",)
 
 
 def test_a_removed_environment_is_gone(quick):
