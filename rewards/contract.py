@@ -131,6 +131,8 @@ class Reward(abc.ABC):
         repeatable: whether the same samples always get the same scores.
         grouped: whether a sample's outcome depends on the other samples of its prompt. `score`
             then gets one whole group at a time, and nothing else.
+        asks: whether it asks people, who may answer later or never: that it abstains then says
+            nothing of the prompt, and a training does not have to begin with an opinion.
         needs: what it looks for in a sample, and abstains without, e.g. "metadata `include`".
         engines: the models and libraries that judge, e.g. "PP-OCRv5 on ONNX Runtime".
         weights: what it loads.
@@ -146,6 +148,7 @@ class Reward(abc.ABC):
     higher_is_better: bool = True
     repeatable: bool = True
     grouped: bool = False
+    asks: bool = False
     needs: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     weights: tuple[Weights, ...] = ()
@@ -194,3 +197,13 @@ class Reward(abc.ABC):
             has none.
         """
         return ()
+
+    def figures(self) -> Mapping[str, float]:
+        """What it says of itself beside its scores, such as how many people have answered.
+
+        Asked after each batch. A training logs them with its metrics, `figures/NAME/FIGURE`.
+
+        Returns:
+            Name -> finite number; none by default, and none of what is not known yet.
+        """
+        return {}

@@ -46,6 +46,7 @@ class CachedPlace(Place):
             for i, score in fresh.items():
                 scores[i] = score
             self._cache.write({k: fresh[i] for i in unknown if (k := keys[i]) is not None})
+            self.figures = self._place.figures
         self.hits += len(samples) - len(unknown)
         return scores
 

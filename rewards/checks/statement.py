@@ -16,6 +16,7 @@ STATED = (
     "higher_is_better",
     "repeatable",
     "grouped",
+    "asks",
     "needs",
     "engines",
     "weights",

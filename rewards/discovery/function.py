@@ -28,7 +28,7 @@ class FunctionReward(Reward):
         function: takes a list of samples and returns as many scores, numbers or None. Where the
             same samples may get other scores next time, its attribute `repeatable` is false; the
             files that it reads are its attribute `reads`, and one that compares the samples of a
-            prompt has a true `grouped`, as in `Reward`.
+            prompt has a true `grouped`, one that asks people a true `asks`, as in `Reward`.
         options: values of further parameters of the function.
     """
 
@@ -41,6 +41,7 @@ class FunctionReward(Reward):
         self.summary = (inspect.getdoc(function) or "").partition("\n")[0]
         self.repeatable = bool(getattr(function, "repeatable", True))
         self.grouped = bool(getattr(function, "grouped", False))
+        self.asks = bool(getattr(function, "asks", False))
         self.reads = getattr(function, "reads", None)
         self.function = function
         self.options = dict(options or {})

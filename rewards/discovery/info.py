@@ -31,7 +31,7 @@ class RewardDescription:
         range: the smallest and the largest value; infinite where there is no bound.
         options: in the order of its factory's parameters.
         environment: where it is imported.
-        higher_is_better, repeatable, grouped, needs, engines, weights, reads: see `Reward`.
+        higher_is_better, repeatable, grouped, asks, needs, engines, weights, reads: see `Reward`.
     """
 
     name: str
@@ -49,6 +49,7 @@ class RewardDescription:
     reads: tuple[str, ...] | None
     options: tuple[Option, ...]
     environment: str
+    asks: bool = False  # an environment of an older tdmr1 does not say it, and has none
 
     def as_json(self) -> dict[str, Any]:
         """For `json.dumps`; a bound that there is not is null."""
@@ -93,6 +94,7 @@ def info(spec: RewardSpec) -> RewardDescription:
         higher_is_better=reward.higher_is_better,
         repeatable=reward.repeatable,
         grouped=reward.grouped,
+        asks=reward.asks,
         needs=tuple(map(plain, reward.needs)),
         engines=tuple(map(plain, reward.engines)),
         weights=reward.weights,

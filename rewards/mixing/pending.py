@@ -22,11 +22,13 @@ class Scored:
         outcomes: of its N samples.
         known: how many of them its cache knew; None where it has no cache.
         seconds: from the submission to the last outcome, whenever somebody came to ask.
+        figures: what the reward says of itself beside them, see `Reward.figures`.
     """
 
     outcomes: Outcomes
     known: int | None
     seconds: float
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Pending:
@@ -72,7 +74,7 @@ def score_batch(scorer: Scorer, samples: Sequence[Sample], submitted: float) -> 
     before = cache.hits if cache else 0
     outcomes = scorer(samples)
     known = cache.hits - before if cache else None
-    return Scored(outcomes, known, time.perf_counter() - submitted)
+    return Scored(outcomes, known, time.perf_counter() - submitted, scorer.place.figures)
 
 
 def wait(futures: Collection[Future[Any]]) -> None:

@@ -9,13 +9,14 @@ from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardError, RewardLost
 from tdmr1.rewards.places.base import SLOW, START_TIMEOUT, Judged, RewardInfo
-from tdmr1.rewards.places.here import call, judged
+from tdmr1.rewards.places.here import call, figures_of, judged
 from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.messages import (
     error_message,
     info_message,
     judge_request,
     judged_message,
+    read_figures,
     read_info,
     read_judged,
     read_prompts,
@@ -48,7 +49,8 @@ class RewardActor:
         reward, info = self._loaded
         request, pixels = read_frame(frame)
         try:
-            answer = scores_message(call(reward, unpack_samples(request["samples"], pixels), info))
+            scores = call(reward, unpack_samples(request["samples"], pixels), info)
+            answer = scores_message(scores, figures_of(reward, info))
         except RewardError as error:
             answer = error_message(error)
         return b"".join(encode(answer))
@@ -69,10 +71,14 @@ class Actor:
         name: of the reward.
         options: Ray's, of the actor.
         load: the frame that tells it what to load.
+
+    Attributes:
+        figures: that came with its last scores.
     """
 
     def __init__(self, ray: Any, name: str, options: Mapping[str, Any], load: bytes) -> None:  # noqa: ANN401
         self._ray, self._name = ray, name
+        self.figures: dict[str, float] = {}
         self._handle = ray.remote(RewardActor).options(**options).remote()
         self._loading = self._handle.load.remote(load)
 
@@ -94,7 +100,9 @@ class Actor:
         """The answer, checked; raises RewardLost, or the error that it reports."""
         header = self._wait(asked, seconds, f"score {len(samples)} samples", SLOW)
         try:
-            return read_scores(header, samples, info)
+            scores = read_scores(header, samples, info)
+            self.figures = read_figures(header, info)
+            return scores
         except (FrameInvalid, RewardAnswerInvalid) as error:
             raise self._lost(f"answered nonsense: {error}") from None
 

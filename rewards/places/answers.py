@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, cast
 
@@ -51,6 +51,33 @@ def checked(
                 f"reward {name!r} returned {what} for {described(samples, index)}{hint}"
             ) from None
     return scores
+
+
+def checked_figures(told: object, name: str) -> dict[str, float]:
+    """What a reward says of itself as text -> finite number.
+
+    Args:
+        told: whatever `Reward.figures` returned.
+        name: of the reward, for the text of an error.
+
+    Raises:
+        RewardAnswerInvalid: it is anything else; names the reward, the figure and the value.
+    """
+    if not isinstance(told, Mapping):
+        raise RewardAnswerInvalid(
+            f"`figures` of reward {name!r} returned {shown(told)} instead of a dict"
+        )
+    figures = {}
+    for figure, value in told.items():
+        number = _numbers(value)
+        finite = isinstance(number, Real) and abs(number) <= LARGEST  # type: ignore[operator]
+        if not isinstance(figure, str) or not finite:
+            raise RewardAnswerInvalid(
+                f"`figures` of reward {name!r} has {shown(figure)}: {shown(value)}; expected a "
+                "text and a finite number, and nothing of what is not known"
+            )
+        figures[plain(figure)] = float(number)
+    return figures
 
 
 def described(samples: Sequence[Sample], index: int | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -35,6 +36,7 @@ class RewardInfo:
         source: a digest of its code, files and packages, see `tdmr1.rewards.discovery.source`.
         cacheable: whether nothing else makes its scores, so that they can be kept.
         grouped: whether a sample's outcome depends on the others of its group.
+        asks: whether people answer for it, later than they are asked.
     """
 
     name: str
@@ -47,6 +49,7 @@ class RewardInfo:
     source: str = ""
     cacheable: bool = False
     grouped: bool = False
+    asks: bool = False
 
     @classmethod
     def of(
@@ -79,6 +82,7 @@ class RewardInfo:
             higher_is_better=bool(reward.higher_is_better),
             repeatable=bool(reward.repeatable),
             grouped=bool(reward.grouped),
+            asks=bool(reward.asks),
             version=version,
             options=dict(options or {}),
             source=source,
@@ -91,9 +95,12 @@ class Place(abc.ABC):
 
     Attributes:
         info: of the reward.
+        figures: what the reward said of itself with its last answer, see `Reward.figures`; of
+            several that share a batch, each figure as the first of them says it.
     """
 
     info: RewardInfo
+    figures: Mapping[str, float] = types.MappingProxyType({})
 
     @abc.abstractmethod
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:

@@ -27,7 +27,7 @@ from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Reward
 from tdmr1.rewards.errors import RewardError
 from tdmr1.rewards.places.base import RewardInfo
-from tdmr1.rewards.places.here import call, judged
+from tdmr1.rewards.places.here import call, figures_of, judged
 from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.messages import (
     error_message,
@@ -145,7 +145,8 @@ def answer(reward: Reward, info: RewardInfo, header: Header, descriptor: int | N
 def _score(reward: Reward, info: RewardInfo, header: Header, pixels: memoryview) -> Header:
     # In a function of its own: no variable of it may hold images when it has returned.
     try:
-        return scores_message(call(reward, unpack_samples(header.get("samples"), pixels), info))
+        scores = call(reward, unpack_samples(header.get("samples"), pixels), info)
+        return scores_message(scores, figures_of(reward, info))
     except RewardError as error:
         return error_message(error)
 

@@ -17,6 +17,7 @@ from tdmr1.rewards.places.messages import (
     CONTENT_TYPE,
     authorization,
     judge_request,
+    read_figures,
     read_info,
     read_judged,
     read_scores,
@@ -52,11 +53,15 @@ class Server:
         address: HOST:PORT.
         name: of the reward.
         token: that the server wants, if any.
+
+    Attributes:
+        figures: that came with its last scores.
     """
 
     def __init__(self, address: str, name: str, token: str | None) -> None:
         self.lane = Lane(f"server {address}")
         self._address, self._name = address, name
+        self.figures: dict[str, float] = {}
         self._headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
             self._headers["Authorization"] = authorization(token)
@@ -99,7 +104,9 @@ class Server:
             frame = encode({**score_request(samples), **meant, **limits}, pixel_chunks(samples))
         answer = self._ask(frame, seconds + patience + _MARGIN)
         try:
-            return read_scores(answer, samples, info)
+            scores = read_scores(answer, samples, info)
+            self.figures = read_figures(answer, info)
+            return scores
         except RewardLost as error:
             raise WorkerLost(f"{self}: {error}") from None
         except (FrameInvalid, RewardAnswerInvalid) as error:

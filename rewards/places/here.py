@@ -16,7 +16,7 @@ from tdmr1.rewards.errors import (
     advised,
 )
 from tdmr1.rewards.groups import groups_of
-from tdmr1.rewards.places.answers import checked, described
+from tdmr1.rewards.places.answers import checked, checked_figures, described
 from tdmr1.rewards.places.base import SLOW, Judged, Place, RewardInfo
 from tdmr1.rewards.places.read_only import frozen, read_only
 from tdmr1.rewards.prompts import PromptLine
@@ -47,8 +47,11 @@ class Here(Place):
         self.info = info or RewardInfo.of(reward)
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
-        what = f"score {len(samples)} samples"
-        return self._in_time(lambda: call(self.reward, samples, self.info), what)
+        def ask() -> tuple[list[Score | None], dict[str, float]]:
+            return call(self.reward, samples, self.info), figures_of(self.reward, self.info)
+
+        scores, self.figures = self._in_time(ask, f"score {len(samples)} samples")
+        return scores
 
     def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
         what = f"say of {len(prompts)} prompts whether it judges them"
@@ -111,6 +114,22 @@ def _call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[S
     except Exception as error:  # its own classes have their own code
         text = f"reward {info.name!r} returned what cannot be read: {told(error)}"
         raise RewardAnswerInvalid(text) from error
+
+
+@own_random_state()
+def figures_of(reward: Reward, info: RewardInfo) -> dict[str, float]:
+    """What a reward says of itself, asked in this thread after it has scored.
+
+    Raises:
+        RewardFailed: it raised; chained from its exception.
+        RewardAnswerInvalid: as `checked_figures`.
+    """
+    try:
+        told_figures = reward.figures()
+    except BaseException as error:  # also SystemExit, as above
+        text = f"reward {info.name!r} failed to say its figures: {told(error)}"
+        raise RewardFailed(advised(text, error)) from error
+    return checked_figures(told_figures, info.name)
 
 
 @own_random_state()

@@ -12,7 +12,7 @@ from tdmr1.rewards.contract import Sample, Score
 from tdmr1.rewards.errors import RewardLost, RewardRefused
 from tdmr1.rewards.places.base import START_TIMEOUT, Judged, Place
 from tdmr1.rewards.places.connection import Server, WorkerLost
-from tdmr1.rewards.places.parts import parts_of
+from tdmr1.rewards.places.parts import first_of, parts_of
 from tdmr1.rewards.places.waiting import waited
 from tdmr1.rewards.prompts import PromptLine
 
@@ -95,7 +95,9 @@ class Http(Place):
                 patience = START_TIMEOUT if isinstance(error, WorkerLost) else self.timeout
                 again = partial(other.score, part, self.info, self.timeout, patience)
                 futures[i] = other.lane.submit(again)
-        return [score for future in futures for score in future.result()]
+        scores = [score for future in futures for score in future.result()]
+        self.figures = first_of([server.figures for server in self._servers])
+        return scores
 
     def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:
         server = self._servers[0]  # the others have the same reward

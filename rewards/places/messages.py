@@ -8,7 +8,7 @@ and the child introduces itself, as a server does when asked `{"op": "info"}`:
 
     {"info": {"name": "ocr", "range": [0.0, 1.0], "higher_is_better": true, "repeatable": true,
               "version": "0.1.0", "contract": 1, "options": {"short_side": 200},
-              "source": "9f86d081...", "cacheable": true, "grouped": false}}
+              "source": "9f86d081...", "cacheable": true, "grouped": false, "asks": false}}
 
 A side of the range that has no limit is null. Then the run asks to score N samples
 
@@ -17,6 +17,7 @@ A side of the range that has no limit is null. Then the run asks to score N samp
 and gets N outcomes, or an error whose kind is the name of one of those in `errors.py`:
 
     {"scores": [...]}
+    {"scores": [...], "figures": {"votes": 120.0}}
     {"error": {"kind": "RewardFailed", "text": "reward 'ocr' failed on 96 samples: ..."}}
 
 It may also ask whether the reward judges N prompts, and gets, for each, whether it has an opinion,
@@ -49,7 +50,7 @@ from tdmr1.rewards.errors import (
     RewardFailed,
     RewardRefused,
 )
-from tdmr1.rewards.places.answers import checked
+from tdmr1.rewards.places.answers import checked, checked_figures
 from tdmr1.rewards.places.base import Judged, RewardInfo
 from tdmr1.rewards.places.wire import (
     FrameInvalid,
@@ -131,9 +132,11 @@ def info_message(info: RewardInfo) -> Header:
     return {"info": {**dataclasses.asdict(info), "range": finite}}
 
 
-def scores_message(scores: Sequence[Score | None]) -> Header:
-    """The answer to a batch; the scores are checked."""
-    return {"scores": pack_scores(scores)}
+def scores_message(
+    scores: Sequence[Score | None], figures: Mapping[str, float] | None = None
+) -> Header:
+    """The answer to a batch; the scores are checked, and so is what the reward says of itself."""
+    return {"scores": pack_scores(scores)} | ({"figures": dict(figures)} if figures else {})
 
 
 def error_message(error: Exception) -> Header:
@@ -191,6 +194,7 @@ def read_info(header: Header, name: str) -> RewardInfo:
             "options": dict(options),
             "source": str(source),
             "cacheable": bool(cacheable),
+            **said,
         }:
             info = RewardInfo(
                 name=its_name,
@@ -203,6 +207,7 @@ def read_info(header: Header, name: str) -> RewardInfo:
                 options=options,
                 source=source,
                 cacheable=cacheable,
+                asks=said.get("asks") is True,  # an older side has none that does
             )
         case _:
             raise FrameInvalid("it does not say which reward it is")
@@ -229,6 +234,18 @@ def read_scores(header: Header, samples: Sequence[Sample], info: RewardInfo) -> 
         return checked(scores, samples, info.name, info.range)
     except RewardAnswerInvalid as error:
         # The other side has checked already: what arrives wrong was not said by the reward.
+        raise FrameInvalid(str(error)) from None
+
+
+def read_figures(header: Header, info: RewardInfo) -> dict[str, float]:
+    """What the reward says of itself beside its scores; nothing where it says nothing.
+
+    Raises:
+        FrameInvalid: they are no texts with finite numbers.
+    """
+    try:
+        return checked_figures(header.get("figures", {}), info.name)
+    except RewardAnswerInvalid as error:
         raise FrameInvalid(str(error)) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tdmr1.rewards.contract import Sample
 from tdmr1.rewards.groups import units_of
@@ -23,3 +23,8 @@ def parts_of(samples: Sequence[Sample], count: int, grouped: bool) -> list[Seque
         [sample for unit in units[start:end] for sample in unit]
         for start, end in itertools.pairwise(edges)
     ]
+
+
+def first_of(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What several who share a batch say of their reward: each figure as the first says it."""
+    return {name: value for told in reversed(figures) for name, value in told.items()}

@@ -20,7 +20,7 @@ from tdmr1.rewards.errors import RewardBroken, RewardLost, RewardRefused, Reward
 from tdmr1.rewards.places.actor import Actor
 from tdmr1.rewards.places.base import Judged, Place, RewardInfo
 from tdmr1.rewards.places.messages import load_request, score_request, sendable
-from tdmr1.rewards.places.parts import parts_of
+from tdmr1.rewards.places.parts import first_of, parts_of
 from tdmr1.rewards.places.requirement import base_requirement, plugin_requirement
 from tdmr1.rewards.places.wire import encode, pixel_chunks
 from tdmr1.rewards.prompts import PromptLine
@@ -91,6 +91,7 @@ class Ray(Place):
         again, lost_again = self._attempt({i: parts[i] for i in lost})
         if lost_again:
             raise next(iter(lost_again.values()))
+        self.figures = first_of([actor.figures for actor in self._actors])
         return [score for i in parts for score in (scores | again)[i]]
 
     def judges(self, prompts: Sequence[PromptLine]) -> list[Judged]:

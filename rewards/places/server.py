@@ -16,7 +16,7 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -101,8 +101,11 @@ class RewardServer(socketserver.ThreadingTCPServer):
 
     def score(
         self, memory: Memory, samples: Sequence[Sample], seconds: float, patience: float
-    ) -> list[Score | None]:
+    ) -> tuple[list[Score | None], Mapping[str, float]]:
         """Score samples that lie in `memory`, once those before them have been.
+
+        Returns:
+            N outcomes, and what the reward says of itself beside them.
 
         Args:
             memory: filled by their images, one after another.
@@ -114,7 +117,7 @@ class RewardServer(socketserver.ThreadingTCPServer):
             RewardError: as `Worker.score_in`.
         """
         with self._turn(patience):
-            return self.worker.score_in(memory, samples, seconds)
+            return self.worker.score_in(memory, samples, seconds), self.worker.figures
 
     def judges(
         self, prompts: Sequence[PromptLine], seconds: float, patience: float
@@ -233,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
             pixels = self._memory.room(body_size)
             self._fill(pixels)
             samples = unpack_samples(header.get("samples"), pixels)
-            return scores_message(self.server.score(self._memory, samples, seconds, patience))
+            return scores_message(*self.server.score(self._memory, samples, seconds, patience))
         except RewardError as error:
             return error_message(error)
 

@@ -17,6 +17,7 @@ from tdmr1.rewards.places.memory import Memory
 from tdmr1.rewards.places.messages import (
     judge_request,
     load_request,
+    read_figures,
     read_info,
     read_judged,
     read_scores,
@@ -133,7 +134,9 @@ class Worker(Place):
         def read(answer: Header) -> list[Score | None]:
             if answer.get("kept"):
                 memory.renew()
-            return read_scores(answer, samples, self.info)
+            scores = read_scores(answer, samples, self.info)
+            self.figures = read_figures(answer, self.info)
+            return scores
 
         what = f"score {len(samples)} samples"
         return self._ask(request, seconds, what, read, memory.descriptor)

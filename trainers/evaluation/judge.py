@@ -44,12 +44,14 @@ class Judgement:
         closed: gate -> bool (N,), the samples that it holds back.
         cache_hits: reward name -> share of the samples that its cache knew, in [0, 1].
         seconds: that scoring took, whoever waited for it.
+        figures: reward name -> what it says of itself, see `Reward.figures`.
     """
 
     outcomes: Mapping[str, Outcomes]
     closed: Mapping[str, NDArray[np.bool_]]
     cache_hits: Mapping[str, float]
     seconds: float
+    figures: Mapping[str, Mapping[str, float]]
 
 
 class Judge:
@@ -151,6 +153,7 @@ class Judge:
             self.mix.closed(outcomes),
             {n: s.known / len(s.outcomes) for n, s in scored.items() if s.known is not None},
             max(s.seconds for s in scored.values()),
+            {name: s.figures for name, s in scored.items()},
         )
 
     def ask(self, train: Sequence[Prompt], heldout: Sequence[Prompt] = ()) -> None:
@@ -187,8 +190,8 @@ class Judge:
     ) -> None:
         """Score an empty picture for each of some prompts, before a run has cost anything.
 
-        Whether a reward abstains depends on the prompt alone, so this shows a mixture about which
-        no reward has an opinion; and a reward that does not work at all.
+        Whether a reward abstains depends on the prompt alone, unless it asks people, so this shows
+        a mixture about which no reward has an opinion; and a reward that does not work at all.
 
         Raises:
             RewardError: as above, or every reward abstains.
@@ -203,18 +206,22 @@ class Judge:
             for _ in range(copies)
         ]
         outcomes = self.mix.score(samples)
-        self.tell_silent({name: o.abstained for name, o in outcomes.items()}, TRAINING)
-        check_coverage({name: outcomes[name].abstained for name in self.mix.weights})
+        silent = {name: o.abstained & (not self._asks(name)) for name, o in outcomes.items()}
+        self.tell_silent(silent, TRAINING)
+        check_coverage({name: silent[name] for name in self.mix.weights})
 
     def tell_silent(self, abstained: Mapping[str, NDArray[np.bool_]], prompts: str) -> None:
-        """Warn of every reward that has no opinion about any of some prompts, once.
+        """Warn of every reward that has no opinion about any of some prompts, once; of one that
+        asks people nothing is known by that.
 
         Args:
             abstained: reward name -> bool (N,), N prompts or their images that were looked at.
             prompts: which, `TRAINING` or `HELDOUT`.
         """
         for name, mine in abstained.items():
-            if len(mine) and mine.all() and (name, prompts) not in self._silent:
+            if self._asks(name) or (name, prompts) in self._silent:
+                continue
+            if len(mine) and mine.all():
                 self._silent.add((name, prompts))
                 _log.warning(
                     "reward %r abstains on all %d %s prompts that were looked at, so it has no "
@@ -224,6 +231,10 @@ class Judge:
                     prompts,
                     name,
                 )
+
+    def _asks(self, name: str) -> bool:
+        """Whether people answer for this reward, so that it may have an opinion later."""
+        return self.mix.scorers[name].place.info.asks
 
     def feedback(self, judgement: Judgement) -> list[Feedback]:
         """The outcomes as the method takes them, on the CPU; without rewards of gates alone."""

@@ -239,9 +239,12 @@ def _reward_metrics(
     judgement: Judgement, samples: Sequence[Prompt], balance: str | None
 ) -> Metrics:
     """Mean reward in all and per value of the balance key; counts of abstentions and errors;
-    shares of the samples that gates hold back, and of those that a cache knew; seconds."""
+    shares of the samples that gates hold back, and of those that a cache knew; what rewards say of
+    themselves; seconds."""
     metrics: Metrics = {f"gated/{gate}": float(c.mean()) for gate, c in judgement.closed.items()}
     metrics |= {f"cache/{name}": share for name, share in judgement.cache_hits.items()}
+    for name, figures in judgement.figures.items():
+        metrics |= {f"figures/{name}/{figure}": value for figure, value in figures.items()}
     metrics["seconds/reward"] = judgement.seconds
     for name, outcomes in judgement.outcomes.items():
         metrics[f"abstained/{name}"] = float(outcomes.abstained.sum())

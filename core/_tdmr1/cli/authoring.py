@@ -116,6 +116,7 @@ def _described(found: RewardDescription) -> dict[str, str]:
         "range": f"{low:g} to {high:g}, {better} is better",
         "repeatable": "yes" if found.repeatable else "no",
         "grouped": "yes, a sample is compared with those of its prompt" if found.grouped else "no",
+        "asks": "people, who may answer later" if found.asks else "nobody",
         "needs": "; ".join(found.needs) or "any image and prompt",
         "engines": "; ".join(found.engines) or "none stated",
         "weights": "\n".join(map(_weights, found.weights)) or "none stated",

@@ -5,6 +5,7 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -123,6 +124,8 @@ def wheelhouse(tmp_path_factory):
 
 class Stub:
     """Stands for a `Worker`: scores in this process with what a function makes of samples."""
+
+    figures: ClassVar = {}
 
     def __init__(self, score, **info):
         self.score, self.asked = score, []

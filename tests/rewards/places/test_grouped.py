@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from tdmr1.rewards import Sample, Score
+from tdmr1.rewards import Reward, Sample, Score
 from tdmr1.rewards.errors import RewardFailed, RewardLost, RewardRefused
 from tdmr1.rewards.mixing.scoring import Scorer
 from tdmr1.rewards.places import messages
@@ -183,8 +183,8 @@ def test_one_that_is_not_grouped_gets_the_whole_batch_and_no_numbers(serve, clos
         seen.append([sample.group for sample in samples])
         return [Score(0.0)] * len(samples)
 
-    class Ungrouped:
-        name, range, higher_is_better, repeatable, grouped = "u", (0, 1), True, True, False
+    class Ungrouped(Reward):
+        name = "u"
 
         def score(self, samples):
             return score(samples)

@@ -162,6 +162,16 @@ def test_a_reward_that_abstains_on_every_prompt_is_told_while_others_score(
         assert line.startswith(f"reward {reward(name)!r} abstains on all 1 training prompts")
 
 
+def test_a_reward_that_asks_people_may_have_no_opinion_yet(generator, tmp_path, caplog):
+    (tmp_path / "people.py").write_text(
+        "def ask(samples):\n    return [None] * len(samples)\n\nask.asks = True\n"
+    )
+    judge = Judge([f"{tmp_path}/people.py:ask"])
+    judge.try_on(generator, PROMPTS, CPU)
+    judge.tell_silent({f"{tmp_path}/people.py:ask": np.ones(2, np.bool_)}, "held-out")
+    assert caplog.text == ""
+
+
 SAYS = """
 from tdmr1.rewards import Reward
 
