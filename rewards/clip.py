@@ -15,7 +15,7 @@ from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Image
 from tdmr1.rewards.devices import device_of, dtype_of
 from tdmr1.rewards.pixels import Prepare
-from tdmr1.rewards.published import TOKENIZER, WEIGHTS, published_folder, read_network
+from tdmr1.rewards.published import CLIP, published_folder, read_network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,9 +151,9 @@ def published_clip(
         ValueError: as `Clip`.
         UserError: it cannot be had, is incomplete, or another model.
     """
-    from transformers import CLIPModel
+    folder = published_folder(model, CLIP, option)
+    from transformers import CLIPModel  # after that, as it takes seconds
 
-    folder = published_folder(model, tuple(dict.fromkeys((*WEIGHTS, *TOKENIZER))), option)
     network = read_network(CLIPModel, folder)
     return Clip(network, read_tokenizer(folder), prepare, device, dtype, batch)
 
@@ -169,14 +169,14 @@ def read_tokenizer(folder: Path) -> Any:  # noqa: ANN401
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise UserError(
             f"{folder} has no tokenizer: neither tokenizer.json nor vocab.json and merges.txt; "
-            f"complete it with: hf download ORG/NAME --local-dir {folder}"
+            "what is of the Hub is completed by tdmr1 rewards fetch NAME"
         )
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # of whatever lies there: always the same way out
         raise UserError(
             f"the tokenizer in {folder} cannot be read: {error}\n"
-            f"download it again: hf download ORG/NAME --local-dir {folder}"
+            "what is of the Hub is mended by tdmr1 rewards fetch NAME"
         ) from error
 
 

@@ -80,12 +80,18 @@ class Weights:
         licence: SPDX identifier where there is one.
         megabytes: of the download; 0 where the weights travel inside a wheel.
         source: where they come from: a URL, or the wheel's name.
+        option: of the reward, whose value says where they are: a path, or of the Hugging Face Hub
+            ORG/NAME or ORG/NAME/FILE; "" where none does, and `name` is that of the Hub.
+        files: of a model of the Hub, those that are needed; "*" matches as in a shell. One without
+            "*" beside others is of models that have it. All where there are none.
     """
 
     name: str
     licence: str
     megabytes: float
     source: str
+    option: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,10 @@ class RewardBroken(RewardError):
     """The reward is there, but its code cannot be imported, or is not what the contract asks."""
 
 
+class WeightsMissing(RewardError):
+    """Published weights are not on this machine; the text is the command that fetches them."""
+
+
 class RewardFailed(RewardError):
     """`Reward.score` raised; the original exception is the `__cause__`."""
 

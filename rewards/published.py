@@ -1,7 +1,9 @@
-"""Published weights of a reward: of the Hugging Face Hub, downloaded once, or in a folder.
+"""Published weights of a reward: of the Hugging Face Hub, or in a folder.
 
-They stay data: safetensors, or a file of torch that holds tensors alone. Torch is imported by
-whoever reads one.
+They are fetched ahead, by `tdmr1 rewards fetch`, and looked for on this machine alone: a run is
+told at once what it lacks, and no process that loads a reward waits for a download. They stay
+data: safetensors, or a file of torch that holds tensors alone. Torch is imported by whoever reads
+one.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from tdmr1.errors import UserError
 from tdmr1.progress import task
+from tdmr1.rewards.errors import WeightsMissing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS = ("*.json", "model*.safetensors")
 TOKENIZER = ("*.json", "merges.txt")
-"""Files of the Hub: of a network of transformers, and of CLIP's tokenizer."""
+CLIP = (*WEIGHTS, "merges.txt")
+"""Files of the Hub: of a network of transformers, of CLIP's tokenizer, and of both."""
 
 
 def published_folder(model: str, patterns: Sequence[str], option: str) -> Path:
@@ -31,20 +35,17 @@ def published_folder(model: str, patterns: Sequence[str], option: str) -> Path:
         option: of a reward, that names the model, e.g. "pickscore.model".
 
     Raises:
-        UserError: there is neither, or it cannot be downloaded; its text says what to type.
+        WeightsMissing: the model is not on this machine.
+        UserError: there is neither.
     """
     if (folder := Path(model).expanduser()).is_dir():
         return folder
     # Imported here, because whoever has a folder needs no Hub.
-    from huggingface_hub import snapshot_download
+    from tdmr1.hub import is_hub_id
 
-    from tdmr1.hub import downloading, explained
-
-    # All files would be several formats of the same weights.
-    files = " ".join(f"--include '{pattern}'" for pattern in patterns)
-    naming = _naming(option, "FOLDER")
-    with explained(model, naming, "what it should be", files), downloading(model):
-        return Path(snapshot_download(model, allow_patterns=[*patterns]))
+    if not is_hub_id(model):
+        raise UserError(f"there is no folder {model}; a model of the Hub is named ORG/NAME")
+    return _found(model, patterns, option, model)
 
 
 def published_file(file: str, option: str) -> Path:
@@ -59,17 +60,12 @@ def published_file(file: str, option: str) -> Path:
     """
     if (path := Path(file).expanduser()).is_file():
         return path
-    from huggingface_hub import hf_hub_download
-
-    from tdmr1.hub import HUB_FILE, downloading, explained
+    from tdmr1.hub import HUB_FILE, is_hub_id
 
     named = HUB_FILE.fullmatch(file)
-    if named is None:
+    if named is None or not is_hub_id(named[1]):
         raise UserError(f"there is no file {file}; a file of the Hub is named ORG/NAME/FILE")
-    model, name = named.groups()
-    naming = _naming(option, f"FOLDER/{name}")
-    with explained(model, naming, "what it should be", name), downloading(file):
-        return Path(hf_hub_download(model, name))
+    return _found(named[1], [named[2]], option, file) / named[2]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -91,7 +87,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of a file that may be anything: always the same way out
         raise UserError(
-            f"{path} cannot be read as weights: {_first_line(error)}\ndownload it again"
+            f"{path} cannot be read as weights: {_first_line(error)}\n"
+            "what is of the Hub is mended by tdmr1 rewards fetch NAME"
         ) from error
     if isinstance(found, Mapping):
         found = found.get("state_dict", found)
@@ -123,8 +120,8 @@ def read_network(kind: Any, folder: Path, unneeded: str = "") -> Any:  # noqa: A
     except Exception as error:  # of whatever lies there: always the same way out
         raise UserError(
             f"{folder} cannot be read as {kind.__name__}: {_first_line(error)}\n"
-            "a file is missing, damaged or of another model; complete it with: "
-            f"hf download ORG/NAME --local-dir {folder}"
+            "a file is missing, damaged or of another model; what is of the Hub is completed by "
+            "tdmr1 rewards fetch NAME"
         ) from error
     missing = sorted(said["missing_keys"])
     if unneeded:
@@ -137,11 +134,16 @@ def read_network(kind: Any, folder: Path, unneeded: str = "") -> Any:  # noqa: A
     return network.requires_grad_(False).eval()
 
 
-def _naming(option: str, place: str) -> str:
-    """How an option of a reward is given on the command line."""
-    return (
-        f"--set reward_options.{option}={place}, or --option {option.partition('.')[2]}={place} "
-        "of `tdmr1 rewards`"
+def _found(model: str, patterns: Sequence[str], option: str, place: str) -> Path:
+    """The folder of a model of the Hub that is on this machine."""
+    from tdmr1.hub_cache import CachedModel
+
+    if (folder := CachedModel(model).find(patterns)) is not None:
+        return folder
+    reward, _, name = option.partition(".")
+    raise WeightsMissing(
+        f"the weights {place} are not on this machine; "
+        f"try: tdmr1 rewards fetch {reward} --option {name}={place}"
     )
 
 

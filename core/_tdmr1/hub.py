@@ -40,7 +40,6 @@ def explained(
     model: str,
     option: str = "--model FOLDER",
     what: str = "a pipeline of diffusers",
-    files: str = "",
 ) -> Iterator[None]:
     """What the Hub answers inside the block, as an error that says what to do.
 
@@ -48,7 +47,6 @@ def explained(
         model: of the Hub.
         option: of the command line, as it names a folder instead.
         what: it was to be.
-        files: which of its files are needed, as `hf download` takes them; all unless given.
     """
     page = f"https://huggingface.co/{model}"
     if not is_hub_id(model):
@@ -65,10 +63,9 @@ def explained(
             f"on {page}, and if it is private log in with: hf auth login"
         ) from error
     except LocalEntryNotFoundError as error:
-        needed = f"{model} {files}".strip()
         raise UserError(
             f"there is no folder {model}, and the Hub cannot be reached; on a machine that "
-            f"reaches it: hf download {needed} --local-dir FOLDER, then here: {option}"
+            f"reaches it: hf download {model} --local-dir FOLDER, then here: {option}"
         ) from error
     except EntryNotFoundError as error:
         raise UserError(f"{model} is not {what}: {error}; see {page}") from error

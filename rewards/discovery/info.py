@@ -66,7 +66,10 @@ class RewardDescription:
                 "range": (-math.inf if low is None else low, math.inf if high is None else high),
                 "needs": tuple(described["needs"]),
                 "engines": tuple(described["engines"]),
-                "weights": tuple(Weights(**weights) for weights in described["weights"]),
+                "weights": tuple(
+                    Weights(**{**weights, "files": tuple(weights.get("files", ()))})
+                    for weights in described["weights"]
+                ),
                 "reads": None if described["reads"] is None else tuple(described["reads"]),
                 "options": tuple(Option(**option) for option in described["options"]),
             }

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 HERE = "here"
 NEEDS_OPTIONS = "needs options: "
+WEIGHTS_MISSING = "weights missing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +35,8 @@ class InstalledReward:
         place: where it runs: "here", or "own environment (python 3.10)".
         python: the interpreter that imports it.
         status: "ok" where it was made, "not checked" where nothing speaks against it,
-            "needs options: which" where that is all, "broken: reason and fix", or "incompatible:
-            needs contract N".
+            "needs options: which" where that is all, "weights missing; the command that fetches
+            them", "broken: reason and fix", or "incompatible: needs contract N".
     """
 
     name: str
@@ -55,7 +56,8 @@ class InstalledReward:
     @property
     def usable(self) -> bool:
         """Whether nothing is known against it."""
-        return self.status in ("ok", "not checked") or self.status.startswith(NEEDS_OPTIONS)
+        not_all = (NEEDS_OPTIONS, WEIGHTS_MISSING)
+        return self.status in ("ok", "not checked") or self.status.startswith(not_all)
 
 
 def installed(elsewhere: Sequence[InstalledReward] = ()) -> list[InstalledReward]:

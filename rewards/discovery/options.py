@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.errors import RewardOptionInvalid
@@ -73,7 +73,12 @@ def check_options(factory: Callable[..., object], given: Mapping[str, Any], what
     Raises:
         RewardOptionInvalid: one is unknown, or its value is of another type.
     """
-    known = {option.name: option for option in options_of(factory)}
+    check_given(options_of(factory), given, what)
+
+
+def check_given(there_are: Iterable[Option], given: Mapping[str, Any], what: str) -> None:
+    """As `check_options`, for options that are known."""
+    known = {option.name: option for option in there_are}
     for name, value in given.items():
         if name not in known:
             raise RewardOptionInvalid(f"{what} has no option {name!r}; {_listed(known)}")

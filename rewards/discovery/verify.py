@@ -10,16 +10,25 @@ import subprocess
 import sys
 
 from tdmr1.rewards.discovery.environments import install_command
-from tdmr1.rewards.discovery.installed import HERE, NEEDS_OPTIONS, InstalledReward
+from tdmr1.rewards.discovery.installed import (
+    HERE,
+    NEEDS_OPTIONS,
+    WEIGHTS_MISSING,
+    InstalledReward,
+)
 from tdmr1.rewards.texts import plain
 
 TIME_LIMIT = 120.0
-"""Seconds for one reward; its weights may have to be read, or downloaded."""
+"""Seconds for one reward; its weights may have to be read."""
+
+_MISSING = {"WeightsMissing", "LocalEntryNotFoundError", "OfflineModeIsEnabled"}
+"""Exceptions, our own and the Hub's, of weights that are not on this machine."""
 
 
 def verified(reward: InstalledReward, time_limit: float = TIME_LIMIT) -> InstalledReward:
-    """The same reward, its status `ok`, `broken: reason and fix`, or, of one that cannot be made
-    with the defaults of its options, `needs options: which`.
+    """The same reward, its status `ok`, `broken: reason and fix`, of one that cannot be made with
+    the defaults of its options `needs options: which`, or of one whose weights are not on this
+    machine `weights missing`, and the command that fetches them. Nothing is downloaded.
 
     Args:
         reward: one whose status is known from metadata not to be ok stays as it is.
@@ -48,8 +57,9 @@ def _tried(reward: InstalledReward, time_limit: float, remedy: str) -> str:
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        # Modules in the current folder are not what is to be found out about.
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        # Modules in the current folder are not what is to be found out about, and to list what
+        # there is downloads nothing.
+        env={**os.environ, "PYTHONSAFEPATH": "1", "HF_HUB_OFFLINE": "1"},
         start_new_session=True,
     ) as process:
         try:
@@ -92,7 +102,19 @@ def main() -> None:
             status = f"{NEEDS_OPTIONS}{error}"
         except UserError as error:
             status = f"broken: {error}"
+            if _lacks_weights(error):
+                status = f"{WEIGHTS_MISSING}; try: tdmr1 rewards fetch {sys.argv[1]}"
     print(json.dumps(status), flush=True)
+
+
+def _lacks_weights(error: BaseException | None) -> bool:
+    """Whether an error is, or comes from, weights that are not on this machine."""
+    while error is not None:
+        # By name, as the Hub's library may not be there.
+        if {kind.__name__ for kind in type(error).__mro__} & _MISSING:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 if __name__ == "__main__":

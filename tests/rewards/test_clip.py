@@ -90,7 +90,7 @@ def test_an_impossible_option_is_told(folder, options, says):
 
 def test_without_a_tokenizer_the_folder_is_incomplete(tmp_path):
     small_clip().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=r"has no tokenizer: .*hf download ORG/NAME"):
+    with pytest.raises(UserError, match=r"has no tokenizer: .*tdmr1 rewards fetch"):
         opened(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):

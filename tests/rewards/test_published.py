@@ -1,12 +1,12 @@
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from tdmr1.errors import UserError
+from tdmr1.rewards.errors import WeightsMissing
 from tdmr1.rewards.published import (
     WEIGHTS,
     published_file,
@@ -18,42 +18,43 @@ from tdmr1.rewards.small_clip import write_small_clip
 
 
 @pytest.fixture
-def unreachable(monkeypatch):
-    def download(*args, **kwargs):
-        raise LocalEntryNotFoundError("no network")
-
-    for name in ("hf_hub_download", "snapshot_download"):
-        monkeypatch.setattr(huggingface_hub, name, download)
+def cache(monkeypatch, tmp_path):
+    """The Hub's cache, which is empty."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
-def test_without_the_hub_an_error_says_what_to_run(unreachable):
-    says = " --local-dir FOLDER, then here: --set reward_options.mine."
-    files = r"hf download org/name --include '\*\.json' --include 'model\*\.safetensors'"
-    with pytest.raises(UserError, match=f"{files}{says}model=FOLDER, or --option model=FOLDER of"):
+def test_missing_weights_name_the_command_that_fetches_them(cache):
+    says = (
+        "the weights {0} are not on this machine; try: tdmr1 rewards fetch mine --option {1}={0}"
+    )
+    with pytest.raises(WeightsMissing) as error:
         published_folder("org/name", WEIGHTS, "mine.model")
-    file = r"hf download org/name a/head\.pth"
-    with pytest.raises(UserError, match=rf"{file}{says}head=FOLDER/a/head\.pth, or"):
+    assert str(error.value) == says.format("org/name", "model")
+    with pytest.raises(WeightsMissing) as error:
         published_file("org/name/a/head.pth", "mine.head")
+    assert str(error.value) == says.format("org/name/a/head.pth", "head")
 
 
-def test_a_folder_or_a_file_needs_no_hub(unreachable, tmp_path):
+def test_a_folder_or_a_file_needs_no_hub(tmp_path):
     assert published_folder(str(tmp_path), WEIGHTS, "mine.model") == tmp_path
     (tmp_path / "head.pth").touch()
     assert published_file(str(tmp_path / "head.pth"), "mine.head") == tmp_path / "head.pth"
 
 
-def test_what_is_downloaded_is_what_is_needed(monkeypatch, tmp_path):
-    asked = {}
-
-    def download(model, **options):
-        asked[model] = options
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *of: str(tmp_path / of[1]))
-    assert published_folder("org/name", WEIGHTS, "mine.model") == tmp_path
-    assert asked == {"org/name": {"allow_patterns": [*WEIGHTS]}}
-    assert published_file("org/name/head.pth", "mine.head") == tmp_path / "head.pth"
+def test_what_was_fetched_is_found_where_all_of_it_is_there(cache):
+    model = cache / "models--org--name"
+    folder = model / "snapshots" / ("a" * 40)
+    folder.mkdir(parents=True)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("a" * 40)
+    for name in ("config.json", "head.pth"):
+        (folder / name).touch()
+    assert published_file("org/name/head.pth", "mine.head") == folder / "head.pth"
+    with pytest.raises(WeightsMissing):
+        published_folder("org/name", WEIGHTS, "mine.model")
+    (folder / "model-00001-of-00002.safetensors").touch()
+    assert published_folder("org/name", WEIGHTS, "mine.model") == folder
 
 
 def test_a_missing_file_is_no_name_of_the_hub():
@@ -89,7 +90,7 @@ def test_nothing_in_a_file_of_weights_is_run(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
 def test_a_damaged_file_is_to_be_downloaded_again(tmp_path, name):
     (tmp_path / name).write_bytes(b"<html>")
-    with pytest.raises(UserError, match=r"w\.\w+ cannot be read as weights: .*\ndownload it"):
+    with pytest.raises(UserError, match=r"w\.\w+ cannot be read as weights: .*\n.*rewards fetch"):
         read_tensors(tmp_path / name)
 
 
@@ -118,7 +119,7 @@ def test_no_weight_is_left_at_random(tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_network_without_a_file_is_told(tmp_path, name):
     (write_small_clip(tmp_path) / name).unlink()
-    with pytest.raises(UserError, match=r"cannot be read as CLIPModel: .*\n.*hf download"):
+    with pytest.raises(UserError, match=r"cannot be read as CLIPModel: .*\n.*rewards fetch"):
         read_network(CLIPModel, tmp_path)
 
 

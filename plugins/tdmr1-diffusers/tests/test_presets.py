@@ -57,7 +57,7 @@ def test_those_of_sd3_are_the_papers_table(task):
     ("label", "message"),
     [
         ("stop_sign", "is 'stop_sign'; expected one of 84 classes, 'stop sign' perhaps"),
-        ("stop sign", "hf download facebook/mask2former-swin-small-coco-instance"),
+        ("stop sign", "tdmr1 rewards fetch geneval --option weights=org/no-such-model"),
     ],
 )
 def test_rewards_that_cannot_judge_the_prompts_stop_it_before_anything_is_loaded(

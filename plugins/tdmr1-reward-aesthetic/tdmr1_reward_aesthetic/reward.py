@@ -6,7 +6,11 @@ import math
 from collections.abc import Sequence
 
 from tdmr1.rewards import Golden, Reward, Sample, Score, Weights
+from tdmr1.rewards.clip import PictureTower
+from tdmr1.rewards.pixels import as_openai
+from tdmr1.rewards.published import WEIGHTS, published_file, published_folder, read_network
 from tdmr1_reward_aesthetic.goldens import goldens
+from tdmr1_reward_aesthetic.head import read_head
 
 MODEL = "openai/clip-vit-large-patch14"
 HEAD = "trl-lib/ddpo-aesthetic-predictor/aesthetic-model.pth"
@@ -37,13 +41,21 @@ class Aesthetic(Reward):
         "CLIP ViT-L/14 at 224 px by transformers, LAION's head sac+logos+ava1-l14-linearMSE",
     )
     weights = (
-        Weights(MODEL, "MIT (of OpenAI's code)", 1711, f"https://huggingface.co/{MODEL}"),
+        Weights(
+            MODEL,
+            "MIT (of OpenAI's code)",
+            1711,
+            f"https://huggingface.co/{MODEL}",
+            option="model",
+            files=WEIGHTS,
+        ),
         Weights(
             "sac+logos+ava1-l14-linearMSE",
             "Apache-2.0",
             4,
             "https://huggingface.co/trl-lib/ddpo-aesthetic-predictor, "
             "first at https://github.com/christophschuhmann/improved-aesthetic-predictor",
+            option="head",
         ),
     )
 
@@ -55,21 +67,10 @@ class Aesthetic(Reward):
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:
-        # Imported here: torch and transformers take seconds.
-        from transformers import CLIPVisionModelWithProjection
-
-        from tdmr1.rewards.clip import PictureTower
-        from tdmr1.rewards.pixels import as_openai
-        from tdmr1.rewards.published import (
-            WEIGHTS,
-            published_file,
-            published_folder,
-            read_network,
-        )
-        from tdmr1_reward_aesthetic.head import read_head
-
         path = published_file(head, "aesthetic.head")
         folder = published_folder(model, WEIGHTS, "aesthetic.model")
+        from transformers import CLIPVisionModelWithProjection  # after that, as it takes seconds
+
         network = read_network(CLIPVisionModelWithProjection, folder)
         self._tower = PictureTower(network, as_openai, device, dtype, batch)
         self._head = read_head(path, self._tower.width)

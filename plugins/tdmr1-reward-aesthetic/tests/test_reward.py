@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -6,13 +7,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 
 from tdmr1.errors import UserError
 from tdmr1.rewards import Golden, Sample
 from tdmr1.rewards.clip import PictureTower
+from tdmr1.rewards.discovery.fetch import places
+from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
 from tdmr1.rewards.pixels import as_openai
 from tdmr1.rewards.small_clip import EMBEDDING, small_clip, write_small_clip
 from tdmr1.rewards.testing import RewardContract
@@ -101,17 +105,17 @@ def test_a_head_of_another_model_is_refused(clip, tmp_path, head, says):
         aesthetic(clip, tmp_path / "head.pth")
 
 
-def test_without_weights_an_error_says_what_to_run(monkeypatch, clip):
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    def download(*args, **kwargs):
-        raise LocalEntryNotFoundError("no network")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    says = r"hf download trl-lib/ddpo-aesthetic-predictor aesthetic-model\.pth --local-dir FOLDER"
-    with pytest.raises(UserError, match=says):
+def test_without_weights_an_error_says_what_to_run(monkeypatch, tmp_path, clip):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    says = "tdmr1 rewards fetch aesthetic --option head=trl-lib/ddpo-aesthetic-predictor/aesth"
+    with pytest.raises(WeightsMissing, match=says):
         load(RewardSpec("aesthetic"), {"model": str(clip)})
+
+
+def test_what_is_fetched_is_what_its_options_name():
+    found = [place for _, place in places(info(RewardSpec("aesthetic")), {})]
+    head = "trl-lib/ddpo-aesthetic-predictor/aesthetic-model.pth"
+    assert found == ["openai/clip-vit-large-patch14", head]
 
 
 def test_an_unknown_dtype_is_told_those_there_are(clip, tmp_path):
@@ -120,10 +124,24 @@ def test_an_unknown_dtype_is_told_those_there_are(clip, tmp_path):
         aesthetic(clip, tmp_path / "head.pth", dtype="half")
 
 
-def test_what_it_says_of_itself_needs_no_torch():
-    code = "import sys; from tdmr1.rewards.discovery.info import info; "
-    code += "from tdmr1.rewards.discovery.spec import RewardSpec; "
-    code += "said = info(RewardSpec('aesthetic'))"
-    code += "; print([w.megabytes for w in said.weights], 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[1711, 4] False"
+def test_neither_what_it_says_of_itself_nor_missing_weights_need_torch(tmp_path):
+    code = """if True:
+        import sys
+        from tdmr1.rewards.discovery.info import info
+        from tdmr1.rewards.discovery.load import load
+        from tdmr1.rewards.discovery.spec import RewardSpec
+        from tdmr1.rewards.errors import WeightsMissing
+        print([weights.megabytes for weights in info(RewardSpec("aesthetic")).weights])
+        try:
+            load(RewardSpec("aesthetic"))
+        except WeightsMissing:
+            print("torch" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["[1711, 4]", "False"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
+from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights, published
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
@@ -34,8 +34,22 @@ class GenEval(Reward):
         "its colours by CLIP ViT-L/14",
     )
     weights = (
-        Weights(MASK2FORMER, "stated as other", 276, f"https://huggingface.co/{MASK2FORMER}"),
-        Weights(CLIP, "MIT (of OpenAI's code)", 1711, f"https://huggingface.co/{CLIP}"),
+        Weights(
+            MASK2FORMER,
+            "stated as other",
+            276,
+            f"https://huggingface.co/{MASK2FORMER}",
+            option="weights",
+            files=published.WEIGHTS,
+        ),
+        Weights(
+            CLIP,
+            "MIT (of OpenAI's code)",
+            1711,
+            f"https://huggingface.co/{CLIP}",
+            option="color_weights",
+            files=published.CLIP,
+        ),
     )
 
     def __init__(self, *detectors: Detector) -> None:

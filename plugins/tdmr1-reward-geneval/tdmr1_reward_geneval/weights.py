@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tdmr1.rewards import published
 from tdmr1_reward_geneval import CLIP, MASK2FORMER
 from tdmr1_reward_geneval.coco import LABELS
 from tdmr1_reward_geneval.detector import DetectorError
@@ -40,12 +42,13 @@ def find_mask2former(which: str) -> Path:
     """The folder of a Mask2Former for COCO's 80 classes.
 
     Args:
-        which: a folder as transformers saves it, or a model of the hub that is in its cache.
+        which: a folder as transformers saves it, or a model of the Hub that was fetched.
 
     Raises:
-        DetectorError: it is not on this machine, or is another model.
+        UserError: it is not on this machine.
+        DetectorError: it is incomplete, or another model.
     """
-    folder, config = _find(which, "weights", "mask2former")
+    folder, config = _find(which, "weights", "mask2former", published.WEIGHTS)
     names = config.get("id2label")
     names = names if isinstance(names, dict) else {}
     given = [str(names.get(str(i), "")).lower().replace("_", " ") for i in range(len(LABELS))]
@@ -69,9 +72,9 @@ def find_clip(which: str) -> Path:
         which: as for `find_mask2former`.
 
     Raises:
-        DetectorError: it is not on this machine, is another model, or has another activation.
+        UserError, DetectorError: likewise; or it has another activation.
     """
-    folder, config = _find(which, "color_weights", "clip")
+    folder, config = _find(which, "color_weights", "clip", published.CLIP)
     for tower in ("text_config", "vision_config"):
         part = config.get(tower)
         activation = part.get("hidden_act", "quick_gelu") if isinstance(part, dict) else part
@@ -83,11 +86,11 @@ def find_clip(which: str) -> Path:
     return folder
 
 
-def _find(which: str, option: str, kind: str) -> tuple[Path, dict[str, Any]]:
+def _find(
+    which: str, option: str, kind: str, patterns: Sequence[str]
+) -> tuple[Path, dict[str, Any]]:
     """A folder and its config.json, whose model_type is `kind`."""
-    folder = Path(which).expanduser()
-    if not folder.is_dir():
-        folder = _cached(which, option)
+    folder = published.published_folder(which, patterns, f"geneval.{option}")
     file = folder / "config.json"
     stored = any(next(folder.glob(f"*.{ending}"), None) for ending in ("safetensors", "bin"))
     if not file.is_file() or not stored:
@@ -105,19 +108,5 @@ def _find(which: str, option: str, kind: str) -> tuple[Path, dict[str, Any]]:
     return folder, config
 
 
-def _cached(which: str, option: str) -> Path:
-    """Where the hub's cache keeps a model."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(which, local_files_only=True))
-    except (OSError, ValueError) as error:  # not there, or no name of a model
-        raise DetectorError(
-            f"{option}={which!r} is neither a folder nor a model in this machine's hub cache; "
-            f"{_ways(option)}"
-        ) from error
-
-
 def _ways(option: str) -> str:
-    model = MASK2FORMER if option == "weights" else CLIP
-    return f"try: hf download {model}, or set the option {option}=./FOLDER"
+    return f"try: tdmr1 rewards fetch geneval, and leave the option {option} out"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards import Sample
+from tdmr1.rewards.discovery.fetch import places
 from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
@@ -154,6 +155,13 @@ def test_its_options_state_the_size_of_what_the_detector_sees():
         option.name: option.default for option in described.options
     }.items()
     assert "input_size = 800" in " ".join(described.engines)
+
+
+def test_what_is_fetched_is_what_its_options_name():
+    found = [
+        place for _, place in places(info(RewardSpec("geneval")), {"color_weights": "./clip"})
+    ]
+    assert found == ["facebook/mask2former-swin-small-coco-instance", "./clip"]
 
 
 def test_flat_shapes_need_nothing_of_the_other_detector():

@@ -17,19 +17,30 @@ def test_weights_are_found_where_they_are(detector_folder, clip_folder):
     Mask2FormerDetector(str(detector_folder), str(clip_folder)).ready(colors=True)
 
 
-@pytest.mark.parametrize("which", ["org/no-such-model", "./no/such/folder", "no such name", ""])
-def test_missing_weights_name_the_command_that_fetches_them(which, tmp_path, monkeypatch):
+def test_missing_weights_name_the_command_that_fetches_them():
+    with pytest.raises(
+        UserError, match=r"try: tdmr1 rewards fetch geneval --option weights=org/no"
+    ):
+        Mask2FormerDetector("org/no-such-model").ready(colors=False)
+    with pytest.raises(
+        UserError, match=r"try: tdmr1 rewards fetch geneval --option color_weights="
+    ):
+        find_clip("org/no-such-model")
+
+
+@pytest.mark.parametrize("which", ["./no/such/folder", "no such name"])
+def test_what_is_no_name_of_a_model_is_told(which, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DetectorError, match=r"try: hf download facebook/mask2former-swin-small-c"):
-        Mask2FormerDetector(which).ready(colors=False)
-    with pytest.raises(DetectorError, match=r"try: hf download openai/clip-vit-large-patch14"):
+    with pytest.raises(
+        UserError, match=f"there is no folder {which}; a model of the Hub is named"
+    ):
         find_clip(which)
 
 
 def test_the_weights_of_colors_are_not_missed_where_no_color_is_asked(detector_folder):
     detector = Mask2FormerDetector(str(detector_folder), "org/no-such-model")
     detector.ready(colors=False)
-    with pytest.raises(DetectorError, match="color_weights='org/no-such-model' is neither"):
+    with pytest.raises(UserError, match="the weights org/no-such-model are not on this machine"):
         detector.ready(colors=True)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from tdmr1.rewards import Weights
+from tdmr1.rewards.clip import published_clip
+from tdmr1.rewards.pixels import as_openai
+from tdmr1.rewards.published import CLIP
 from tdmr1_reward_preference.reward import ClipReward
 
 MODEL = "openai/clip-vit-large-patch14"
@@ -31,7 +34,16 @@ class ClipScore(ClipReward):
     summary = "Does the picture fit its prompt? CLIPScore, 0 to 2.5, mostly 0.4 to 0.9"
     range = (0.0, WEIGHT)
     engines = ("CLIP ViT-L/14 at 224 px, by transformers",)
-    weights = (Weights(MODEL, "MIT (of OpenAI's code)", 1711, f"https://huggingface.co/{MODEL}"),)
+    weights = (
+        Weights(
+            MODEL,
+            "MIT (of OpenAI's code)",
+            1711,
+            f"https://huggingface.co/{MODEL}",
+            option="model",
+            files=CLIP,
+        ),
+    )
 
     def __init__(
         self,
@@ -41,10 +53,6 @@ class ClipScore(ClipReward):
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:
-        # Imported here: torch and transformers take seconds.
-        from tdmr1.rewards.clip import published_clip
-        from tdmr1.rewards.pixels import as_openai
-
         self.clip = published_clip(model, "clipscore.model", as_openai, device, dtype, batch)
         self._prefix = prefix
 

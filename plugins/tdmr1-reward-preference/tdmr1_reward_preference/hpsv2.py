@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 
-from tdmr1.rewards import Weights
+from tdmr1.rewards import Weights, published
+from tdmr1.rewards.clip import Clip, read_tokenizer
+from tdmr1.rewards.open_clip_layout import read_vit_h
+from tdmr1.rewards.pixels import as_hpsv2
 from tdmr1_reward_preference.reward import ClipReward
 
 CHECKPOINT = "xswu/HPSv2/HPS_v2.1_compressed.pt"
@@ -34,8 +37,21 @@ class Hpsv2(ClipReward):
     range = (-1.0, 1.0)
     engines = ("HPSv2.1, a CLIP ViT-H/14 at 224 px, by transformers",)
     weights = (
-        Weights("HPS_v2.1_compressed", "Apache-2.0", 1970, "https://huggingface.co/xswu/HPSv2"),
-        Weights(f"{TOKENIZER} (tokenizer)", "MIT", 4, f"https://huggingface.co/{TOKENIZER}"),
+        Weights(
+            "HPS_v2.1_compressed",
+            "Apache-2.0",
+            1970,
+            "https://huggingface.co/xswu/HPSv2",
+            option="model",
+        ),
+        Weights(
+            f"{TOKENIZER} (tokenizer)",
+            "MIT",
+            4,
+            f"https://huggingface.co/{TOKENIZER}",
+            option="tokenizer",
+            files=published.TOKENIZER,
+        ),
     )
 
     def __init__(
@@ -46,12 +62,6 @@ class Hpsv2(ClipReward):
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:
-        # Imported here: torch and transformers take seconds.
-        from tdmr1.rewards import published
-        from tdmr1.rewards.clip import Clip, read_tokenizer
-        from tdmr1.rewards.open_clip_layout import read_vit_h
-        from tdmr1.rewards.pixels import as_hpsv2
-
         options = "hpsv2"
         path = published.published_file(model, f"{options}.model")
         folder = published.published_folder(tokenizer, published.TOKENIZER, f"{options}.tokenizer")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 from tdmr1.rewards import Weights
+from tdmr1.rewards.clip import published_clip
+from tdmr1.rewards.pixels import as_transformers
+from tdmr1.rewards.published import CLIP
 from tdmr1_reward_preference.reward import ClipReward
 
 MODEL = "yuvalkirstain/PickScore_v1"
@@ -31,7 +34,16 @@ class PickScore(ClipReward):
     summary = "Which picture would people pick for its prompt? PickScore, mostly 16 to 24"
     range = (-math.inf, math.inf)
     engines = ("PickScore_v1, a CLIP ViT-H/14 at 224 px, by transformers",)
-    weights = (Weights(MODEL, "not stated on its card", 3940, f"https://huggingface.co/{MODEL}"),)
+    weights = (
+        Weights(
+            MODEL,
+            "not stated on its card",
+            3940,
+            f"https://huggingface.co/{MODEL}",
+            option="model",
+            files=CLIP,
+        ),
+    )
 
     def __init__(
         self,
@@ -40,10 +52,6 @@ class PickScore(ClipReward):
         dtype: str = "float32",
         batch: int = 32,
     ) -> None:
-        # Imported here: torch and transformers take seconds.
-        from tdmr1.rewards.clip import published_clip
-        from tdmr1.rewards.pixels import as_transformers
-
         self.clip = published_clip(model, "pickscore.model", as_transformers, device, dtype, batch)
         self._scale = self.clip.scale
 

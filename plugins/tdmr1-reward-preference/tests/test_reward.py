@@ -1,18 +1,20 @@
+import os
 import subprocess
 import sys
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub import constants
 
 from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
 from tdmr1.rewards.clip import Clip, read_tokenizer
+from tdmr1.rewards.discovery.fetch import places
+from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.errors import RewardOptionInvalid
+from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
 from tdmr1.rewards.pixels import as_hpsv2, as_openai, as_transformers
 from tdmr1.rewards.small_clip import small_clip, write_small_clip, write_small_vit_h
 from tdmr1_reward_preference.goldens import CAPTIONS, photograph
@@ -96,30 +98,34 @@ def test_hpsv2_takes_no_checkpoint_of_another_model(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "model"),
     [
-        (
-            "pickscore",
-            r"hf download yuvalkirstain/PickScore_v1 --include .*'merges\.txt' --local-dir",
-        ),
-        (
-            "clipscore",
-            r"hf download openai/clip-vit-large-patch14 --include .* --local-dir",
-        ),
+        ("pickscore", "yuvalkirstain/PickScore_v1"),
+        ("clipscore", "openai/clip-vit-large-patch14"),
+        ("hpsv2", "xswu/HPSv2/HPS_v2.1_compressed.pt"),
+    ],
+)
+def test_without_weights_an_error_says_what_to_run(monkeypatch, tmp_path, name, model):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsMissing, match=f"rewards fetch {name} --option model={model}$"):
+        load(RewardSpec(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "fetched"),
+    [
+        ("pickscore", ["yuvalkirstain/PickScore_v1"]),
+        ("clipscore", ["openai/clip-vit-large-patch14"]),
         (
             "hpsv2",
-            r"hf download xswu/HPSv2 HPS_v2\.1_compressed\.pt --local-dir FOLDER, .*/HPS_v2",
+            ["xswu/HPSv2/HPS_v2.1_compressed.pt", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"],
         ),
     ],
 )
-def test_without_weights_an_error_says_what_to_run(monkeypatch, name, says):
-    def download(*args, **kwargs):
-        raise LocalEntryNotFoundError("no network")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(UserError, match=says):
-        load(RewardSpec(name))
+def test_what_is_fetched_is_what_its_options_name(name, fetched):
+    found = places(info(RewardSpec(name)), {})
+    assert [place for _, place in found] == fetched
+    assert "merges.txt" in found[-1][0].files
 
 
 @pytest.mark.parametrize("name", ["pickscore", "clipscore", "hpsv2"])
@@ -134,10 +140,26 @@ def test_golden_photographs_are_each_beside_another():
     assert len({image.tobytes() for image in photographs}) == 3
 
 
-def test_what_they_say_of_themselves_needs_no_torch():
-    code = "import sys; from tdmr1.rewards.discovery.info import info; "
-    code += "from tdmr1.rewards.discovery.spec import RewardSpec; names = "
-    code += "['pickscore', 'hpsv2', 'clipscore']; said = [info(RewardSpec(n)) for n in names]"
-    code += "; print([w.megabytes for s in said for w in s.weights], 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[3940, 1970, 4, 1711] False"
+def test_neither_what_they_say_of_themselves_nor_missing_weights_need_torch(tmp_path):
+    code = """if True:
+        import sys
+        from tdmr1.rewards.discovery.info import info
+        from tdmr1.rewards.discovery.load import load
+        from tdmr1.rewards.discovery.spec import RewardSpec
+        from tdmr1.rewards.errors import WeightsMissing
+        for name in ("pickscore", "hpsv2", "clipscore"):
+            print([weights.megabytes for weights in info(RewardSpec(name)).weights])
+            try:
+                load(RewardSpec(name))
+            except WeightsMissing:
+                print("torch" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = ["[3940]", "False", "[1970, 4]", "False", "[1711]", "False"]
+    assert done.stdout.splitlines() == said

@@ -56,6 +56,27 @@ def test_one_that_needs_options_is_not_broken(status):
 
 
 @pytest.mark.parametrize(
+    "asks",
+    [
+        "published_folder('org/name', ['*.json'], 'good.model')",
+        "CLIPConfig.from_pretrained('org/name')",
+    ],
+)
+def test_one_whose_weights_are_missing_is_not_broken_and_downloads_nothing(
+    status, tmp_path, monkeypatch, asks
+):
+    """Neither ours nor one that asks the Hub itself."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    code = GOOD.replace('print("loading")', asks)
+    code = f"""
+    from tdmr1.rewards.published import published_folder
+    from transformers import CLIPConfig
+{code}"""
+    assert status(code) == "weights missing; try: tdmr1 rewards fetch good"
+    assert dataclasses.replace(installed()[0], status="weights missing; try: x").usable
+
+
+@pytest.mark.parametrize(
     ("code", "says"),
     [
         ("import no_such_module", "'no_such_module'; try: pip install \"no_such_module\""),
