@@ -69,6 +69,15 @@ def test_the_second_process_is_told_who_has_it(tmp_path, holder):
     assert (tmp_path / "a" / "lock").is_file()
 
 
+def test_the_second_process_is_told_where_the_first_is_reached(tmp_path):
+    with (
+        locked(tmp_path / "lock", "the queue X", "open it", "http://here:1"),
+        pytest.raises(UserError, match=r"^the queue X .* on .*, at http://here:1\nopen it$"),
+        locked(tmp_path / "lock", "the queue X", "open it"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("how", [(), ("fork",)])
 def test_a_killed_process_holds_nothing_not_even_by_its_children(tmp_path, holder, how):
     process = holder(*how)

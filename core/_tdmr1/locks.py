@@ -23,7 +23,7 @@ _held: set[int] = set()
 
 
 @contextlib.contextmanager
-def locked(path: Path, what: str, remedy: str) -> Iterator[None]:
+def locked(path: Path, what: str, remedy: str, address: str = "") -> Iterator[None]:
     """Hold the lock file `path` inside the block; it is data, and says whose it is.
 
     It is made with its folders, and removed afterwards with those of them that are empty then. A
@@ -34,6 +34,7 @@ def locked(path: Path, what: str, remedy: str) -> Iterator[None]:
         path: of the lock, which nobody else writes.
         what: is locked, for the error's text.
         remedy: what to do about it, likewise.
+        address: at which this process is reached, for the text that another one gets.
 
     Raises:
         UserError: another process holds it; the text names it.
@@ -43,7 +44,7 @@ def locked(path: Path, what: str, remedy: str) -> Iterator[None]:
     try:
         descriptor = _acquire(path, what, remedy)
         try:
-            _sign(descriptor)
+            _sign(descriptor, address)
             yield
         finally:
             path.unlink(missing_ok=True)  # while it is still ours
@@ -100,15 +101,17 @@ def _acquire(path: Path, what: str, remedy: str) -> int:
     return descriptor
 
 
-def _sign(descriptor: int) -> None:
+def _sign(descriptor: int, address: str) -> None:
+    told = {"process": os.getpid(), "host": platform.node(), "address": address}
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps({"process": os.getpid(), "host": platform.node()}).encode())
+    os.write(descriptor, json.dumps(told).encode())
 
 
 def _holder(path: Path) -> str:
     try:
         told = json.loads(path.read_bytes())
-        return f"process {told['process']} on {told['host']}"
+        at = f", at {told['address']}" if told.get("address") else ""
+        return f"process {told['process']} on {told['host']}{at}"
     except (OSError, ValueError, KeyError, TypeError):  # it is about to write it, or to remove it
         return "another process"
 

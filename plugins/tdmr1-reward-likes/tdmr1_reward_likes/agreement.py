@@ -16,7 +16,7 @@ class Agreement:
     Attributes:
         kappa: at most 1; 0 is what chance gives. None where it is not defined: there are fewer
             than two shared pictures, or all votes are the same.
-        name: "Cohen" or "Fleiss"; "" where nobody shares a picture.
+        name: "Cohen's kappa" or "Fleiss' kappa"; "" where nobody shares a picture.
         observed: share of pairs of votes of one picture that are alike, in [0, 1]; None where
             there are none.
         images: how many pictures have votes of several voters.
@@ -43,9 +43,9 @@ def agreement(votes: Mapping[str, Mapping[str, bool]]) -> Agreement:
     counts = [(sum(by_voter.values()), len(by_voter)) for by_voter in shared]
     observed = _observed(counts)
     if len(voters) == 2:
-        name, chance = "Cohen", _cohen_chance(shared, voters)
+        name, chance = "Cohen's kappa", _cohen_chance(shared, voters)
     else:
-        name, chance = "Fleiss", _fleiss_chance(counts)
+        name, chance = "Fleiss' kappa", _fleiss_chance(counts)
     kappa = None
     if len(shared) >= FEWEST and chance < 1:
         kappa = (observed - chance) / (1 - chance)

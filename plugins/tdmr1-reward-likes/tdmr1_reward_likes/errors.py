@@ -27,3 +27,11 @@ class NameInvalid(RewardError):
 
 class VoteRefused(RewardError):
     """A vote that does not count: the picture is gone, somebody else's, or was voted on."""
+
+
+class TokenInvalid(RewardError):
+    """What was given as a token is none."""
+
+
+class ServerRefused(RewardError):
+    """The address cannot be listened on."""

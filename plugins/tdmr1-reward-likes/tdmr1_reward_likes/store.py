@@ -188,6 +188,15 @@ class Store:
         with Pictures.open(io.BytesIO(self.png(id))) as picture:
             return np.asarray(picture)
 
+    def setting(self, name: str, value: str) -> str:
+        """What is kept under a name; `value` from now on where nothing is."""
+        with self.database.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, value))
+            kept: str = connection.execute(
+                "SELECT value FROM settings WHERE name = ?", (name,)
+            ).fetchone()[0]
+        return kept
+
     def note(self, run: str, figures: Mapping[str, float]) -> None:
         """Keep figures of a run for the page of the session, over those of the same names."""
         rows = [(run, name, value) for name, value in figures.items()]

@@ -15,14 +15,14 @@ def votes(*rows):
 def test_cohen_s_kappa_of_two_voters():
     rows = [(1, 1)] * 20 + [(1, 0)] * 5 + [(0, 1)] * 10 + [(0, 0)] * 15
     found = agreement(votes(*rows))
-    assert (found.name, found.images, found.voters) == ("Cohen", 50, 2)
+    assert (found.name, found.images, found.voters) == ("Cohen's kappa", 50, 2)
     assert found.observed == pytest.approx(0.7)
     assert found.kappa == pytest.approx(0.4)  # chance: 0.5 * 0.6 + 0.5 * 0.4
 
 
 def test_fleiss_kappa_of_three_voters():
     found = agreement(votes((1, 1, 1), (1, 1, 0), (0, 0, 0), (1, 0, 0)))
-    assert (found.name, found.images, found.voters) == ("Fleiss", 4, 3)
+    assert (found.name, found.images, found.voters) == ("Fleiss' kappa", 4, 3)
     assert found.observed == pytest.approx(2 / 3)
     assert found.kappa == pytest.approx(1 / 3)  # chance: 1 / 2
 

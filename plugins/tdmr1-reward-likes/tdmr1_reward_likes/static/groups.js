@@ -1,0 +1,112 @@
+// A group in a grid: those that are tapped are liked, and the rest disliked when the voter says done.
+import { Outbox, Supply, ask, element, fetched, keys, notice, showProgress, tell } from "./booth.js";
+
+const AHEAD = 2;
+const grid = element("grid");
+const outbox = new Outbox();
+const answered = new Set();
+let groups = []; // lent groups; the first is on the screen
+let current = null;
+
+const key = (group) => group.map((picture) => picture.id).join();
+const tiles = () => [...grid.children];
+const isLiked = (tile) => tile.getAttribute("aria-pressed") === "true";
+
+function tile(picture, number) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.id = picture.id;
+  button.setAttribute("aria-pressed", "false");
+  const mark = document.createElement("span");
+  mark.textContent = "liked";
+  mark.setAttribute("aria-hidden", "true");
+  picture.image.alt = `Picture ${number + 1}`;
+  button.append(picture.image, mark);
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", String(!isLiked(button)));
+    count();
+  });
+  return button;
+}
+
+function count() {
+  const liked = tiles().filter(isLiked).length;
+  element("count").textContent = liked ? `like ${liked} of ${tiles().length}` : "like none";
+}
+
+function show(said = "") {
+  const next = groups[0] ?? null;
+  if (next && key(next) === current) return;
+  const before = new Map(tiles().map((button) => [button.dataset.id, isLiked(button)]));
+  current = next && key(next);
+  element("card").hidden = !next;
+  element("empty").hidden = Boolean(next);
+  element("skip").disabled = element("done").disabled = !next;
+  if (next) {
+    element("prompt").textContent = next[0].prompt;
+    grid.replaceChildren(...next.map(tile));
+    // Where some have gone to somebody else, what was tapped of the others stays.
+    for (const button of tiles()) if (before.get(button.dataset.id)) button.click();
+  } else grid.replaceChildren();
+  count();
+  tell(`${said} ${next ? `${next.length} pictures for: ${next[0].prompt}` : "No picture is waiting."}`.trim());
+}
+
+function answer(liked, said) {
+  const group = groups.shift();
+  if (!group) return;
+  const answers = Object.fromEntries(tiles().map((button) => [button.dataset.id, liked(button)]));
+  for (const id of Object.keys(answers)) answered.add(id);
+  show(said);
+  outbox.send("/api/vote", { answers }, (told) => {
+    for (const id of Object.keys(answers)) answered.delete(id);
+    const refused = Object.values(told.refused);
+    if (refused.length) notice(`${refused.length} not counted: ${refused[0]}.`);
+    if (!outbox.waiting.length) showProgress(told.progress);
+    supply.refill();
+  });
+}
+
+function undo() {
+  outbox.send("/api/undo", {}, ({ pictures, progress }) => {
+    if (!pictures.length) return notice("There is nothing left to undo.");
+    groups.unshift(pictures.map((picture) => fetched(picture, "")));
+    showProgress(progress);
+    show("Taken back.");
+  });
+}
+
+const supply = new Supply(async () => {
+  if (answered.size) return 1; // they would be lent again
+  const { ok, body } = await ask("/api/lend", { count: AHEAD, groups: true });
+  if (!ok) {
+    notice(body.error, "supply");
+    return 5;
+  }
+  if (answered.size) return 1;
+  const have = new Map(groups.flat().map((picture) => [picture.id, picture]));
+  groups = body.groups.map((group) => group.map((picture) => have.get(picture.id) ?? fetched(picture, "")));
+  // The one on the screen stays there.
+  const onScreen = new Set(tiles().map((button) => button.dataset.id));
+  groups.sort((a, b) => onScreen.has(b[0].id) - onScreen.has(a[0].id));
+  showProgress(body.progress);
+  show();
+  return groups.length ? body.lease / 3 : 3;
+});
+
+function move(step) {
+  const at = tiles().indexOf(document.activeElement);
+  if (at < 0) return false;
+  tiles()[(at + step + tiles().length) % tiles().length].focus();
+}
+
+element("done").addEventListener("click", () => answer(isLiked, "Done."));
+element("skip").addEventListener("click", () => answer(() => null, "Skipped."));
+element("undo").addEventListener("click", undo);
+keys({
+  d: () => answer(isLiked, "Done."),
+  s: () => answer(() => null, "Skipped."),
+  u: undo,
+  ArrowRight: () => move(1),
+  ArrowLeft: () => move(-1),
+});
