@@ -1,4 +1,4 @@
-"""The hooks that a reward package implements.
+"""The hooks that a reward package implements; the second one if it brings prompts, too.
 
 A package is one module with one hook, named by one entry point:
 
@@ -10,16 +10,23 @@ A package is one module with one hook, named by one entry point:
     @hookimpl
     def register_rewards(register):
         register("brightness", Brightness)
+
+    @hookimpl
+    def register_prompts(register):
+        register("brightness", BrightnessPrompts)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
 from tdmr1.rewards.contract import Reward
+
+if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
+    from tdmr1.rewards.prompt_source import PromptSource
 
 PROJECT = "tdmr1"
 ENTRY_POINT_GROUP = "tdmr1.rewards"
@@ -38,9 +45,20 @@ class Register(Protocol):
     def __call__(self, name: str, factory: Callable[..., Reward]) -> None: ...
 
 
+class RegisterPrompts(Protocol):
+    """Takes a reward's name and the class of its prompts."""
+
+    def __call__(self, name: str, source: Callable[[], PromptSource]) -> None: ...
+
+
 class RewardHooks:
     """Hook specifications."""
 
     @hookspec
     def register_rewards(self, register: Register) -> None:
         """Call `register(name, factory)` once for each reward of this package."""
+
+    @hookspec
+    def register_prompts(self, register: RegisterPrompts) -> None:
+        """Call `register(name, source)` once for each reward of this package for which
+        `tdmr1 prompts NAME` can write prompts."""

@@ -90,11 +90,15 @@ def import_reward(spec: RewardSpec) -> Recipe:
     if spec.function:
         return Recipe(import_factory(*spec.function), f"reward {spec.name!r}")
     claim = find(spec.name)
-    return Recipe(_registered(claim), claim.what, claim.distribution)
+    return Recipe(_factory(claim), claim.what, claim.distribution)
 
 
-def _registered(claim: Announcement) -> Callable[..., object]:
-    """The factory that a package registers under the name that it announces."""
+def registered(claim: Announcement, hook: str) -> dict[str, Callable[..., object]]:
+    """Name -> factory, of all that a package registers by one of its hooks.
+
+    Raises:
+        RewardBroken: it cannot be imported, or its hook raises.
+    """
     with blaming(f"{claim.what} cannot be imported", claim.distribution):
         plugin = claim.entry.load()
 
@@ -109,7 +113,13 @@ def _registered(claim: Announcement) -> Callable[..., object]:
     with blaming(f"{claim.what} cannot be registered", claim.distribution):
         manager.register(plugin)
         manager.check_pending()
-        manager.hook.register_rewards(register=register)
+        getattr(manager.hook, hook)(register=register)
+    return factories
+
+
+def _factory(claim: Announcement) -> Callable[..., object]:
+    """The factory that a package registers under the name that it announces."""
+    factories = registered(claim, "register_rewards")
     if claim.name not in factories:
         raise RewardBroken(
             f"{claim.distribution} {claim.version} announces reward {claim.name!r}, but its hook "

@@ -17,6 +17,7 @@ from tdmr1.progress import is_live
 
 COMMANDS = {
     "rewards": ("tdmr1.cli.rewards:app", "Show the installed rewards."),
+    "prompts": ("tdmr1.cli.prompts:prompts", "Write prompts for a reward to train on."),
     "train": ("tdmr1.cli.train:train", "Train a few-step generator on rewards (TDM-R1)."),
     "distill": ("tdmr1.cli.train:distill", "Distil a teacher into a few-step student (TDM)."),
     "direct": ("tdmr1.cli.train:direct", "A baseline: TDM, and DGPO's loss on the student."),

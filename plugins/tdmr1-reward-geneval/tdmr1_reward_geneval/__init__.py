@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tdmr1.rewards import Reward, hookimpl
 
 if TYPE_CHECKING:
-    from tdmr1.rewards.hookspecs import Register
+    from tdmr1.rewards.hookspecs import Register, RegisterPrompts
 
 MASK2FORMER = "facebook/mask2former-swin-small-coco-instance"
 CLIP = "openai/clip-vit-large-patch14"
@@ -19,6 +19,13 @@ INPUT_SIZE = 800
 @hookimpl
 def register_rewards(register: Register) -> None:
     register("geneval", _geneval)
+
+
+@hookimpl
+def register_prompts(register: RegisterPrompts) -> None:
+    from tdmr1_reward_geneval.prompts import GenEvalPrompts
+
+    register("geneval", GenEvalPrompts)
 
 
 def _geneval(

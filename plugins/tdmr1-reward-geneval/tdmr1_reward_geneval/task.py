@@ -101,7 +101,8 @@ def _clause(
 ) -> Clause:
     label: Any = item.get("class")
     count: Any = item.get("count")
-    _expect(label in labels, f"{where}.class", label, _one_of(labels, label))
+    if label not in labels:  # what is near it takes a while to find
+        _expect(False, f"{where}.class", label, _one_of(labels, label))
     _expect(_is_int(count) and count >= 1, f"{where}.count", count, "a whole number >= 1")
     color, position = item.get("color"), item.get("position")
     if color is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tdmr1.rewards import Reward, hookimpl
 
 if TYPE_CHECKING:
-    from tdmr1.rewards.hookspecs import Register
+    from tdmr1.rewards.hookspecs import Register, RegisterPrompts
 
 SHORT_SIDE = 160
 """In pixels; more takes longer and reads small letters no better."""
@@ -22,6 +22,13 @@ MATCH, TARGETS, QUOTES, CASE_SENSITIVE = "contains", "first", "any", False
 @hookimpl
 def register_rewards(register: Register) -> None:
     register("ocr", _ocr)
+
+
+@hookimpl
+def register_prompts(register: RegisterPrompts) -> None:
+    from tdmr1_reward_ocr.prompts import OcrPrompts
+
+    register("ocr", OcrPrompts)
 
 
 def _ocr(
