@@ -29,7 +29,7 @@ def bright(samples, *, gain=1.0):
 def blue(samples):
     "Has an opinion about blue prompts alone, and a verdict."
     return [
-        Score(float(s.image[..., 2].mean()) / 255, passed=bool(s.image[..., 2].mean() > 127))
+        Score(s.image[..., 2].mean() / 255, "by blue", passed=bool(s.image[..., 2].mean() > 127))
         if s.metadata.get("tag") == "blue" else None
         for s in samples
     ]

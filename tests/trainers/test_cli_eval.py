@@ -125,6 +125,55 @@ def test_what_cannot_be_evaluated_is_told(folder, tdmr1, reward, arguments, erro
     assert error in err
 
 
+def layout(folder, prompts):
+    """Two images a prompt, the first one dark and the second one bright."""
+    for number, (prompt, metadata) in enumerate(prompts):
+        place = folder / f"{number:05d}"
+        (place / "samples").mkdir(parents=True)
+        (place / "metadata.jsonl").write_text(json.dumps({**metadata, "prompt": prompt}))
+        for index, level in enumerate((10, 250)):
+            image = Image.fromarray(np.full((4, 4, 3), level, np.uint8))
+            image.save(place / "samples" / f"{index:04d}.png")
+
+
+def test_results_are_lines_as_geneval_s_evaluator_writes_them(folder, tdmr1, json_of, reward):
+    include = [{"class": "dog", "count": 1}]
+    asked = {"tag": "blue", "include": include}
+    layout(folder / "images", [("a dog", asked), ("a dög", asked), ("a red one", {"tag": "red"})])
+    blue, file = reward("blue"), folder / "out" / "results.jsonl"
+    told = json_of("images", "--reward", blue, "--results", file)["images"]["rewards"][blue]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["filename"], line["prompt"], line["correct"]) for line in lines] == [
+        (f"images/{number:05d}/samples/{index:04d}.png", prompt, index == 1)
+        for number, prompt in enumerate(("a dog", "a dög"))
+        for index in range(2)
+    ]
+    assert json.loads(lines[3]["metadata"]) == {**asked, "prompt": "a dög"}
+    for line in lines:
+        assert line.keys() == {"filename", "tag", "prompt", "correct", "reason", "metadata"}
+        assert line["tag"] == "blue" and bool(line["reason"]) is not line["correct"]
+    # As `summary_scores.py` sums them up.
+    assert told["by_tag"]["blue"] == sum(line["correct"] for line in lines) / len(lines)
+    assert len({line["metadata"] for line in lines}) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("images", "images"), "--results is of one folder of images; a generator's: --pictures"),
+        (("--model", "tiny"), "--results is of one folder of images"),
+        (("images", "-r", "{red}"), "takes one reward that gives verdicts, as geneval does; none"),
+    ],
+)
+def test_results_of_anything_else_are_refused(folder, tdmr1, reward, arguments, error):
+    layout(folder / "images", [("a dog", {"tag": "blue"})])
+    arguments = [a.format(red=reward("red")) for a in arguments]
+    status, _, err = tdmr1("eval", *arguments, "--results", "results.jsonl")
+    assert status == 1
+    assert error in err
+    assert not (folder / "results.jsonl").exists()
+
+
 def test_the_same_folders_without_a_prompt_file_are_scored_offline(run, tdmr1, reward):
     assert tdmr1("eval", run, "--pictures", "out")[0] == 0
     status, out, err = tdmr1(

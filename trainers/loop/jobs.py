@@ -28,6 +28,7 @@ from tdmr1.trainers.environment import changes_since
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, many_step, trained_sampler
 from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.report import Report
+from tdmr1.trainers.evaluation.results import write_results
 from tdmr1.trainers.evaluation.table import as_table
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.choice import BEST, choose
@@ -164,13 +165,19 @@ def evaluate_model(
     return _evaluated(config, seeds, pictures, {})
 
 
-def evaluate_images(folder: Path, rewards: Sequence[str], prompts: Path | None = None) -> Report:
+def evaluate_images(
+    folder: Path,
+    rewards: Sequence[str],
+    prompts: Path | None = None,
+    results: Path | None = None,
+) -> Report:
     """Images that exist already, whoever made them.
 
     Args:
         folder: with prompts beside the images, in GenEval's layout, or with a prompt file.
         rewards: at least one.
         prompts: a prompt file whose lines all name an image, or as many as there are images.
+        results: a file that takes GenEval's lines of results, see `write_results`.
 
     Raises:
         UserError: an image has no prompt, or a prompt no image; or as above.
@@ -190,7 +197,12 @@ def evaluate_images(folder: Path, rewards: Sequence[str], prompts: Path | None =
         )
     config = validated(TrainConfig, {"rewards": rewards})
     with contextlib.closing(new_judge(config)) as judge:
-        return evaluate_pictures(pictures, judge, config.balance)
+        report = evaluate_pictures(pictures, judge, config.balance)
+    if results is not None:
+        assert report.scores is not None, "they have just been measured"
+        write_results(results, pictures, report.scores)
+        say(f"results: {results}")
+    return report
 
 
 def _evaluated(

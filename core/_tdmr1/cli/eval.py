@@ -58,6 +58,10 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder that takes all pictures, laid out as GenEval's.")
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Of images: JSON lines of the verdicts, as GenEval's evaluator's."),
+    ] = None,
     checkpoint: Checkpoint = "best",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -84,6 +88,11 @@ def evaluate(
             from tdmr1.trainers.loop.choice import BEST, choose
             from tdmr1.trainers.loop.run import RunFolder
 
+        if results and (len(places) != 1 or RunFolder(places[0]).started):
+            raise UserError(
+                "--results is of one folder of images; a generator's: --pictures OUT, and then "
+                "tdmr1 eval OUT/after --results FILE"
+            )
         changed = bool(reward or prompts or images or seed or pictures)
         found: list[Mapping[str, Report]] = []
         for place, name in zip(places, _names(places), strict=True):
@@ -94,7 +103,8 @@ def evaluate(
                         f"{place} is not a run; images that exist already are taken as they are, "
                         "without --images, --seed, --pictures and --checkpoint"
                     )
-                found.append({"images": jobs.evaluate_images(place, reward or [], prompts)})
+                of_images = jobs.evaluate_images(place, reward or [], prompts, results)
+                found.append({"images": of_images})
                 continue
             takes_last = choose(run, checkpoint).iterations == run.config().iterations
             kept = run.reports() if len(places) == 2 and takes_last and not changed else {}
