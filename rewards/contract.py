@@ -140,12 +140,12 @@ class Reward(abc.ABC):
         asks: whether it asks people, who may answer later or never: that it abstains then says
             nothing of the prompt, and a training does not have to begin with an opinion.
         needs: what it looks for in a sample, and abstains without, e.g. "metadata `include`".
-        engines: the models and libraries that judge, e.g. "PP-OCRv5 on ONNX Runtime".
+        engines: the models and libraries that judge, e.g. "PP-OCRv6 on ONNX Runtime".
         weights: what it loads.
         reads: paths of the files and folders that its scores depend on beside its code, from the
             folder of its file or package on; () for none, None where it does not say. What its
             package ships need not be named. Scores of one without a package are kept only if it
-            says.
+            says. Where options decide, it is set on the object.
     """
 
     name: str

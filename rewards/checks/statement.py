@@ -20,14 +20,14 @@ STATED = (
     "needs",
     "engines",
     "weights",
-    "reads",
 )
+"""On the class, where `tdmr1 rewards info` reads them; `reads` may depend on options."""
 
 
 def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     """Attributes and golden images are as the contract says.
 
-    The attributes are on the class, where `tdmr1 rewards info` reads them; a function has none.
+    A function has no attributes.
     """
     for name in () if isinstance(reward, FunctionReward) else STATED:
         if getattr(type(reward), name) != getattr(reward, name):

@@ -119,7 +119,9 @@ def source_of(spec: RewardSpec, reward: Reward, options: Mapping[str, Any]) -> S
     brought = None if spec.function else find(spec.name).entry.dist
     if brought is not None:
         code |= _shipped(brought, module)
-        packages = _versions(_requirements(brought, ()))
+        # Its extras, too: some of them are what judges.
+        extras = tuple(brought.metadata.get_all("Provides-Extra") or ())
+        packages = _versions(_requirements(brought, extras))
     else:
         packages = _versions(_used(code.values()))
     content = {name: _digest(path) for name, path in code.items()}

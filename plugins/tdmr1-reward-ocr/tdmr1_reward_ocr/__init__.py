@@ -18,6 +18,9 @@ LOWEST_CONFIDENCE = 0.5
 MATCH, TARGETS, QUOTES, CASE_SENSITIVE = "contains", "first", "any", False
 """The published definition, for quotation marks of any keyboard."""
 
+ENGINE, MODELS, LANGUAGES = "rapidocr", "", "eng"
+"""The models of PaddleOCR are by default those of RapidOCR's wheel; languages are Tesseract's."""
+
 
 @hookimpl
 def register_rewards(register: Register) -> None:
@@ -32,9 +35,12 @@ def register_prompts(register: RegisterPrompts) -> None:
 
 
 def _ocr(
+    engine: str = ENGINE,
     short_side: int = SHORT_SIDE,
     threads: int = 1,
     lowest_confidence: float = LOWEST_CONFIDENCE,
+    models: str = MODELS,
+    languages: str = LANGUAGES,
     match: str = MATCH,
     targets: str = TARGETS,
     quotes: str = QUOTES,
@@ -42,8 +48,9 @@ def _ocr(
 ) -> Reward:
     # Here, so that the engine loads on use.
     from tdmr1_reward_ocr.definition import Definition
-    from tdmr1_reward_ocr.engine import RapidOcrEngine
+    from tdmr1_reward_ocr.engines import open_engine
     from tdmr1_reward_ocr.reward import Ocr
 
     definition = Definition(match, targets, quotes, case_sensitive)
-    return Ocr(RapidOcrEngine(short_side, threads, lowest_confidence), definition)
+    chosen = open_engine(engine, short_side, threads, lowest_confidence, models, languages)
+    return Ocr(chosen, definition)

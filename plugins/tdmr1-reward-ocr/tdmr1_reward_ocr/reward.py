@@ -8,8 +8,9 @@ from typing import Any
 
 from tdmr1.rewards import Golden, Image, ImageRefused, Reward, Sample, Score, Weights
 from tdmr1_reward_ocr.definition import Definition
-from tdmr1_reward_ocr.engine import Engine, RapidOcrEngine
+from tdmr1_reward_ocr.engine import Engine
 from tdmr1_reward_ocr.goldens import goldens
+from tdmr1_reward_ocr.rapid import RapidOcrEngine
 from tdmr1_reward_ocr.script import scripts_of
 
 _log = logging.getLogger(__name__)
@@ -36,15 +37,20 @@ class Ocr(Reward):
     name = "ocr"
     summary = "Can the text that the prompt quotes be read in the image?"
     needs = ("text in quotation marks in the prompt, in a script that the engine knows",)
-    engines = ("PP-OCRv6 on ONNX Runtime, by RapidOCR",)
+    engines = (
+        "PP-OCRv6 small on ONNX Runtime, by RapidOCR (engine=rapidocr) or PaddleOCR (paddle)",
+        "Tesseract (tesseract)",
+    )
     weights = (
         Weights("PP-OCRv6_det_small", "Apache-2.0", 0, "the wheel of rapidocr"),
         Weights("PP-OCRv6_rec_small", "Apache-2.0", 0, "the wheel of rapidocr"),
+        Weights("eng.traineddata", "Apache-2.0", 0, "what installs Tesseract"),
     )
 
     def __init__(self, engine: Engine | None = None, definition: Definition | None = None) -> None:
         self.engine = engine if engine is not None else RapidOcrEngine()
         self.definition = definition if definition is not None else Definition()
+        self.reads = self.engine.reads
         self._known = scripts_of(self.engine.alphabet)
         self._told: set[str] = set()
 

@@ -1,102 +1,90 @@
-import logging
-import sys
+"""What is the same for all engines."""
 
-import cv2
 import numpy as np
 import pytest
 
-from tdmr1.rewards import Sample
-from tdmr1_reward_ocr.engine import EngineError, RapidOcrEngine
-from tdmr1_reward_ocr.reward import Ocr
-from tdmr1_shapes import prompts
-from tdmr1_shapes.render import render
-from tdmr1_shapes.scenes import sample_scene
+from tdmr1.rewards.errors import RewardError
+from tdmr1_reward_ocr.engine import Engine, EngineError, enlarged
+from tdmr1_reward_ocr.engines import ENGINES, open_engine
+from tdmr1_reward_ocr.lines import Line
 
 
-@pytest.fixture(scope="module")
-def engine():
-    return RapidOcrEngine()
+class Finds(Engine):
+    """Finds lines that are given, and keeps the image."""
+
+    name, remedy, alphabet = "Finds", "pip install finds", frozenset("abc")
+
+    def __init__(self, *lines, **options):
+        super().__init__(**options)
+        self.found = lines
+
+    def lines(self, image):
+        self.image = image
+        if not self.found:
+            raise KeyError("no lines")
+        return self.found
 
 
-def written(text, height=64, width=64, ink=(0, 0, 0), paper=(255, 255, 255)):
-    image = np.full((height, width, 3), paper, np.uint8)
-    cv2.putText(image, text, (4, height // 2 + 8), cv2.FONT_HERSHEY_SIMPLEX, 0.7, ink, 2)
-    return image
+SURE, UNSURE = Line("sure", 0.5, 0, 20, 9, 29), Line("unsure", 0.49, 0, 0, 9, 9)
 
 
-def signs(count, seed):
-    """Fresh renders with their prompts."""
-    rng = np.random.default_rng(seed)
-    chosen = [prompts.sign(prompts.random_word(rng)) for _ in range(count)]
-    return [Sample(render(sample_scene(prompt, rng), rng), prompt.text) for prompt in chosen]
+def test_lines_are_read_in_order_where_their_confidence_suffices():
+    image = np.zeros((64, 64, 3), np.uint8)
+    assert Finds(SURE, UNSURE).read(image) == "sure"
+    assert Finds(SURE, UNSURE, lowest_confidence=0).read(image) == "unsure sure"
+    assert Finds(SURE, UNSURE, lowest_confidence=0.6).read(image) == ""
 
 
-def test_at_least_95_percent_of_clean_signs_are_read_right(engine):
-    scores = Ocr(engine).score(signs(1000, seed=0))
-    wrong = [score.reason for score in scores if not score.passed]
-    assert len(wrong) <= 0.05 * len(scores), wrong
-
-
-def test_a_batch_is_scored_in_order_and_as_one_by_one(engine):
-    reward, samples = Ocr(engine), signs(4, seed=1)
-    samples += [Sample(samples[0].image, samples[1].prompt), Sample(samples[0].image, "a cat")]
-    scores = reward.score(samples)
-    assert scores == [reward.score([sample])[0] for sample in samples]
-    assert scores[0].value == 1 > scores[4].value
-    assert scores[5] is None
-
-
-@pytest.mark.parametrize("size", [(64, 64), (100, 333), (77, 51), (512, 300)])
-def test_any_size_is_read(engine, size):
-    assert "ABC" in engine.read(written("ABC", *size))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 5)])
-def test_nothing_to_read_is_an_empty_text(engine, size):
-    assert engine.read(np.full((*size, 3), 128, np.uint8)) == ""
-
-
-def test_red_on_grey_is_read_and_the_image_is_left_alone(engine):
-    image = written("KEY", ink=(200, 0, 0), paper=(128, 128, 128))
+def test_an_engine_sees_bgr_large_enough_and_the_image_stays_as_it_is():
+    image = np.zeros((64, 80, 3), np.uint8)
+    image[..., 0] = 200
     image.flags.writeable = False
-    before = image.copy()
-    assert engine.read(image) == "KEY"
-    assert np.array_equal(image, before)
+    engine = Finds(SURE, short_side=96)
+    engine.read(image)
+    assert engine.image.shape == (96, 120, 3)
+    assert engine.image[0, 0].tolist() == [0, 0, 200]
+    assert (image == [200, 0, 0]).all()
 
 
-def test_what_is_read_with_less_confidence_than_the_lowest_counts_as_not_there():
-    image = written("ABC")
-    (confidence,) = RapidOcrEngine()._ocr(image).scores
-    assert confidence < 1
-    assert RapidOcrEngine(lowest_confidence=confidence).read(image) == "ABC"
-    assert RapidOcrEngine(lowest_confidence=1.0).read(image) == ""
+@pytest.mark.parametrize("size", [(1, 1), (1, 2000), (160, 160), (3000, 200)])
+def test_thin_images_are_padded_and_large_ones_left(size):
+    height, width = enlarged(np.zeros((*size, 3), np.uint8), 160).shape[:2]
+    assert min(height, width) >= 160
+    if min(size) >= 160:
+        assert (height, width) == size
 
 
-def test_it_knows_the_characters_of_its_dictionary(engine):
-    assert set("Aaéß0?中国あカΩ") <= engine.alphabet
-    assert not set("Дд한عशไ") & engine.alphabet
+def test_whatever_an_engine_raises_names_it_and_what_to_type():
+    with pytest.raises(EngineError) as caught:
+        Finds().read(np.zeros((64, 64, 3), np.uint8))
+    assert str(caught.value) == (
+        "Finds cannot read an image (64, 64, 3) of uint8: KeyError: 'no lines'\n"
+        "try: pip install finds"
+    )
+    assert isinstance(caught.value, RewardError)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_a_confidence_out_of_range_is_refused(value):
     with pytest.raises(ValueError, match=r"lowest_confidence is .*; expected 0 to 1"):
-        RapidOcrEngine(lowest_confidence=value)
+        Finds(lowest_confidence=value)
 
 
-def test_a_failed_reading_says_what_to_type_next(engine):
-    with pytest.raises(EngineError, match="pip install --force-reinstall rapidocr"):
-        engine.read(np.zeros((0, 8, 3), np.uint8))
+@pytest.mark.parametrize("value", [0, 31, 2001])
+def test_a_short_side_out_of_range_is_refused(value):
+    with pytest.raises(ValueError, match=rf"short_side is {value}; expected 32 to 2000"):
+        Finds(short_side=value)
 
 
-def test_a_missing_engine_says_what_to_type_next(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rapidocr", None)
-    with pytest.raises(EngineError, match="pip install rapidocr"):
-        RapidOcrEngine()
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_option_of_another_engine_is_refused(name):
+    for option, owner in (("models", "paddle"), ("languages", "tesseract")):
+        if name != owner:
+            says = f"{option}='x' is an option of engine={owner}, not of {name}"
+            with pytest.raises(ValueError, match=says):
+                open_engine(name, 160, 1, 0.5, **{option: "x"})
 
 
-def test_is_silent_and_leaves_the_root_logger_alone(capfd):
-    root = logging.getLogger()
-    before = root.level, list(root.handlers)
-    RapidOcrEngine().read(np.zeros((64, 64, 3), np.uint8))
-    assert capfd.readouterr() == ("", "")
-    assert (root.level, list(root.handlers)) == before
+def test_an_unknown_engine_is_told_those_there_are():
+    with pytest.raises(ValueError, match="'easy'; there are: rapidocr, paddle, tesseract"):
+        open_engine("easy", 160, 1, 0.5)

@@ -11,31 +11,33 @@ from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardFailed
 from tdmr1.rewards.places.here import Here
 from tdmr1_reward_ocr.definition import Definition
-from tdmr1_reward_ocr.engine import EngineError
+from tdmr1_reward_ocr.engine import Engine, EngineError
+from tdmr1_reward_ocr.lines import Line
 from tdmr1_reward_ocr.reward import Ocr
 
 BLANK = np.zeros((64, 64, 3), np.uint8)
 LATIN = frozenset("abcXYZ0")
 
 
-class Reads:
+class Reads(Engine):
     """An engine that reads the same everywhere, and counts."""
 
-    alphabet = LATIN
+    name, remedy, alphabet = "Reads", "nothing", LATIN
 
     def __init__(self, text):
+        super().__init__()
         self.text, self.images = text, 0
 
-    def read(self, image):
+    def lines(self, image):
         self.images += 1
-        return self.text
+        return [Line(self.text, 1.0, 0, 0, 9, 9)] if self.text else []
 
 
-class Fails:
-    alphabet = LATIN
+class Fails(Engine):
+    name, remedy, alphabet = "Fails", "pip install --force-reinstall rapidocr", LATIN
 
-    def read(self, image):
-        raise EngineError("no engine; try: pip install --force-reinstall rapidocr")
+    def lines(self, image):
+        raise RuntimeError("no engine")
 
 
 def test_explains_itself():

@@ -300,6 +300,12 @@ def test_a_statement_on_the_object_is_found():
     assert "`weights` is set on the object; state it on the class" in finding.text
 
 
+def test_what_it_reads_may_depend_on_its_options():
+    reward = Brightness()
+    reward.reads = ("palette.npy",)
+    assert statement.states_what_it_is(reward, GOLDENS).status == "passed"
+
+
 @pytest.mark.parametrize("image", [plain(1) / 255, plain(1)[..., 0], plain(1).repeat(2, -1)])
 def test_a_golden_image_of_another_kind_is_found(image):
     goldens = [*GOLDENS, Golden("a wall", good=plain(3), bad=image)]

@@ -119,6 +119,18 @@ def test_another_version_of_what_it_requires_is_another_source(install, tmp_path
     assert installed() != before
 
 
+def test_so_is_another_version_of_what_an_extra_of_it_requires(install, tmp_path):
+    install("tdmr1-reward-red", ["red"], code="")
+    install("engine", [], code="")
+    with (tmp_path / "tdmr1_reward_red-1.2.dist-info" / "METADATA").open("a") as file:
+        file.write("Provides-Extra: fast\nRequires-Dist: engine; extra == 'fast'\n")
+        file.write("Provides-Extra: slow\nRequires-Dist: never; extra == 'slow'\n")
+    before = installed()
+    metadata = tmp_path / "engine-1.2.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("Version: 1.2", "Version: 1.3"))
+    assert installed() != before
+
+
 @pytest.mark.parametrize("name", ["identified.red:score", "identified.deep.blue:score"])
 def test_a_package_is_all_of_its_code(tmp_path, monkeypatch, name):
     folder = tmp_path / "identified" / "deep"
