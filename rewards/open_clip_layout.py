@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tdmr1.errors import UserError
-from tdmr1.rewards.published import read_tensors
+from tdmr1.rewards.published import network_with, read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,26 +54,16 @@ def read_vit_h(path: Path) -> Any:  # noqa: ANN401
     Raises:
         UserError: the file is missing, damaged, or of another model.
     """
-    import torch
     from transformers import CLIPConfig, CLIPModel
 
     tensors = read_tensors(path)
     try:
         config = CLIPConfig(**_sizes(tensors))
-        with torch.device("meta"):
-            network: Any = CLIPModel(config)
         renamed = {name: tensor.float() for name, tensor in renamed_tensors(tensors)}
-        network.load_state_dict(renamed, strict=True, assign=True)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         text = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(
-            f"{path} is not a ViT-H-14 of open_clip: {' '.join(text.split())[:300]}"
-        ) from error
-    # The places of tokens and patches are no weights, and still on the meta device.
-    for module in network.modules():
-        if isinstance(places := getattr(module, "position_ids", None), torch.Tensor):
-            module.register_buffer("position_ids", torch.arange(places.shape[1])[None], False)
-    return network.requires_grad_(False).eval()
+        raise UserError(f"{path} is not a ViT-H-14 of open_clip: {text}") from error
+    return network_with(CLIPModel, config, renamed, path)
 
 
 def renamed_tensors(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

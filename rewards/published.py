@@ -9,7 +9,7 @@ one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,15 +123,77 @@ def read_network(kind: Any, folder: Path, unneeded: str = "") -> Any:  # noqa: A
             "a file is missing, damaged or of another model; what is of the Hub is completed by "
             "tdmr1 rewards fetch NAME"
         ) from error
-    missing = sorted(said["missing_keys"])
+    missing = said["missing_keys"]
     if unneeded:
         missing = [name for name in missing if not name.startswith(unneeded)]
+    _check_whole(kind, missing, folder)
+    return network.requires_grad_(False).eval()
+
+
+def network_with(
+    kind: Any,  # noqa: ANN401
+    config: Any,  # noqa: ANN401
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    **options: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """`kind(config, **options)` of transformers with these weights, all of them and no others.
+
+    Args:
+        kind: a class of transformers.
+        config: of it.
+        tensors: by the names that they have there; they are not copied.
+        path: where they come from, for an error's text.
+
+    Raises:
+        UserError: one is missing, has another shape, or is not part of it.
+    """
+    with _quietly():
+        network, said = kind.from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(tensors),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, by name
+            **options,
+        )
+    _check_whole(kind, said["missing_keys"], path)
+    others = {name: "another shape" for name, *_ in said["mismatched_keys"]}
+    others |= dict.fromkeys(said["unexpected_keys"], "no place there")
+    if others:
+        name = min(others)
+        raise UserError(f"{path} is of another {kind.__name__}: {name} has {others[name]}")
+    return network.requires_grad_(False).eval()
+
+
+def read_tokenizer(folder: Path) -> Any:  # noqa: ANN401
+    """The tokenizer in a folder.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    from transformers import AutoTokenizer
+
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise UserError(
+            f"{folder} has no tokenizer: neither tokenizer.json nor vocab.json and merges.txt; "
+            "what is of the Hub is completed by tdmr1 rewards fetch NAME"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # of whatever lies there: always the same way out
+        raise UserError(
+            f"the tokenizer in {folder} cannot be read: {error}\n"
+            "what is of the Hub is mended by tdmr1 rewards fetch NAME"
+        ) from error
+
+
+def _check_whole(kind: Any, missing: Collection[str], path: Path) -> None:  # noqa: ANN401
     if missing:
         raise UserError(
-            f"{folder} is not a {kind.__name__}: it lacks {len(missing)} weights, "
-            f"e.g. {missing[0]}; name another folder, or the model of the Hub itself"
+            f"{path} is not a {kind.__name__}: it lacks {len(missing)} weights, "
+            f"e.g. {min(missing)}; name another one, or the model of the Hub itself"
         )
-    return network.requires_grad_(False).eval()
 
 
 def _found(model: str, patterns: Sequence[str], option: str, place: str) -> Path:

@@ -16,6 +16,7 @@ Nor would anything need one: the kit has no fixtures, and no `assert` to be rewr
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tdmr1.rewards.checks.finding import Check, Finding
+from tdmr1.rewards.checks.samples import golden_samples, score
 from tdmr1.rewards.checks.suite import CHECKS, goldens_of, name_of
 from tdmr1.rewards.contract import Golden, Reward
 from tdmr1.rewards.discovery.load import load
@@ -53,6 +55,14 @@ class Findings:
             for check, finding in findings.items():
                 (text, *_) = finding.text.splitlines() or [""]
                 terminalreporter.line(f"{check:28} {finding.status:12} {text}".rstrip())
+
+
+def ordered(reward: Reward, golden: Golden) -> Golden:
+    """A golden pair as the reward has it, for tests of one whose weights are random."""
+    good, bad = score(reward, golden_samples([golden])).values[:2]
+    if (good > bad) == reward.higher_is_better:
+        return golden
+    return dataclasses.replace(golden, good=golden.bad, bad=golden.good)
 
 
 class RewardContract:

@@ -17,6 +17,7 @@ from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.presets import preset_files
 from tdmr1_diffusers.options import PipelineOptions
+from tdmr1_reward_imagereward.small import write_small_imagereward
 
 PUBLISHED = [name for name in preset_files() if "-published-" in name]
 TABLE = {
@@ -89,10 +90,21 @@ def test_an_iteration_is_a_published_epoch(task):
     assert f"\n# {draws} draws of boundary and tau" in preset_files()[name].read_text()
 
 
-def test_that_of_hpsv2_trains_with_its_reward_resumes_and_is_exported(
-    written, tmp_path, monkeypatch
+def write_small_hpsv2(folder):
+    return {
+        "model": write_small_vit_h(folder / "HPS_v2.1_compressed.pt"),
+        "tokenizer": write_small_tokenizer(folder / "tokenizer"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("reward", "write_small"),
+    [("hpsv2", write_small_hpsv2), ("imagereward", write_small_imagereward)],
+)
+def test_it_trains_with_its_own_reward_resumes_and_is_exported(
+    written, tmp_path, monkeypatch, reward, write_small
 ):
-    """On a tiny pipeline, and a small HPSv2 of random weights in its published layout."""
+    """On a tiny pipeline, and a small reward of random weights in its published layout."""
     generator = load_generator(str(written["sd3"]), {"dtype": "float32"})
     roles = Roles(generator, 32, 64.0)
     roles.save(roles.add("student", trainable=False), tmp_path / "student")
@@ -114,12 +126,12 @@ def test_that_of_hpsv2_trains_with_its_reward_resumes_and_is_exported(
         "iterations": 3,
         "eval_images": 1,
         "checkpoint_every": 1,
-        "reward_options.hpsv2.model": write_small_vit_h(tmp_path / "HPS_v2.1_compressed.pt"),
-        "reward_options.hpsv2.tokenizer": write_small_tokenizer(tmp_path / "tokenizer"),
     }
+    for option, value in write_small(tmp_path).items():
+        settings[f"reward_options.{reward}.{option}"] = value
     config = build_config(
         TrainConfig,
-        "sd3.5-medium-published-hpsv2-train",
+        f"sd3.5-medium-published-{reward}-train",
         settings=[f"{key}={value}" for key, value in settings.items()],
     )
 
@@ -135,9 +147,9 @@ def test_that_of_hpsv2_trains_with_its_reward_resumes_and_is_exported(
     jobs.train(run.config(), run)
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     rewards = {
-        line["iteration"]: line["reward/hpsv2"]
+        line["iteration"]: line[f"reward/{reward}"]
         for line in map(json.loads, lines)
-        if "reward/hpsv2" in line
+        if f"reward/{reward}" in line
     }
     assert rewards.keys() == {0, 1, 2} and len({*rewards.values()}) == 3
     Export(run).write(tmp_path / "export")

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdmr1.rewards import Golden, Image
-from tdmr1.rewards.clip import Clip, in_batches, read_tokenizer
+from tdmr1.rewards.clip import Clip
 from tdmr1.rewards.devices import check_dtype, device_of, dtype_of
+from tdmr1.rewards.networks import in_batches
 from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.published import read_network
+from tdmr1.rewards.published import read_network, read_tokenizer
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, coco, golden_photographs
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.verdict import THRESHOLD

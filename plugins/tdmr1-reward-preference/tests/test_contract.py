@@ -1,11 +1,10 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tdmr1.rewards import Golden, Sample
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.small_clip import write_small_clip, write_small_tokenizer, write_small_vit_h
-from tdmr1.rewards.testing import RewardContract
+from tdmr1.rewards.testing import RewardContract, ordered
 
 
 class OfSmallNetwork(RewardContract):
@@ -21,14 +20,7 @@ class OfSmallNetwork(RewardContract):
     @classmethod
     def goldens(cls, reward):
         """The photographs; which of two fits, a network of random weights decides."""
-        return [cls._ordered(reward, golden) for golden in reward.goldens()]
-
-    @staticmethod
-    def _ordered(reward, golden):
-        both = golden.good, golden.bad
-        scores = reward.score([Sample(image, golden.prompt) for image in both])
-        pairs = sorted(zip(scores, both, strict=True), key=lambda pair: -pair[0].value)
-        return Golden(golden.prompt, *(image for _, image in pairs))
+        return [ordered(reward, golden) for golden in reward.goldens()]
 
 
 class TestPickScore(OfSmallNetwork):

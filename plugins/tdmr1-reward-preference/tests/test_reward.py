@@ -9,15 +9,15 @@ from huggingface_hub import constants
 
 from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
-from tdmr1.rewards.clip import Clip, read_tokenizer
+from tdmr1.rewards.clip import Clip
 from tdmr1.rewards.discovery.fetch import places
 from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
 from tdmr1.rewards.pixels import as_hpsv2, as_openai, as_transformers
+from tdmr1.rewards.published import read_tokenizer
 from tdmr1.rewards.small_clip import small_clip, write_small_clip, write_small_vit_h
-from tdmr1_reward_preference.goldens import CAPTIONS, photograph
 from tdmr1_reward_preference.hpsv2 import Hpsv2
 
 PROMPTS = ["a cat", "a dog on a mat", "a cat"]
@@ -132,12 +132,6 @@ def test_what_is_fetched_is_what_its_options_name(name, fetched):
 def test_an_unknown_dtype_is_told_those_there_are(folder, name):
     with pytest.raises(RewardOptionInvalid, match="there are: float32, bfloat16, float16"):
         loaded(name, folder, dtype="half")
-
-
-def test_golden_photographs_are_each_beside_another():
-    photographs = [photograph(name) for name in CAPTIONS]
-    assert {image.shape for image in photographs} == {(256, 256, 3)}
-    assert len({image.tobytes() for image in photographs}) == 3
 
 
 def test_neither_what_they_say_of_themselves_nor_missing_weights_need_torch(tmp_path):

@@ -1,4 +1,4 @@
-"""Golden images: photographs, each with the caption of another one."""
+"""Photographs for golden images, which travel with this package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.resources
 import numpy as np
 from PIL import Image as Pillow
 
-from tdmr1.rewards import Golden, Image
+from tdmr1.rewards.contract import Golden, Image
 
 CAPTIONS = {
     "cat": "a photo of a ginger cat",
@@ -21,7 +21,7 @@ coffee by Rachel Michetti, the rocket by SpaceX (CC0).
 """
 
 
-def goldens() -> list[Golden]:
+def captioned() -> list[Golden]:
     """Each caption with its photograph and with the next one."""
     names = [*CAPTIONS]
     return [
@@ -31,6 +31,7 @@ def goldens() -> list[Golden]:
 
 
 def photograph(name: str) -> Image:
-    """uint8 (256, 256, 3)."""
-    with (importlib.resources.files(__package__) / f"{name}.jpg").open("rb") as file:
-        return np.asarray(Pillow.open(file).convert("RGB"))
+    """One of `CAPTIONS`, uint8 (256, 256, 3)."""
+    file = importlib.resources.files("tdmr1.rewards") / "images" / f"{name}.jpg"
+    with file.open("rb") as opened:
+        return np.asarray(Pillow.open(opened).convert("RGB"))

@@ -1,0 +1,16 @@
+"""The reward `imagereward`: which picture would people prefer for its prompt?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tdmr1.rewards import hookimpl
+from tdmr1_reward_imagereward.reward import ImageReward
+
+if TYPE_CHECKING:
+    from tdmr1.rewards.hookspecs import Register
+
+
+@hookimpl
+def register_rewards(register: Register) -> None:
+    register("imagereward", ImageReward)
