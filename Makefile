@@ -6,7 +6,7 @@ PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-reward-gene
 	plugins/tdmr1-reward-variety plugins/tdmr1-reward-basic plugins/tdmr1-reward-aesthetic plugins/tdmr1-reward-preference \
 	plugins/tdmr1-reward-vlm plugins/tdmr1-reward-likes plugins/tdmr1-reward-imagereward
 # What tests need beyond what a package itself requires.
-EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]'
+EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]' -e 'plugins/tdmr1-reward-likes[test]'
 ARGS ?=
 
 .PHONY: install test lint types train clean

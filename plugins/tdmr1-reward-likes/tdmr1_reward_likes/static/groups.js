@@ -2,11 +2,14 @@
 import { Outbox, Supply, ask, element, fetched, keys, notice, showProgress, tell } from "./booth.js";
 
 const AHEAD = 2;
+const SEEN = 400; // milliseconds: who is done sooner has pressed twice, and seen nothing
 const grid = element("grid");
 const outbox = new Outbox();
-const answered = new Set();
+const answered = new Set(); // what an older answer of the server may still take for unanswered
 let groups = []; // lent groups; the first is on the screen
 let current = null;
+let undone = 0;
+let since = 0; // when the one on the screen came there
 
 const key = (group) => group.map((picture) => picture.id).join();
 const tiles = () => [...grid.children];
@@ -38,28 +41,30 @@ function show(said = "") {
   const next = groups[0] ?? null;
   if (next && key(next) === current) return;
   const before = new Map(tiles().map((button) => [button.dataset.id, isLiked(button)]));
+  const isInside = grid.contains(document.activeElement);
   current = next && key(next);
+  since = performance.now();
   element("card").hidden = !next;
   element("empty").hidden = Boolean(next);
-  element("skip").disabled = element("done").disabled = !next;
+  for (const id of ["skip", "done"]) element(id).setAttribute("aria-disabled", String(!next));
   if (next) {
     element("prompt").textContent = next[0].prompt;
     grid.replaceChildren(...next.map(tile));
     // Where some have gone to somebody else, what was tapped of the others stays.
     for (const button of tiles()) if (before.get(button.dataset.id)) button.click();
+    if (isInside) tiles()[0].focus();
   } else grid.replaceChildren();
   count();
   tell(`${said} ${next ? `${next.length} pictures for: ${next[0].prompt}` : "No picture is waiting."}`.trim());
 }
 
 function answer(liked, said) {
-  const group = groups.shift();
-  if (!group) return;
+  if (!groups.length || performance.now() - since < SEEN) return;
+  groups.shift();
   const answers = Object.fromEntries(tiles().map((button) => [button.dataset.id, liked(button)]));
   for (const id of Object.keys(answers)) answered.add(id);
   show(said);
   outbox.send("/api/vote", { answers }, (told) => {
-    for (const id of Object.keys(answers)) answered.delete(id);
     const refused = Object.values(told.refused);
     if (refused.length) notice(`${refused.length} not counted: ${refused[0]}.`);
     if (!outbox.waiting.length) showProgress(told.progress);
@@ -70,6 +75,8 @@ function answer(liked, said) {
 function undo() {
   outbox.send("/api/undo", {}, ({ pictures, progress }) => {
     if (!pictures.length) return notice("There is nothing left to undo.");
+    for (const { id } of pictures) answered.delete(id);
+    undone += 1;
     groups.unshift(pictures.map((picture) => fetched(picture, "")));
     showProgress(progress);
     show("Taken back.");
@@ -77,19 +84,23 @@ function undo() {
 }
 
 const supply = new Supply(async () => {
-  if (answered.size) return 1; // they would be lent again
-  const { ok, body } = await ask("/api/lend", { count: AHEAD, groups: true });
+  const before = undone;
+  // Those whose answers are on their way are lent as long as these have not come.
+  const { ok, body } = await ask("/api/lend", { count: AHEAD + outbox.waiting.length, groups: true });
   if (!ok) {
     notice(body.error, "supply");
     return 5;
   }
-  if (answered.size) return 1;
+  if (undone !== before) return 0; // it does not know of that
   const have = new Map(groups.flat().map((picture) => [picture.id, picture]));
-  groups = body.groups.map((group) => group.map((picture) => have.get(picture.id) ?? fetched(picture, "")));
+  groups = body.groups
+    .map((group) => group.filter(({ id }) => !answered.has(id)))
+    .filter((group) => group.length)
+    .map((group) => group.map((picture) => have.get(picture.id) ?? fetched(picture, "")));
   // The one on the screen stays there.
   const onScreen = new Set(tiles().map((button) => button.dataset.id));
   groups.sort((a, b) => onScreen.has(b[0].id) - onScreen.has(a[0].id));
-  showProgress(body.progress);
+  if (!outbox.waiting.length) showProgress(body.progress);
   show();
   return groups.length ? body.lease / 3 : 3;
 });

@@ -8,9 +8,10 @@ const LIKED = { like: true, dislike: false, skip: null };
 const DONE = { like: "Liked", dislike: "Disliked", skip: "Skipped" };
 
 const outbox = new Outbox();
-const answered = new Set(); // those on their way: the server does not know yet
+const answered = new Set(); // what an older answer of the server may still take for unanswered
 let queue = []; // lent pictures; the first is on the screen
 let current = null;
+let undone = 0;
 let progress = { done: 0, waiting: 0, seconds_left: null };
 
 function show(said = "") {
@@ -19,7 +20,7 @@ function show(said = "") {
   current = next && next.id;
   card.hidden = !next;
   element("empty").hidden = Boolean(next);
-  for (const button of Object.values(buttons)) button.disabled = !next;
+  for (const button of Object.values(buttons)) button.setAttribute("aria-disabled", String(!next));
   if (next) {
     element("frame").replaceChildren(next.image);
     element("prompt").textContent = next.prompt;
@@ -28,9 +29,10 @@ function show(said = "") {
       notice("A picture could not be loaded and was left out.");
       queue.shift();
       show();
+      supply.refill();
     });
   }
-  tell(`${said} ${next ? `Picture for: ${next.prompt}` : "No picture is waiting."}`.trim());
+  tell(`${said} ${next ? `Picture ${progress.done + 1}, for: ${next.prompt}` : "No picture is waiting."}`.trim());
 }
 
 function answer(what) {
@@ -41,7 +43,6 @@ function answer(what) {
   showProgress(progress);
   show(`${DONE[what]}.`);
   outbox.send("/api/vote", { answers: { [picture.id]: LIKED[what] } }, (told) => {
-    answered.delete(picture.id);
     for (const why of Object.values(told.refused)) notice(`Not counted: ${why}.`);
     counted(told.progress);
   });
@@ -54,6 +55,8 @@ function undo() {
     const ids = new Set(pictures.map((picture) => picture.id));
     const back = pictures.map((picture) => fetched(picture, "The picture to judge"));
     queue = [...back, ...queue.filter((picture) => !ids.has(picture.id))];
+    for (const id of ids) answered.delete(id);
+    undone += 1;
     counted(now);
     current = null;
     show("Taken back.");
@@ -67,12 +70,15 @@ function counted(now) {
 }
 
 const supply = new Supply(async () => {
-  const { ok, body } = await ask("/api/lend", { count: AHEAD + answered.size });
+  const before = undone;
+  // Those whose answers are on their way are lent as long as these have not come.
+  const { ok, body } = await ask("/api/lend", { count: AHEAD + outbox.waiting.length });
   if (!ok) {
     notice(body.error, "supply");
     return 5;
   }
-  const have = new Map(queue.map((picture) => [picture.id, picture]));
+  if (undone !== before) return 0; // it does not know of that
+  const have = new Set(queue.map((picture) => picture.id));
   const lent = new Set(body.pictures.map((picture) => picture.id));
   const fresh = body.pictures.filter(({ id }) => !have.has(id) && !answered.has(id));
   // What is no longer lent has gone to somebody else.

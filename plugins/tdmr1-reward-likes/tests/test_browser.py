@@ -1,0 +1,302 @@
+"""The pages in headless Chromium, which the distribution brings, by Playwright."""
+
+import shutil
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+
+from tdmr1_reward_likes.app import application
+from tdmr1_reward_likes.pictures import Item
+from tdmr1_reward_likes.store import Store
+from tdmr1_reward_likes.voting import Sharing, Voting
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="pip install 'tdmr1-reward-likes[test]'"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+
+AXE = Path(__file__).parents[3] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+with_axe = pytest.mark.skipif(
+    not AXE.exists(), reason="no axe-core: npm install --prefix build/axe axe-core@4.14.1"
+)
+SIZES = {"phone": {"width": 360, "height": 700}, "desktop": {"width": 1200, "height": 800}}
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Serve a queue; gives its voting and the address."""
+    running = []
+
+    def serve(**options):
+        voting = Voting(Store(tmp_path / "likes.sqlite"), Sharing(share=0.0))
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            application(voting, port, **options),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        running.append((server, thread, listener, voting))
+        return voting, f"http://127.0.0.1:{port}"
+
+    yield serve
+    for server, thread, listener, voting in running:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        voting.store.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Open a page of a new browser; what its console says is an error, unless it may complain."""
+    complaints, contexts = [], []
+
+    def open_page(address, size="desktop", may_complain=False, **options):
+        context = chromium.new_context(viewport=SIZES[size], **options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        if not may_complain:
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def join(open_page):
+    """Open the pages as a voter."""
+
+    def join(address, name="Ada", **options):
+        page = open_page(address, **options)
+        page.fill("#name", name)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#bar")
+        return page
+
+    return join
+
+
+def post(voting, count, group=None, iteration=1):
+    """Queue pictures, in the order in which they are shown."""
+    items = []
+    for number in range(count):
+        image = np.full((64, 64, 3), (group or 0, iteration, 255 - number), np.uint8)
+        items.append(Item(image, "a photo of three stars", group))
+    return voting.store.post("run", iteration, items)
+
+
+def on_screen(page):
+    """Id of the picture that is shown."""
+    return page.get_attribute("#frame img", "src").removeprefix("/images/").removesuffix(".png")
+
+
+def saved(voting, count):
+    """Who likes what, once there are so many votes."""
+    for _ in range(200):
+        votes = {}
+        for vote in voting.store.all_votes():
+            votes[vote.image] = vote.liked
+        votes = {id: liked for id, liked in votes.items() if liked is not None}
+        if len(votes) == count:
+            return votes
+        threading.Event().wait(0.05)
+    raise AssertionError(votes)
+
+
+def test_all_of_it_by_keyboard_alone(serve, open_page):
+    voting, address = serve()
+    group = post(voting, 3, group=1, iteration=0)
+    first, second, third, fourth = post(voting, 4)
+    page = open_page(address)
+    page.keyboard.type("Ada")  # the name has the focus
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#frame img")
+    for key, id in zip(["ArrowRight", "ArrowLeft", "s"], [first, second, third], strict=True):
+        assert on_screen(page) == id
+        page.keyboard.press(key)
+    assert on_screen(page) == fourth
+    page.keyboard.press("u")
+    page.wait_for_selector(f'#frame img[src*="{third}"]')
+    page.uncheck("#keys")
+    page.keyboard.press("ArrowRight")  # switched off
+    assert on_screen(page) == third
+    page.check("#keys")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert saved(voting, 4) == {first: True, second: False, third: True, fourth: True}
+    page.keyboard.press("Shift+Tab")  # the focus is at the end of the header, or at its beginning
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Groups":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#grid img")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.parentElement.id") == "grid":
+            break
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.wait_for_timeout(450)  # sooner it would be a slip
+    page.keyboard.press("d")
+    found = saved(voting, 7)
+    assert [found[id] for id in group] == [True, False, True]
+
+
+def test_by_tap_and_by_swipe(serve, join):
+    voting, address = serve()
+    ids = post(voting, 5)
+    page = join(address, size="phone", has_touch=True, is_mobile=True)
+    page.wait_for_selector("#frame img")
+    for button in ("#like", "#dislike"):
+        page.tap(button)
+    for way in (150, -150, 20):  # the last one is no more than a twitch
+        box = page.locator("#frame img").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + way / 2, y)
+        page.mouse.move(x + way, y)
+        page.mouse.up()
+    assert on_screen(page) == ids[4]
+    assert [saved(voting, 4)[id] for id in ids[:4]] == [True, False, True, False]
+
+
+def test_the_next_picture_is_there_before_the_vote(serve, join):
+    voting, address = serve()
+    ids = post(voting, 12)
+    page = join(address)
+    page.wait_for_selector("#frame img")
+    page.wait_for_load_state("networkidle")
+    shown = page.evaluate(
+        """() => {
+          like.click();  // what follows is the same task: nothing can have been fetched meanwhile
+          const image = document.querySelector("#frame img");
+          return [image.src, image.complete, image.naturalWidth];
+        }"""
+    )
+    assert shown == [f"{address}/images/{ids[1]}.png", True, 64]
+
+
+def test_of_a_group_what_is_left_is_disliked_when_the_voter_says_done(serve, join):
+    voting, address = serve()
+    last, group = post(voting, 1, group=2, iteration=0), post(voting, 4, group=1)
+    page = join(address)
+    page.goto(f"{address}/groups")
+    page.wait_for_selector("#grid img")
+    page.click("#grid button >> nth=2")
+    page.click("#grid button >> nth=0")
+    page.click("#grid button >> nth=0")  # not after all
+    assert page.inner_text("#count") == "like 1 of 4"
+    assert voting.store.all_votes() == []
+    page.wait_for_timeout(450)
+    page.dblclick("#done")  # the second click is a slip, of a group that nobody has seen
+    assert [saved(voting, 4)[id] for id in group] == [False, False, True, False]
+    page.wait_for_selector(f'#grid [data-id="{last[0]}"]')
+    page.click("#undo")
+    page.wait_for_selector(f'#grid [data-id="{group[0]}"]')
+    assert saved(voting, 0) == {}
+
+
+def test_what_cannot_be_saved_is_told_and_sent_again(serve, join):
+    voting, address = serve()
+    ids = post(voting, 3)
+    page = join(address, may_complain=True)  # of requests that fail
+    page.wait_for_selector("#frame img")
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("text=The server cannot be reached. One answer is not saved yet.")
+    page.context.set_offline(False)
+    assert saved(voting, 1) == {ids[0]: True}
+    page.wait_for_selector("#notice", state="hidden")
+    with voting.store.database.reading() as connection:
+        connection.execute("PRAGMA query_only = ON")  # as where the disk is full
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("text=its disk is full, or fails")
+    page.keyboard.press("ArrowLeft")
+    with voting.store.database.reading() as connection:
+        connection.execute("PRAGMA query_only = OFF")
+    assert saved(voting, 3) == {ids[0]: True, ids[1]: True, ids[2]: False}
+    page.wait_for_selector("#notice", state="hidden")
+
+
+def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve, join):
+    voting, address = serve()
+    page = join(address)
+    page.wait_for_selector("text=No picture is waiting for you.")
+    ids = post(voting, 2)
+    page.wait_for_selector("#frame img")
+    with voting.store.database.writing() as connection:
+        connection.execute("UPDATE leases SET until = lent")  # they have run out
+    voting.join("Bob")
+    assert [lent.id for lent in voting.lend("Bob", 2)] == ids
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("text=Not counted: this picture was lent to somebody else meanwhile.")
+    assert voting.store.all_votes() == []
+
+
+def test_a_link_of_another_site_leads_in(serve, open_page):
+    """The cookie is SameSite=Strict, so a mere redirect would be asked for the token again."""
+    _, address = serve(token=TOKEN)
+    page = open_page(f"data:text/html,<a href='{address}/?token={TOKEN}'>vote</a>")
+    page.click("a")
+    page.wait_for_selector("#name")
+    assert page.url == f"{address}/"
+    assert page.evaluate("document.cookie") == ""
+
+
+@with_axe
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+def test_the_pages_can_be_used_by_everybody_and_fit(serve, join, size, scheme):
+    voting, address = serve()
+    voting.join("Bob")
+    for id in post(voting, 3, group=1):
+        voting.vote("Bob", id, True)
+    post(voting, 4, group=2, iteration=2)
+    page = join(address, size=size, color_scheme=scheme)
+    for path, there in (("/", "#frame img"), ("/groups", "#grid img"), ("/session", "table")):
+        page.goto(address + path)
+        page.wait_for_selector(there)
+        if path == "/groups":
+            page.click("#grid button >> nth=0")
+        assert problems(page) == [], path
+    page.click(".who button")
+    page.wait_for_selector("#name")
+    assert problems(page) == []
+
+
+def problems(page):
+    """What axe finds, of any weight, and what does not fit the width."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then((told) => told.violations)")
+    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    return [(of["id"], of["impact"]) for of in found] + ["too wide"] * wide
