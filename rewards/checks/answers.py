@@ -139,6 +139,8 @@ def abstains_without_its_needs(reward: Reward, goldens: Sequence[Golden]) -> Fin
     needs = ", ".join(reward.needs)
     if abstained and isinstance(reward, FunctionReward):
         return not_checked("a function does not state what it needs")
+    if abstained and reward.asks:
+        return not_checked("it asks people, who may not have answered yet")
     if abstained and not reward.needs:
         return failed("abstains without prompt and metadata; say in `needs` what it looks for")
     if reward.needs and not abstained:

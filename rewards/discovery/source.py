@@ -108,7 +108,8 @@ def source_of(spec: RewardSpec, reward: Reward, options: Mapping[str, Any]) -> S
         spec: as which it was loaded.
         reward: that was made.
         options: that it was made with; a text that is the path of a file, or of a folder as
-            ./FOLDER, counts with its content.
+            ./FOLDER, counts with its content. Not where the reward asks people: what they answer
+            is kept somewhere, and changes while it is asked.
 
     Raises:
         RewardBroken: what it says it reads cannot be read, or is no tuple of paths.
@@ -127,7 +128,7 @@ def source_of(spec: RewardSpec, reward: Reward, options: Mapping[str, Any]) -> S
     content = {name: _digest(path) for name, path in code.items()}
     for path in reads or ():
         content |= _tree(f"reads {path}", module.folder / Path(path).expanduser(), spec)
-    for name, value in options.items():
+    for name, value in () if reward.asks else options.items():
         named = Path(value).expanduser() if isinstance(value, str) else Path()
         if named.is_file() or ("/" in str(value) and named.is_dir()):
             content |= _tree(f"option {name}", named, spec)

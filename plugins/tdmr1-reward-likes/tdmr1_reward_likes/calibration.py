@@ -8,7 +8,7 @@ import numpy as np
 
 from tdmr1_reward_likes.features import Floats
 
-TEMPERATURES = np.geomspace(0.25, 4, 33)
+TEMPERATURES = np.geomspace(0.5, 4, 25)
 BINS, FEWEST = 10, 20
 """Of equally many votes each, at most; and votes in each, at least."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from tdmr1_reward_likes.calibration import temperature_of
 from tdmr1_reward_likes.features import Blocks, Floats
 
-AMPLITUDES = (1.0, 4.0, 16.0, 64.0)
+AMPLITUDES = (1.0, 4.0, 16.0, 64.0, 256.0)
 """Prior variances of a logit among which the votes choose."""
 STEPS, ENOUGH = 100, 1e-6
 """Of Newton's method at most; of the log posterior, what another step has to gain."""

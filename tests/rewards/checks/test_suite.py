@@ -345,6 +345,13 @@ def test_a_function_may_abstain_as_it_cannot_state_its_needs():
     assert answers.abstains_without_its_needs(reward, GOLDENS).status == "not checked"
 
 
+def test_a_reward_that_asks_people_may_abstain_whatever_the_prompt():
+    class Asks(Choosy):
+        asks = True
+
+    assert answers.abstains_without_its_needs(Asks(), GOLDENS).status == "not checked"
+
+
 def test_without_golden_images_synthetic_ones_are_scored():
     values = samples.score(Constant(), samples.probes(())).values
     assert values.tolist() == [0.5] * 5
