@@ -14,8 +14,8 @@ BINS, FEWEST = 10, 20
 
 
 def temperature_of(liked: Callable[[float], Floats], likes: Floats, votes: Floats) -> float:
-    """The temperature at which votes are likeliest (C. Guo et al., "On Calibration of Modern Neural
-    Networks", 2017, arXiv 1706.04599, section 4.2).
+    """The temperature at which votes are likeliest (C. Guo et al., "On Calibration of Modern
+    Neural Networks", 2017, arXiv 1706.04599, section 4.2).
 
     Args:
         liked: temperature -> probabilities (N,) of a like.

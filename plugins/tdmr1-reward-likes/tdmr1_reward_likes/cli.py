@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -72,3 +73,33 @@ def serve(
         rate,
         typer.echo,
     )
+
+
+@app.command()
+def rehearse(
+    doubt: Annotated[
+        float,
+        typer.Option(callback=finite, min=0, max=0.5, help="Above which the memory abstains."),
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Of scenes and votes.")] = 0,
+) -> None:
+    """Show how well the memory of the reward learns a hidden rule, one vote in ten wrong."""
+    from tdmr1.progress import showing, starting
+    from tdmr1.tables import as_columns
+
+    with showing(sys.stderr), starting():
+        from tdmr1_reward_likes.rehearsal import rehearse
+
+        rows = [
+            (
+                str(found.votes),
+                f"{found.right:.3f}",
+                f"{found.answered:.2f}",
+                f"{found.right_of_answered:.3f}",
+                "none" if found.agreement is None else f"{found.agreement:.2f}",
+                f"{found.calibration_error:.3f}",
+            )
+            for found in rehearse(doubt, seed=seed)
+        ]
+    heads = ("votes", "rule told", "answered", "of these", "agreement", "calibration error")
+    typer.echo(as_columns(heads, rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ def _colours(image: Image) -> Floats:
 def _hashed(prompt: str) -> Floats:
     found = np.zeros(WORDS)
     words = re.findall(r"\w+", prompt.casefold())
-    for word in {*words, *map(" ".join, zip(words, words[1:], strict=False))}:
+    for word in {*words, *map(" ".join, itertools.pairwise(words))}:
         digest = zlib.crc32(word.encode("utf-8", "backslashreplace"))
         found[digest % WORDS] += 1.0 if digest >> 31 else -1.0
     length = np.linalg.norm(found)

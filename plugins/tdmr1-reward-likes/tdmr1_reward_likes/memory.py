@@ -132,16 +132,15 @@ class Posterior:
 
     def __init__(self, kernel: Floats, likes: Floats, votes: Floats) -> None:
         a, f = np.zeros(len(likes)), np.zeros(len(likes))
-        best = _log_likelihood(f, likes, votes)
+        best = _log_posterior(kernel, a, likes, votes)
         for _ in range(STEPS):
             root, slope, b_matrix = _curvature(kernel, f, likes, votes)
             b = root**2 * f + slope
             towards = b - root * np.linalg.solve(b_matrix, root * (kernel @ b)) - a
-            length, gained = 1.0, -math.inf
+            length, gained, there = 1.0, -math.inf, a
             while gained < 0 and length > 1e-4:  # a whole step may go too far
                 there = a + length * towards
-                reached = -there @ kernel @ there / 2
-                reached += _log_likelihood(kernel @ there, likes, votes)
+                reached = _log_posterior(kernel, there, likes, votes)
                 length, gained = length / 2, reached - best
             if gained <= 0:
                 break
@@ -199,8 +198,11 @@ def _curvature(
     return root, likes - votes * share, np.eye(len(f)) + root[:, None] * kernel * root
 
 
-def _log_likelihood(f: Floats, likes: Floats, votes: Floats) -> float:
-    return -float(likes @ np.logaddexp(0, -f) + (votes - likes) @ np.logaddexp(0, f))
+def _log_posterior(kernel: Floats, a: Floats, likes: Floats, votes: Floats) -> float:
+    """At f = K a, up to a constant (Eq. 3.12)."""
+    f = kernel @ a
+    unlikely = likes @ np.logaddexp(0, -f) + (votes - likes) @ np.logaddexp(0, f)
+    return -float(a @ f / 2 + unlikely)
 
 
 def _sigmoid(f: Floats) -> Floats:

@@ -1,7 +1,5 @@
 """How well the memory learns a hidden rule from a voter who is sometimes wrong.
 
-    python -m tdmr1_reward_likes.rehearsal
-
 The rule is "at least one blue object", on scenes of the embedded world (tdmr1-shapes); one vote in
 ten is wrong. Nothing is trained but the memory.
 """
@@ -10,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tdmr1.errors import UserError
 from tdmr1.rewards import Image
+from tdmr1.rewards.errors import RewardError
 from tdmr1_reward_likes.calibration import calibration_error
 from tdmr1_reward_likes.features import Features
 from tdmr1_reward_likes.lesson import Voted, lesson
@@ -60,10 +60,10 @@ def rehearse(
         seed: of scenes and votes.
 
     Raises:
-        UserError: tdmr1-shapes is not installed.
+        RewardError: tdmr1-shapes is not installed.
     """
     rng = np.random.default_rng(seed)
-    images, prompts, rule = scenes(max(counts) + others, rng)
+    images, prompts, rule = draw(max(counts) + others, rng)
     votes = rule ^ (rng.random(len(rule)) < WRONG)
     features = Features()
     seen, said = features.images(images), features.prompts(prompts)
@@ -94,29 +94,20 @@ def rehearse(
         )
 
 
-def scenes(count: int, rng: np.random.Generator) -> tuple[list[Image], list[str], np.ndarray]:
+def draw(count: int, rng: np.random.Generator) -> tuple[list[Image], list[str], NDArray[np.bool_]]:
     """Scenes of random training prompts: images, prompts, and whether something is blue."""
     try:
-        from tdmr1_shapes.prompts import split
-        from tdmr1_shapes.render import render
-        from tdmr1_shapes.scenes import sample_scene
+        prompts, render, scenes = (
+            importlib.import_module(f"tdmr1_shapes.{name}")
+            for name in ("prompts", "render", "scenes")
+        )
     except ImportError as error:
-        raise UserError(
+        raise RewardError(
             f"the rehearsal draws scenes of the embedded world: {error}\n"
             "try: pip install tdmr1-shapes"
         ) from error
-    prompts = [split("train")[i] for i in rng.integers(len(split("train")), size=count)]
-    drawn = [sample_scene(prompt, rng, wrong=0.1) for prompt in prompts]
-    blue = [any(thing.color == "blue" for thing in scene.things) for scene in drawn]
-    images = [render(scene, rng) for scene in drawn]
-    return images, [prompt.text for prompt in prompts], np.array(blue)
-
-
-if __name__ == "__main__":
-    print("votes  right  answered  of these right  agreement  calibration error")
-    for found in rehearse(doubt=0.2):
-        told = "none" if found.agreement is None else f"{found.agreement:.2f}"
-        print(
-            f"{found.votes:5}  {found.right:.3f}  {found.answered:.2f}      "
-            f"{found.right_of_answered:.3f}           {told}       {found.calibration_error:.3f}"
-        )
+    asked = rng.choice(prompts.split("train"), size=count)
+    shown = [scenes.sample_scene(prompt, rng, wrong=0.1) for prompt in asked]
+    images = [render.render(scene, rng) for scene in shown]
+    blue = [any(thing.color == "blue" for thing in scene.things) for scene in shown]
+    return images, [prompt.text for prompt in asked], np.array(blue)

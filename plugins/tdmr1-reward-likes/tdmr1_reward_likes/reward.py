@@ -30,8 +30,8 @@ class Likes(Reward):
     """Asks people whether they like pictures of a training, and learns to foresee what they say.
 
     In a training it queues pictures of each group; those that have votes score their share of
-    likes, 0 to 1. Of the others, and of all pictures of an evaluation, a memory of all votes so far
-    says the probability of a like; it abstains where it is unsure, and on everything while it
+    likes, 0 to 1. Of the others, and of all pictures of an evaluation, a memory of all votes so
+    far says the probability of a like; it abstains where it is unsure, and on everything while it
     agrees too little with votes that it has not seen.
 
     Args:
@@ -216,9 +216,7 @@ class Likes(Reward):
         )
         self._named = True
 
-    def _note(
-        self, count: int, voted: dict[int, Score], recalled: Sequence[Score | None]
-    ) -> None:
+    def _note(self, count: int, voted: dict[int, Score], recalled: Sequence[Score | None]) -> None:
         """Keep what is to be said of the last batch."""
         self._figures = {} if self._learner is None else self._learner.figures()
         if count:

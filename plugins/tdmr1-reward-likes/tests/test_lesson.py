@@ -9,7 +9,7 @@ def voted(count, seed=0, likes=lambda x: x > 0):
     """Pictures of one feature, each with a vote of its own."""
     rng = np.random.default_rng(seed)
     found = []
-    for i, x in enumerate(rng.normal(size=count)):
+    for x in rng.normal(size=count):
         sha256 = f"{int(rng.integers(2**32)):08x}"
         found.append(Voted(sha256, (np.array([[x]]),), np.ones(1), int(likes(x)), 1))
     return found

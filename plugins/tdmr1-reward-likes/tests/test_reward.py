@@ -52,7 +52,7 @@ def store(queue):
 
 @pytest.fixture
 def vote(store):
-    """Vote on pictures of the queue that have no vote yet, light ones are liked; gives how many."""
+    """Vote on pictures that have no vote yet, light ones are liked; gives how many."""
 
     def vote(voter="Ada", likes=lambda shade: shade > 127, only=None):
         waiting = [p.id for p in store.images() if not store.votes([p.id])[p.id]][:only]
