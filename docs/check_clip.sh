@@ -1,14 +1,14 @@
 #!/bin/sh
 # Compares what the rewards of CLIP do here with what the authors' packages do, number by number: on eleven
 # odd pictures, as prepared by torchvision (which the package clip uses), open_clip and hpsv2; the network of
-# a checkpoint in open_clip's layout; and the tokens of prompts.
+# a checkpoint in open_clip's layout; the tokens of prompts; and GenEval's colours, by the rule of its evaluator.
 #
 #     make install
 #     sh docs/check_clip.sh
 #
 # Weights are small and random, so nothing is downloaded but packages: open_clip_torch 3.3.0, hpsv2 1.2.0,
 # torchvision 0.28.0, torch 2.13.0 for CPUs, transformers 5.23.0. Prints the largest difference of each, and
-# fails if a picture differs at all, an embedding by more than 1e-5, or a token.
+# fails if a picture differs at all, an embedding by more than 1e-5, a token, or a colour's cosine by more than 1e-4.
 # Needs pip and 2 GB of disk; WORK=FOLDER keeps the environment for another time.
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,8 +24,9 @@ if [ ! -x theirs/bin/python ]; then
     # Without what they require: that would bring a torch for GPUs.
     theirs/bin/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 \
         open_clip_torch==3.3.0 hpsv2==1.2.0 timm pyyaml
-    theirs/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$ROOT"
 fi
+theirs/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall \
+    "$ROOT" "$ROOT/plugins/tdmr1-reward-geneval"
 
 cat > compare.py <<'PYTHON'
 import html
@@ -41,6 +42,7 @@ import ftfy
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 # torchvision of PyPI beside a torch for CPUs: its operators are not needed, only their names.
 library = torch.library.Library("torchvision", "DEF")
@@ -51,12 +53,15 @@ import open_clip
 from open_clip.model import CLIP
 from torchvision import transforms as T
 
+from tdmr1.rewards.clip import read_clip
 from tdmr1.rewards.offline.pictures import read_rgb
-from tdmr1.rewards.open_clip_layout import read_vit_h
+from tdmr1.rewards.open_clip_layout import CONFIG, FILES, VIT_H, read_checkpoint
 from tdmr1.rewards.pixels import MEAN, STD, as_hpsv2, as_openai
 from tdmr1.rewards.published import read_tokenizer
 from tdmr1.rewards.small_clip import EMBEDDING, HEADS, LAYERS, PATCH, SIDE, WIDTH
 from tdmr1.rewards.small_clip import write_small_tokenizer
+from tdmr1_reward_geneval.clip import COLORS, ColorClassifier
+from tdmr1_reward_geneval.detector import Detection
 
 folder = Path(tempfile.mkdtemp())
 random = np.random.default_rng(1)
@@ -119,21 +124,31 @@ for way, (ours, theirs) in ways.items():
 
 words = len(json.loads((write_small_tokenizer(folder / "small") / "vocab.json").read_text()))
 common = {"layers": LAYERS, "width": WIDTH, "mlp_ratio": 2.0}
-torch.manual_seed(0)
-network = CLIP(
-    EMBEDDING,
-    {"image_size": SIDE, "patch_size": PATCH, "head_width": WIDTH // HEADS, **common},
-    {"context_length": 77, "vocab_size": words, "heads": HEADS, **common},
-).eval()
-for weights in network.parameters():
-    if weights.ndim > 1:
-        weights.data = torch.randn_like(weights) / 5
+vision = {"image_size": SIDE, "patch_size": PATCH, "head_width": WIDTH // HEADS, **common}
+text = {"context_length": 77, "vocab_size": words, "heads": HEADS, **common}
+
+
+def random_clip(quick_gelu):
+    torch.manual_seed(0)
+    network = CLIP(EMBEDDING, vision, text, quick_gelu=quick_gelu).eval()
+    for weights in network.parameters():
+        if weights.ndim > 1:
+            weights.data = torch.randn_like(weights) / 5
+    return network
+
+
+network = random_clip(quick_gelu=False)
 torch.save({"state_dict": network.state_dict()}, folder / "checkpoint.pt")
-ours = read_vit_h(folder / "checkpoint.pt")
+ours = read_checkpoint(folder / "checkpoint.pt", VIT_H)
 pixels = torch.randn(3, 3, SIDE, SIDE)
-tokens = read_tokenizer(folder / "small")(
-    ["a cat", "two dogs on a mat", ""], padding="max_length", max_length=77, return_tensors="pt"
-)
+
+
+def tokenised(prompts):
+    tokenizer = read_tokenizer(folder / "small")
+    return tokenizer(prompts, padding="max_length", max_length=77, return_tensors="pt")
+
+
+tokens = tokenised(["a cat", "two dogs on a mat", ""])
 unit = torch.nn.functional.normalize
 with torch.no_grad():
     seen = unit(ours.visual_projection(ours.vision_model(pixels).pooler_output))
@@ -141,6 +156,41 @@ with torch.no_grad():
     read = unit(ours.text_projection(ours.text_model(**tokens).pooler_output))
     zeros = tokens.input_ids * tokens.attention_mask  # open_clip pads with zeros
     report("prompt's embedding", (read - unit(network.encode_text(zeros))).abs().max(), 1e-5)
+
+# A folder in open_clip's layout, as one of ViT-L-14-quickgelu lies on the Hub.
+network = random_clip(quick_gelu=True)
+config = {"embed_dim": EMBEDDING, "vision_cfg": vision, "text_cfg": text, "quick_gelu": True}
+small = write_small_tokenizer(folder / "openai")
+(small / CONFIG).write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {"mean": MEAN, "std": STD}}))
+save_file(network.state_dict(), small / FILES[0])
+classifier = ColorClassifier(read_clip(small, as_openai, "cpu", "float32", 16))
+transform = open_clip.image_transform(SIDE, is_train=False, mean=MEAN, std=STD)
+for label in ("dog", "stop sign"):
+    # `color_classification` and `ImageCrops` of GenEval's evaluate_images.py, with open_clip.
+    columns = []
+    for color in COLORS:
+        texts = tokenised([
+            f"a photo of a {color} {label}",
+            f"a photo of a {color}-colored {label}",
+            f"a photo of a {color} object",
+        ])
+        with torch.no_grad():
+            read = network.encode_text(texts.input_ids * texts.attention_mask)
+        columns.append(unit(unit(read, dim=-1).mean(dim=0), dim=0))
+    for _ in range(5):
+        picture = smooth(60, 90)
+        x, y, width, height = random.integers(1, 30, 4)
+        mask = np.zeros(picture.shape[:2], bool)
+        mask[y : y + height, x : x + width] = random.random((height, width)) < 0.8
+        box = (float(x), float(y), float(x + width), float(y + height))
+        whole = Image.fromarray(picture)
+        blank = Image.new("RGB", whole.size, color="#999")
+        crop = Image.composite(whole, blank, Image.fromarray(mask)).crop(box)
+        with torch.no_grad():
+            seen = unit(network.encode_image(transform(crop)[None]), dim=-1)
+        found = classifier.likeness([(picture, Detection(label, 0.9, box, mask))])
+        difference = (found - seen @ torch.stack(columns, dim=1)).abs().max().item()
+        report(f"colours of a {label}, box {width} x {height}", difference, 1e-4)
 
 theirs = open_clip.tokenizer.SimpleTokenizer()
 marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}

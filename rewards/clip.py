@@ -5,17 +5,24 @@ Torch and transformers are imported by whoever makes one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Image
 from tdmr1.rewards.networks import PictureNetwork, in_batches
-from tdmr1.rewards.pixels import Prepare
+from tdmr1.rewards.open_clip_layout import CONFIG, has_open_clip_layout, read_open_clip
+from tdmr1.rewards.pixels import MEAN, STD, Prepare
 from tdmr1.rewards.published import CLIP, published_folder, read_network, read_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+PROCESSOR = "preprocessor_config.json"
 TOKENS = 77
 """What CLIP's text network sees of a prompt, with the marks of its beginning and end."""
 
@@ -115,7 +122,7 @@ def published_clip(
     """A published CLIP.
 
     Args:
-        model: a folder in the layout of transformers, or a Hub id.
+        model: a folder in the layout of transformers or open_clip, or a Hub id.
         option: of a reward, that names it, e.g. "pickscore.model".
         prepare, device, dtype, batch: as of `Clip`.
 
@@ -124,10 +131,55 @@ def published_clip(
         UserError: it cannot be had, is incomplete, or another model.
     """
     folder = published_folder(model, CLIP, option)
-    from transformers import CLIPModel  # after that, as it takes seconds
+    return read_clip(folder, prepare, device, dtype, batch)
 
-    network = read_network(CLIPModel, folder)
+
+def read_clip(folder: Path, prepare: Prepare, device: str, dtype: str, batch: int) -> Clip:
+    """A CLIP with its tokenizer.
+
+    Args:
+        folder: in the layout of transformers or open_clip.
+        prepare, device, dtype, batch: as of `Clip`.
+
+    Raises:
+        ValueError: as `Clip`.
+        UserError: it is incomplete, or another model.
+    """
+    check_standardised(folder)
+    if has_open_clip_layout(folder):
+        network = read_open_clip(folder)
+    else:
+        from transformers import CLIPModel
+
+        network = read_network(CLIPModel, folder)
     return Clip(network, read_tokenizer(folder), prepare, device, dtype, batch)
+
+
+def check_standardised(folder: Path) -> None:
+    """That a CLIP has seen pictures standardised as `pixels` does it, as far as its folder says.
+
+    Raises:
+        UserError: it has not, or a file is damaged.
+    """
+    for name, part, keys in (
+        (PROCESSOR, "", ("image_mean", "image_std")),
+        (CONFIG, "preprocess_cfg", ("mean", "std")),
+    ):
+        if not (path := folder / name).is_file():
+            continue
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            values = said.get(part, {}) if part else said
+            same = [
+                np.allclose(values.get(k, v), v) for k, v in zip(keys, (MEAN, STD), strict=True)
+            ]
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
+        if not all(same):
+            raise UserError(
+                f"{path} wants pictures of another mean and deviation than OpenAI's CLIP; "
+                "name weights whose pictures are prepared like its"
+            )
 
 
 def _unit(embedded: Tensor) -> Tensor:

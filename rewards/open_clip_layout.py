@@ -1,7 +1,9 @@
-"""Checkpoints in the layout of the package open_clip, as networks of transformers."""
+"""Weights in the layout of the package open_clip, as networks of transformers."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,8 +15,30 @@ from tdmr1.rewards.published import network_with, read_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-VIT_H_HEADS = 16
-"""Of either network of ViT-H-14: 1280 = 16 x 80, 1024 = 16 x 64."""
+CONFIG = "open_clip_config.json"
+FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""Of a folder: what the tensors do not say, and either of the files that hold them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What the tensors of a CLIP do not say.
+
+    Attributes:
+        name: of it, for an error's text.
+        heads: of the image network.
+        text_heads: of the text network.
+        activation: of both, as transformers calls it: "gelu", or OpenAI's "quick_gelu".
+    """
+
+    name: str
+    heads: int
+    text_heads: int
+    activation: str
+
+
+VIT_H = Architecture("a ViT-H-14 of open_clip", 16, 16, "gelu")
+"""1280 = 16 x 80 in the image network, 1024 = 16 x 64 in the other."""
 
 NAMES = {
     "visual.class_embedding": "vision_model.embeddings.class_embedding",
@@ -45,11 +69,49 @@ WITHIN_BLOCKS = {
 _JOINED = re.compile(r"(.*)\.attn\.in_proj_(weight|bias)")
 
 
-def read_vit_h(path: Path) -> Any:  # noqa: ANN401
-    """A CLIPModel of transformers, float32, from a checkpoint of open_clip's ViT-H-14.
+def has_open_clip_layout(folder: Path) -> bool:
+    """Whether a folder has it, and not that of transformers beside it."""
+    return (folder / CONFIG).is_file() and not any(folder.glob("model*.safetensors"))
 
-    Its widths and depths are those of the tensors, so that a small one can be read, too; its
-    heads and its activation, an exact GELU, cannot be seen in them.
+
+def read_architecture(folder: Path) -> Architecture:
+    """What a folder's configuration says.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = folder / CONFIG
+    try:
+        model = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        vision, text = model["vision_cfg"], model["text_cfg"]
+        return Architecture(
+            f"the CLIP that {path} describes",
+            # Without a word, open_clip has heads of 64, and eight of them in the text network.
+            heads=int(vision["width"]) // int(vision.get("head_width", 64)),
+            text_heads=int(text.get("heads", 8)),
+            activation="quick_gelu" if model.get("quick_gelu") else "gelu",
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is no configuration of open_clip: {error!r}") from error
+
+
+def read_open_clip(folder: Path) -> Any:  # noqa: ANN401
+    """A CLIPModel of transformers, float32, from a folder in the layout of open_clip.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another model.
+    """
+    architecture = read_architecture(folder)
+    for name in FILES:
+        if (folder / name).is_file():
+            return read_checkpoint(folder / name, architecture)
+    raise UserError(f"{folder} has no weights: neither {' nor '.join(FILES)}")
+
+
+def read_checkpoint(path: Path, architecture: Architecture) -> Any:  # noqa: ANN401
+    """A CLIPModel of transformers, float32, from a checkpoint of open_clip.
+
+    Its widths and depths are those of the tensors, so that a small one can be read, too.
 
     Raises:
         UserError: the file is missing, damaged, or of another model.
@@ -58,11 +120,11 @@ def read_vit_h(path: Path) -> Any:  # noqa: ANN401
 
     tensors = read_tensors(path)
     try:
-        config = CLIPConfig(**_sizes(tensors))
+        config = CLIPConfig(**_sizes(tensors, architecture))
         renamed = {name: tensor.float() for name, tensor in renamed_tensors(tensors)}
     except (KeyError, ValueError) as error:
         text = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{path} is not a ViT-H-14 of open_clip: {text}") from error
+        raise UserError(f"{path} is not {architecture.name}: {text}") from error
     return network_with(CLIPModel, config, renamed, path)
 
 
@@ -90,7 +152,7 @@ def renamed_tensors(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor
             yield new, tensor
 
 
-def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def _sizes(tensors: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Any]:
     """A CLIPConfig's arguments; raises KeyError where a tensor is missing."""
     width, _, patch, _ = tensors["visual.conv1.weight"].shape
     patches = tensors["visual.positional_embedding"].shape[0] - 1
@@ -98,12 +160,12 @@ def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     embedding = tensors["text_projection"].shape[1]
     vocabulary = tensors["token_embedding.weight"].shape[0]
     common = {
-        "num_attention_heads": VIT_H_HEADS,
-        "hidden_act": "gelu",
+        "hidden_act": architecture.activation,
         "layer_norm_eps": 1e-5,
         "projection_dim": embedding,
     }
     vision = {
+        "num_attention_heads": architecture.heads,
         "hidden_size": width,
         "intermediate_size": tensors["visual.transformer.resblocks.0.mlp.c_fc.bias"].shape[0],
         "num_hidden_layers": _depth(tensors, "visual.transformer.resblocks."),
@@ -112,6 +174,7 @@ def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         **common,
     }
     text = {
+        "num_attention_heads": architecture.text_heads,
         "hidden_size": text_width,
         "intermediate_size": tensors["transformer.resblocks.0.mlp.c_fc.bias"].shape[0],
         "num_hidden_layers": _depth(tensors, "transformer.resblocks."),

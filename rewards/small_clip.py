@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tdmr1.rewards.clip import TOKENS
+from tdmr1.rewards.open_clip_layout import CONFIG, FILES
+from tdmr1.rewards.pixels import MEAN, STD
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +67,25 @@ def write_small_tokenizer(folder: Path) -> Path:
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def write_open_clip(network: Any, folder: Path) -> Path:  # noqa: ANN401
+    """The weights of a CLIPModel as `timm/vit_large_patch14_clip_224.openai` lies on the Hub."""
+    from safetensors.torch import save_file
+
+    vision, text = network.config.vision_config, network.config.text_config
+    heads = {"head_width": vision.hidden_size // vision.num_attention_heads}
+    model = {
+        "embed_dim": network.config.projection_dim,
+        "vision_cfg": {"width": vision.hidden_size, "patch_size": vision.patch_size, **heads},
+        "text_cfg": {"width": text.hidden_size, "heads": text.num_attention_heads},
+        "quick_gelu": text.hidden_act == "quick_gelu",
+    }
+    config = {"model_cfg": model, "preprocess_cfg": {"mean": MEAN, "std": STD}}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    save_file(dict(open_clip_tensors(network)), folder / FILES[0])
     return folder
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -5,13 +7,14 @@ from transformers import CLIPModel
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.clip import Clip, published_clip
-from tdmr1.rewards.open_clip_layout import read_vit_h
+from tdmr1.rewards.open_clip_layout import CONFIG, VIT_H, read_checkpoint, read_open_clip
 from tdmr1.rewards.pixels import as_transformers
 from tdmr1.rewards.published import read_tokenizer
 from tdmr1.rewards.small_clip import (
     SIDE,
     open_clip_tensors,
     small_clip,
+    write_open_clip,
     write_small_clip,
     write_small_tokenizer,
     write_small_vit_h,
@@ -101,7 +104,7 @@ def test_without_a_tokenizer_the_folder_is_incomplete(tmp_path):
 def test_a_checkpoint_of_open_clip_is_the_same_network(tmp_path, images):
     tokenizer = read_tokenizer(write_small_tokenizer(tmp_path))
     found = Clip(
-        read_vit_h(write_small_vit_h(tmp_path / "h.pt")), tokenizer, as_transformers,
+        read_checkpoint(write_small_vit_h(tmp_path / "h.pt"), VIT_H), tokenizer, as_transformers,
         "cpu", "float32", 32,
     ).cosines(images, PROMPTS)  # fmt: skip
     wanted = Clip(small_clip("gelu"), tokenizer, as_transformers, "cpu", "float32", 32)
@@ -123,4 +126,54 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, change, says):
     tensors = {**dict(open_clip_tensors(small_clip("gelu"))), **change}
     torch.save({k: v for k, v in tensors.items() if v is not None}, tmp_path / "w.pt")
     with pytest.raises(UserError, match=rf"w\.pt is (not|of) .*{says}"):
-        read_vit_h(tmp_path / "w.pt")
+        read_checkpoint(tmp_path / "w.pt", VIT_H)
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+def test_either_layout_of_a_folder_is_the_same_clip(tmp_path, images, activation):
+    wanted = opened(write_small_clip(tmp_path / "clip", activation)).cosines(images, PROMPTS)
+    folder = write_open_clip(small_clip(activation), tmp_path / "open_clip")
+    found = opened(write_small_tokenizer(folder)).cosines(images, PROMPTS)
+    assert found == pytest.approx(wanted, abs=1e-5)
+    other = {"quick_gelu": "gelu", "gelu": "quick_gelu"}[activation]
+    folder = write_open_clip(small_clip(other), tmp_path / "other")
+    assert opened(write_small_tokenizer(folder)).cosines(images, PROMPTS) != pytest.approx(
+        wanted, abs=1e-3
+    )
+
+
+def test_a_folder_of_both_layouts_is_read_as_transformers_wrote_it(tmp_path, images):
+    write_open_clip(small_clip("gelu"), write_small_clip(tmp_path))
+    found = opened(tmp_path).network.config.vision_config.hidden_act
+    assert found == "quick_gelu"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "cannot be read"), ("[]", "cannot be read"), ("{}", "no configuration of open_clip")],
+)
+def test_a_damaged_configuration_of_open_clip_is_told(tmp_path, text, says):
+    write_small_tokenizer(write_open_clip(small_clip(), tmp_path))
+    (tmp_path / CONFIG).write_text(text)
+    with pytest.raises(UserError, match=says):
+        opened(tmp_path)
+
+
+def test_a_folder_of_open_clip_without_weights_is_told(tmp_path):
+    (write_open_clip(small_clip(), tmp_path) / "open_clip_model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"neither open_clip_model\.safetensors nor open_clip_py"):
+        read_open_clip(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("preprocessor_config.json", {"image_mean": [0.5] * 3}),
+        (CONFIG, {"preprocess_cfg": {"std": [0.5] * 3}}),
+    ],
+)
+def test_weights_whose_pictures_are_standardised_otherwise_are_refused(tmp_path, name, said):
+    write_small_clip(tmp_path)
+    (tmp_path / name).write_text(json.dumps(said))
+    with pytest.raises(UserError, match=f"{name} wants pictures of another mean and deviation"):
+        opened(tmp_path)

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdmr1.rewards import Golden, Image
-from tdmr1.rewards.clip import Clip
+from tdmr1.rewards.clip import read_clip
 from tdmr1.rewards.devices import check_dtype, device_of, dtype_of
 from tdmr1.rewards.networks import in_batches
 from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.published import read_network, read_tokenizer
+from tdmr1.rewards.published import read_network
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, coco, golden_photographs
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.verdict import THRESHOLD
@@ -51,8 +51,8 @@ class Mask2FormerDetector(Detector):
     it. Only images of one such size share a batch, so that no companion changes what is padded.
 
     Args:
-        weights, color_weights: of the detector and of CLIP: a folder as transformers saves it, or
-            a model of the hub that is in its cache.
+        weights, color_weights: of the detector and of CLIP: a folder as transformers saves it, of
+            CLIP also one as open_clip does, or a model of the Hub that was fetched.
         input_size: pixels.
         batch_size: images, or crops, that a network sees at once.
         device: as torch names it; "auto" is a GPU where there is one.
@@ -160,13 +160,10 @@ class Mask2FormerDetector(Detector):
     @functools.cached_property
     def _classifier(self) -> ColorClassifier:
         folder = self._color_folder()
-        from transformers import CLIPModel
-
         from tdmr1_reward_geneval.clip import ColorClassifier
 
-        network, tokenizer = read_network(CLIPModel, folder), read_tokenizer(folder)
         return ColorClassifier(
-            Clip(network, tokenizer, as_openai, self._device, self._dtype, self._batch_size)
+            read_clip(folder, as_openai, self._device, self._dtype, self._batch_size)
         )
 
 

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tdmr1.rewards import published
+from tdmr1.rewards.clip import check_standardised
+from tdmr1.rewards.open_clip_layout import CONFIG, has_open_clip_layout, read_architecture
 from tdmr1_reward_geneval import CLIP, MASK2FORMER
 from tdmr1_reward_geneval.coco import LABELS
 from tdmr1_reward_geneval.detector import DetectorError
 
 MODULES = ("torch", "transformers", "scipy")
 """transformers' Mask2Former needs scipy to be constructed, also for inference."""
+
+TOWERS = ("text_config", "vision_config")
+"""The two networks of a CLIP."""
 
 SAME_NAMES = 70
 """Of the 80 names of a detector's classes, how many have to be COCO's at their place: there are
@@ -48,7 +52,8 @@ def find_mask2former(which: str) -> Path:
         UserError: it is not on this machine.
         DetectorError: it is incomplete, or another model.
     """
-    folder, config = _find(which, "weights", "mask2former", published.WEIGHTS)
+    folder = published.published_folder(which, published.WEIGHTS, "geneval.weights")
+    config = _config(folder, f"weights={which!r}", "mask2former")
     names = config.get("id2label")
     names = names if isinstance(names, dict) else {}
     given = [str(names.get(str(i), "")).lower().replace("_", " ") for i in range(len(LABELS))]
@@ -69,44 +74,48 @@ def find_clip(which: str) -> Path:
     would tell.
 
     Args:
-        which: as for `find_mask2former`.
+        which: as for `find_mask2former`; or a folder in the layout of open_clip.
 
     Raises:
-        UserError, DetectorError: likewise; or it has another activation.
+        UserError, DetectorError: likewise; or it has another activation, or has seen pictures
+            that were standardised otherwise.
     """
-    folder, config = _find(which, "color_weights", "clip", published.CLIP)
-    for tower in ("text_config", "vision_config"):
-        part = config.get(tower)
-        activation = part.get("hidden_act", "quick_gelu") if isinstance(part, dict) else part
+    given = f"color_weights={which!r}"
+    folder = published.published_folder(which, published.CLIP, "geneval.color_weights")
+    check_standardised(folder)
+    if has_open_clip_layout(folder):
+        activations: dict[str, object] = {CONFIG: read_architecture(folder).activation}
+    else:
+        config = _config(folder, given, "clip")
+        activations = {tower: _activation(config.get(tower)) for tower in TOWERS}
+    for place, activation in activations.items():
         if activation != "quick_gelu":
             raise DetectorError(
-                f"color_weights={which!r}: its {tower} has the activation {activation!r}; "
+                f"{given}: its {place} has the activation {activation!r}; "
                 f"GenEval's colours are by OpenAI's CLIP, which has quick_gelu, as {CLIP}"
             )
     return folder
 
 
-def _find(
-    which: str, option: str, kind: str, patterns: Sequence[str]
-) -> tuple[Path, dict[str, Any]]:
-    """A folder and its config.json, whose model_type is `kind`."""
-    folder = published.published_folder(which, patterns, f"geneval.{option}")
+def _activation(tower: object) -> object:
+    """As the configuration of a network says it; transformers writes down what differs."""
+    return tower.get("hidden_act", "quick_gelu") if isinstance(tower, dict) else tower
+
+
+def _config(folder: Path, given: str, kind: str) -> dict[str, Any]:
+    """The config.json of a folder, whose model_type is `kind`."""
+    option = given.partition("=")[0]
+    again = f"try: tdmr1 rewards fetch geneval, and leave the option {option} out"
     file = folder / "config.json"
     stored = any(next(folder.glob(f"*.{ending}"), None) for ending in ("safetensors", "bin"))
     if not file.is_file() or not stored:
         what = "file of weights" if file.is_file() else "config.json"
-        raise DetectorError(f"{option}={which!r}: there is no {what} in {folder}; {_ways(option)}")
+        raise DetectorError(f"{given}: there is no {what} in {folder}; {again}")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DetectorError(f"{option}={which!r}: {file} cannot be read: {error}") from error
+        raise DetectorError(f"{given}: {file} cannot be read: {error}") from error
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != kind:
-        raise DetectorError(
-            f"{option}={which!r} is a model of type {found!r}; expected {kind!r}; {_ways(option)}"
-        )
-    return folder, config
-
-
-def _ways(option: str) -> str:
-    return f"try: tdmr1 rewards fetch geneval, and leave the option {option} out"
+        raise DetectorError(f"{given} is a model of type {found!r}; expected {kind!r}; {again}")
+    return dict(config)

@@ -1,17 +1,21 @@
 """Colours beside GenEval's rule, computed here again with transformers' own processing."""
 
+import shutil
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image as Pillow
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from tdmr1.rewards.clip import Clip
+from tdmr1.rewards.clip import read_clip
 from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.published import read_tokenizer
+from tdmr1.rewards.small_clip import write_open_clip
 from tdmr1_reward_geneval.clip import ColorClassifier, crop
 from tdmr1_reward_geneval.coco import COLORS
 from tdmr1_reward_geneval.detector import Detection
+from tdmr1_reward_geneval.weights import find_clip
 
 
 def thing(image, box, label="dog", holes=True):
@@ -52,7 +56,8 @@ def by_the_evaluator(model, tokenizer, objects):
     return torch.stack(rows)
 
 
-def test_colors_are_those_of_the_evaluator(clip_folder):
+@pytest.fixture
+def objects():
     rng = np.random.default_rng(0)
     objects = []
     for index in range(6):
@@ -62,15 +67,31 @@ def test_colors_are_those_of_the_evaluator(clip_folder):
         # The longer side is a multiple: elsewhere transformers' middle is half a pixel off.
         box = (x, y, x + 8 * rng.integers(1, 6), y + 8)
         objects.append((image, thing(image, box, ("dog", "star")[index % 2])))
+    return objects
+
+
+def classifier(folder):
+    return ColorClassifier(read_clip(folder, as_openai, "cpu", "float32", 4))
+
+
+def test_colors_are_those_of_the_evaluator(clip_folder, objects):
     network = CLIPModel.from_pretrained(clip_folder)
     expected = by_the_evaluator(network, CLIPTokenizer.from_pretrained(clip_folder), objects)
-    tokenizer = read_tokenizer(clip_folder)
-    classifier = ColorClassifier(Clip(network, tokenizer, as_openai, "cpu", "float32", 4))
-    assert torch.allclose(classifier.likeness(objects), expected, atol=1e-5)
+    assert torch.allclose(classifier(clip_folder).likeness(objects), expected, atol=1e-5)
     assert expected.std(dim=0).min() > 0.01 and expected.std(dim=1).min() > 0.01
-    found = classifier.colors(objects)
+    found = classifier(clip_folder).colors(objects)
     assert found == [COLORS[index] for index in expected.argmax(dim=1)]
     assert len(set(found)) > 1
+
+
+def test_colors_of_open_clips_layout_are_those_of_transformers(clip_folder, tmp_path, objects):
+    folder = write_open_clip(CLIPModel.from_pretrained(clip_folder), tmp_path)
+    for file in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+        shutil.copy(clip_folder / file, folder)
+    assert find_clip(str(folder)) == folder
+    found, expected = (classifier(path).likeness(objects) for path in (folder, clip_folder))
+    assert (found - expected).abs().max() < 1e-4
+    assert classifier(folder).colors(objects) == classifier(clip_folder).colors(objects)
 
 
 def test_a_crop_is_grey_where_the_object_is_not():

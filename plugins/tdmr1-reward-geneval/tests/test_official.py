@@ -3,6 +3,8 @@
 There an image has, for each class, an array (N, 5) of boxes and confidences in float32.
 """
 
+import os
+
 import numpy as np
 
 from tdmr1.rewards import Sample
@@ -11,7 +13,8 @@ from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.reward import GenEval
 from tdmr1_reward_geneval.task import RELATIONS, TAGS
 
-SETS = 2_500
+SETS = int(os.environ.get("GENEVAL_SETS", "2500"))
+"""Of detections; the environment may ask for more."""
 NAMES = ("stop sign", "dog", "computer mouse")
 CONFIDENCES = np.array([0.2, 0.3, 0.3000001, 0.31, 0.5, 0.5, 0.7, 0.9, 0.9000001, 0.95, 0.99])
 """At, and just above, both thresholds, and often equal."""

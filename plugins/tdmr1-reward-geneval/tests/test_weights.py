@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from transformers import CLIPModel
 
 from tdmr1.errors import UserError
+from tdmr1.rewards.small_clip import write_open_clip
 from tdmr1_reward_geneval import weights
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
@@ -111,4 +113,21 @@ def test_classes_may_be_spelt_otherwise(detector_folder, changed):
 def test_a_clip_with_another_activation_is_refused(clip_folder, changed, tower):
     folder = changed(clip_folder, lambda config: config[tower].update(hidden_act="gelu"))
     with pytest.raises(DetectorError, match=f"its {tower} has the activation 'gelu'; .*OpenAI's"):
+        find_clip(str(folder))
+
+
+def test_so_is_one_in_open_clips_layout(clip_folder, tmp_path):
+    """Its tensors do not tell, and open_clip only warns."""
+    network = CLIPModel.from_pretrained(clip_folder)
+    assert find_clip(str(write_open_clip(network, tmp_path / "openai")))
+    network.config.text_config.hidden_act = "gelu"
+    folder = write_open_clip(network, tmp_path / "other")
+    with pytest.raises(DetectorError, match=r"open_clip_config\.json has the activation 'gelu'; "):
+        find_clip(str(folder))
+
+
+def test_a_clip_of_pictures_standardised_otherwise_is_refused(clip_folder, changed):
+    folder = changed(clip_folder, lambda config: None)
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
+    with pytest.raises(UserError, match="another mean and deviation than OpenAI's CLIP"):
         find_clip(str(folder))

@@ -6,7 +6,7 @@ import html
 
 from tdmr1.rewards import Weights, published
 from tdmr1.rewards.clip import Clip
-from tdmr1.rewards.open_clip_layout import read_vit_h
+from tdmr1.rewards.open_clip_layout import VIT_H, read_checkpoint
 from tdmr1.rewards.pixels import as_hpsv2
 from tdmr1_reward_preference.reward import ClipReward
 
@@ -65,8 +65,9 @@ class Hpsv2(ClipReward):
         options = "hpsv2"
         path = published.published_file(model, f"{options}.model")
         folder = published.published_folder(tokenizer, published.TOKENIZER, f"{options}.tokenizer")
-        network, tokenizer = read_vit_h(path), published.read_tokenizer(folder)
-        self.clip = Clip(network, tokenizer, as_hpsv2, device, dtype, batch)
+        network = read_checkpoint(path, VIT_H)
+        words = published.read_tokenizer(folder)
+        self.clip = Clip(network, words, as_hpsv2, device, dtype, batch)
 
     def text(self, prompt: str) -> str:
         """As open_clip cleans it: no typographic quotation marks, no entities of HTML."""
