@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 
 import pytest
 
@@ -9,7 +10,11 @@ from tdmr1.core.published import PUBLISHED as PUBLISHED_STUDENTS
 from tdmr1.core.roles import Roles
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.rewards.errors import RewardFailed
-from tdmr1.rewards.small_clip import write_small_tokenizer, write_small_vit_h
+from tdmr1.rewards.small_clip import (
+    write_small_clip,
+    write_small_tokenizer,
+    write_small_vit_h,
+)
 from tdmr1.trainers.config import TrainConfig, build_config, validated
 from tdmr1.trainers.export.export import Export
 from tdmr1.trainers.loop import jobs, setup
@@ -17,6 +22,7 @@ from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.presets import preset_files
 from tdmr1_diffusers.options import PipelineOptions
+from tdmr1_reward_geneval.small_mask2former import write_small_mask2former
 from tdmr1_reward_imagereward.small import write_small_imagereward
 
 PUBLISHED = [name for name in preset_files() if "-published-" in name]
@@ -97,27 +103,46 @@ def write_small_hpsv2(folder):
     }
 
 
+def write_small_geneval(folder):
+    return {
+        "weights": write_small_mask2former(folder / "mask2former"),
+        "color_weights": write_small_clip(folder / "clip"),
+        "input_size": 64,
+    }
+
+
+DOGS = {"tag": "colors", "include": [{"class": "dog", "count": 6, "color": "white"}]}
+TWO = [{"prompt": "a red star"}, {"prompt": "two dogs"}]
+
+
 @pytest.mark.parametrize(
-    ("reward", "write_small"),
-    [("hpsv2", write_small_hpsv2), ("imagereward", write_small_imagereward)],
+    ("reward", "write_small", "prompts", "low", "high"),
+    [
+        ("hpsv2", write_small_hpsv2, TWO, -1, 1),
+        ("imagereward", write_small_imagereward, TWO, -math.inf, math.inf),
+        # The small detector sees six dogs everywhere, in whatever colour.
+        ("geneval", write_small_geneval, [{"prompt": "six white dogs", **DOGS}], 0.5, 1),
+        # Its weights are in a wheel, and there is nothing to read.
+        ("ocr", lambda folder: {}, [{"prompt": 'a sign that says "OPEN"'}], 0, 0),
+    ],
 )
 def test_it_trains_with_its_own_reward_resumes_and_is_exported(
-    written, tmp_path, monkeypatch, reward, write_small
+    written, tmp_path, monkeypatch, reward, write_small, prompts, low, high
 ):
     """On a tiny pipeline, and a small reward of random weights in its published layout."""
     generator = load_generator(str(written["sd3"]), {"dtype": "float32"})
     roles = Roles(generator, 32, 64.0)
     roles.save(roles.add("student", trainable=False), tmp_path / "student")
-    (tmp_path / "p.txt").write_text("a red star\ntwo dogs\n")
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, prompts)))
     settings = {
         "model": written["sd3"],
         "student": tmp_path / "student",
-        "prompts": tmp_path / "p.txt",
-        "heldout": tmp_path / "p.txt",
+        "prompts": tmp_path / "p.jsonl",
+        "heldout": tmp_path / "p.jsonl",
         "precision": "no",
         "generator.dtype": "float32",
         "generator.prompt_tokens": 16,
-        "generator.resolution": 32,
+        "generator.resolution": 64 if reward == "ocr" else 32,
         "generator.teacher_steps": 2,
         "method.groups": 2,
         "method.group_size": 2,
@@ -151,6 +176,8 @@ def test_it_trains_with_its_own_reward_resumes_and_is_exported(
         for line in map(json.loads, lines)
         if f"reward/{reward}" in line
     }
-    assert rewards.keys() == {0, 1, 2} and len({*rewards.values()}) == 3
+    assert rewards.keys() == {0, 1, 2}
+    assert all(low <= value <= high for value in rewards.values())
+    assert len({*rewards.values()}) == 3 or prompts is not TWO
     Export(run).write(tmp_path / "export")
     assert (tmp_path / "export" / "README.md").is_file()
