@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tdmr1_reward_likes.errors import ImageGone, NameInvalid, QueueFailed, VoterUnknown
-from tdmr1_reward_likes.guard import Guard, remember
+from tdmr1_reward_likes.guard import HEADERS, Guard, remember
 from tdmr1_reward_likes.limits import Limits
 from tdmr1_reward_likes.names import voter_name
 from tdmr1_reward_likes.pages import FOLDER, page, problem
@@ -87,6 +87,7 @@ def application(
             ImageGone: _gone,
             QueueFailed: _failed,
             VoterUnknown: _unknown,
+            Exception: _broken,
         },
     )
 
@@ -225,6 +226,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem(request, 404, "Not here", "There is no such page.")
+    if error.status_code == 405:
+        return problem(request, 405, "Not like this", "This page is for another kind of request.")
     return problem(request, error.status_code, "This cannot be done", error.detail)
 
 
@@ -244,3 +247,12 @@ async def _failed(request: Request, error: Exception) -> Response:
         "Not saved",
         "The server could not read or save this: its disk is full, or fails. Nothing was changed.",
     )
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """What nobody has thought of; uvicorn logs it. It comes from outside the guard."""
+    response = problem(
+        request, 500, "Something broke", "This is a fault of the server, which has logged it."
+    )
+    response.headers.update(HEADERS)
+    return response

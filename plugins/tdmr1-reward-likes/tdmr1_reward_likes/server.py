@@ -58,8 +58,8 @@ def serve(
         lock = queue.with_name(f".{queue.name}.lock")
         remedy = "open that one, or stop it first; or name another file with --queue"
         with (
-            locked(lock, f"the queue {queue}", remedy, address),
             contextlib.closing(Store(queue)) as store,
+            locked(lock, f"the queue {queue}", remedy, address),
         ):
             if token is None and is_open:
                 token = store.setting("token", secrets.token_urlsafe(16))

@@ -24,7 +24,9 @@ def serve(voting):
 
     def serve(address=HOME, **options):
         app = application(voting, 8070, **options)
-        return TestClient(app, base_url=address, follow_redirects=False)
+        return TestClient(
+            app, base_url=address, follow_redirects=False, raise_server_exceptions=False
+        )
 
     return serve
 
@@ -105,6 +107,7 @@ def test_a_picture_that_is_gone_is_not_shown(ada):
     assert ada.get("/images/guessed.png").status_code == 404
     assert "no such page" in ada.get("/images/../store.py").text
     assert ada.get("/static/../app.py").status_code == 404
+    assert "another kind of request" in ada.get("/api/vote").text
 
 
 def test_who_has_not_joined_cannot_vote(serve, post):
@@ -248,10 +251,13 @@ def test_a_name_that_points_to_this_machine_is_not_answered(serve):
         assert serve().get("/", headers={"Host": host}).status_code == 200, host
 
 
-def test_every_answer_forbids_what_the_pages_do_not_need(ada):
+def test_every_answer_forbids_what_the_pages_do_not_need(ada, monkeypatch):
     answers = [ada.get(path) for path in ("/", "/session", "/nowhere", "/static/page.css")]
     answers += [ada.post("/api/lend", json={"count": 1}), ada.post("/leave")]
     answers.append(ada.get("/", headers={"Host": "evil"}))
+    monkeypatch.setattr(Voting, "voter", lambda *_: 1 / 0)
+    answers.append(ada.get("/"))
+    assert answers[-1].status_code == 500 and "fault of the server" in answers[-1].text
     for answer in answers:
         assert answer.headers.items() >= {name.lower(): v for name, v in HEADERS.items()}.items()
     assert "unsafe" not in HEADERS["Content-Security-Policy"]

@@ -1,5 +1,11 @@
-"""The pages in headless Chromium, which the distribution brings, by Playwright."""
+"""The pages in headless Chromium, which the distribution brings, by Playwright.
 
+`TDMR1_PICTURES=plugins/tdmr1-reward-likes/images python -m pytest plugins/tdmr1-reward-likes -k
+readme` makes the pictures of the README.
+"""
+
+import math
+import os
 import shutil
 import socket
 import threading
@@ -8,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uvicorn
+from PIL import Image, ImageDraw
 
 from tdmr1_reward_likes.app import application
 from tdmr1_reward_likes.pictures import Item
@@ -300,3 +307,49 @@ def problems(page):
     found = page.evaluate("axe.run().then((told) => told.violations)")
     wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
     return [(of["id"], of["impact"]) for of in found] + ["too wide"] * wide
+
+
+@pytest.mark.skipif("TDMR1_PICTURES" not in os.environ, reason="TDMR1_PICTURES names no folder")
+def test_pictures_of_the_readme(serve, join):
+    folder = Path(os.environ["TDMR1_PICTURES"]).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    voting, address = serve()
+    rng = np.random.default_rng(0)
+    prompt, names = "a photo of three stars", iter(("Ada", "Bob", "Cleo", "Dan"))
+    for iteration in range(6):
+        stars = [Item(three_stars(rng), prompt, 0) for _ in range(10)]
+        voting.store.post("run", iteration, stars)
+    # Groups first: of those that are begun one by one, the rest would be shown.
+    for size, path in (("desktop", "/groups"), ("phone", "/")):
+        for scheme in ("light", "dark"):
+            touch = {"has_touch": size == "phone", "is_mobile": size == "phone"}
+            name = next(names)
+            page = join(address, name, size=size, color_scheme=scheme, **touch)
+            page.goto(address + path)
+            page.wait_for_selector("#card img")
+            if path == "/groups":
+                for number in (1, 2, 6):
+                    page.click(f"#grid button >> nth={number}")
+                page.mouse.move(0, 0)
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=folder / f"{scheme}-{size}.png")
+            page.close()
+
+
+def three_stars(rng):
+    """Stars, or now and then something else, on a pale ground."""
+    side, colours = 256, [(214, 45, 45), (32, 120, 215), (245, 180, 30), (40, 160, 80)]
+    picture = Image.new("RGB", (side, side), tuple(rng.integers(225, 250, 3).tolist()))
+    draw = ImageDraw.Draw(picture)
+    for x, y in ((70, 75), (186, 90), (120, 188)):
+        if rng.random() < 0.15:
+            continue
+        points, turn, size = rng.choice([5, 5, 5, 2]), rng.random() * 6, rng.integers(34, 50)
+        radii = [size, size * 0.45 if points > 2 else size] * points  # of a star, or of a square
+        angles = [turn + i * math.pi / points for i in range(2 * points)]
+        corners = [
+            (x + radius * math.sin(angle), y + radius * math.cos(angle))
+            for radius, angle in zip(radii, angles, strict=True)
+        ]
+        draw.polygon(corners, fill=colours[rng.integers(len(colours))])
+    return np.asarray(picture)

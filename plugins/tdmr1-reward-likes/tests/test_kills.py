@@ -1,0 +1,113 @@
+"""A server that is killed loses no vote that it has acknowledged, and counts none twice.
+
+`TDMR1_LIKES_KILLS=20 python -m pytest plugins/tdmr1-reward-likes -k killed` kills it 20 times,
+while 5 voters vote 2,000 times.
+"""
+
+import collections
+import contextlib
+import http.client
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlencode
+
+import numpy as np
+
+from tdmr1_reward_likes.pictures import Item
+from tdmr1_reward_likes.store import Store
+
+KILLS = int(os.environ.get("TDMR1_LIKES_KILLS", "1"))
+VOTES = 100 * KILLS
+VOTERS = 5
+SERVE = "from tdmr1.cli import main; main()"
+
+
+class Voter(threading.Thread):
+    """Votes until nothing is left, and sends each vote until it is acknowledged."""
+
+    def __init__(self, port, name):
+        super().__init__(daemon=True)
+        self.port, self.name, self.saved = port, name, {}
+        self.again = 0
+
+    def run(self):
+        random_likes = random.Random(self.name)
+        self.cookie = self.ask("/join", urlencode({"name": self.name, "same": self.name}))[1]
+        while pictures := self.ask("/api/lend", {"count": 3})[0]["pictures"]:
+            for picture in pictures:
+                liked = random_likes.random() < 0.5
+                told, _ = self.ask("/api/vote", {"answers": {picture["id"]: liked}})
+                if not told["refused"]:
+                    self.saved[picture["id"]] = liked
+
+    def ask(self, path, body):
+        """The answer and the cookie; asked again for as long as there is no server."""
+        form = isinstance(body, str)
+        kind = "application/x-www-form-urlencoded" if form else "application/json"
+        headers = {"Content-Type": kind, "Cookie": "" if form else self.cookie}
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            try:
+                text = body if form else json.dumps(body)
+                connection.request("POST", path, text, headers)
+                answer = connection.getresponse()
+                read = answer.read()
+                cookie = (answer.getheader("set-cookie") or "").partition(";")[0]
+                if answer.status in (200, 303):
+                    return (None if form else json.loads(read)), cookie
+                assert answer.status == 429, (answer.status, read)
+            except (OSError, http.client.HTTPException):
+                self.again += 1
+            finally:
+                connection.close()
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def server(queue, port):
+    command = [sys.executable, "-c", SERVE, "likes", "serve", "--queue", str(queue)]
+    command += ["--port", str(port), "--shared", "0", "--rate", "10000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith("voting: ")
+            yield
+        finally:
+            process.kill()
+
+
+def test_a_killed_server_has_every_vote_that_it_acknowledged_once(tmp_path):
+    store = Store(tmp_path / "likes.sqlite")
+    images = np.random.default_rng(0).integers(0, 256, (VOTES, 8, 8, 3), np.uint8)
+    store.post("run", 1, [Item(image, "a star") for image in images])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    voters = [Voter(port, f"voter {number}") for number in range(VOTERS)]
+    moments = random.Random()
+    for number in range(KILLS + 1):
+        with server(store.path, port):
+            if number == 0:
+                for voter in voters:
+                    voter.start()
+            if number < KILLS:
+                enough = VOTES * (number + moments.random()) / (KILLS + 1)
+                while sum(len(voter.saved) for voter in voters) < enough:
+                    time.sleep(0.001)
+                time.sleep(moments.uniform(0, 0.02))
+            else:
+                for voter in voters:
+                    voter.join(120)
+    acknowledged = {
+        (image, voter.name): liked for voter in voters for image, liked in voter.saved.items()
+    }
+    votes = [((vote.image, vote.voter), vote.liked) for vote in store.all_votes()]
+    assert dict(votes) == acknowledged
+    assert len(votes) == len(acknowledged) == VOTES
+    assert set(collections.Counter(image for (image, _), _ in votes).values()) == {1}
+    assert sum(voter.again for voter in voters) > 0  # the server was missed
+    store.close()
