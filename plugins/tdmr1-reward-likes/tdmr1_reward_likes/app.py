@@ -166,7 +166,7 @@ class _Views:
         if voter is None:
             return page("join.html", name="", known=False, error="")
         words = await run_in_threadpool(agreement_in_words, self.store)
-        return page(template, voter=voter, here=request.url.path, agreement=words)
+        return page(template, voter=voter, here=request.scope["path"], agreement=words)
 
     async def _voter(self, request: Request) -> str | None:
         key = request.cookies.get(self.cookie, "")

@@ -87,7 +87,8 @@ class Guard:
         address = request.client.host if request.client else ""
         if seconds := self.limits.wait(address):
             return _busy(request, seconds)
-        if request.url.path.startswith(OPEN):
+        # Of the request itself: `request.url` is put together with what the Host header says.
+        if request.scope["path"].startswith(OPEN):
             return None
         if self.token is None:
             name = _name(request.headers.get("host", ""))
@@ -142,7 +143,7 @@ def remember(response: Response, request: Request, cookie: str, value: str) -> N
         max_age=REMEMBERED,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
 
 

@@ -35,6 +35,6 @@ def problem(request: Request, status: int, title: str, text: str, back: bool = T
         text: and what to do about it.
         back: whether the pictures can be seen all the same.
     """
-    if request.url.path.startswith("/api/"):
+    if request.scope["path"].startswith("/api/"):
         return JSONResponse({"error": text}, status, headers={"Cache-Control": "no-store"})
     return page("problem.html", status, title=title, text=text, back=back)

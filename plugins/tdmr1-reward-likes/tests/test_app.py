@@ -214,6 +214,15 @@ def test_a_wrong_token_or_none_opens_nothing(serve, path, token):
     assert "link is not complete" in answer.text and "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "host", ["x/static/", "x/static/#", "x/static/?", "/static/", "[/static/"]
+)
+def test_no_name_of_a_host_goes_around_the_token(serve, host):
+    client = serve("http://box:8070", token=TOKEN)
+    for path in ("/session", "/images/x.png", "/?token=wrong"):
+        assert client.get(path, headers={"Host": host}).status_code == 401
+
+
 def test_tokens_cannot_be_guessed_fast(serve):
     client = serve("http://box:8070", token=TOKEN)
     answers = [client.get(f"/?token=wrong{number}").status_code for number in range(20)]
