@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from tdmr1.cli import authoring, fetch, places, scoring
+from tdmr1.cli import authoring, comparing, fetch, places, scoring
 from tdmr1.progress import showing, tracked
 from tdmr1.rewards.discovery.installed import in_environments, installed
 from tdmr1.rewards.discovery.packages import LIMIT, hidden
@@ -56,3 +56,4 @@ app.add_typer(authoring.app)
 app.add_typer(places.app)
 app.add_typer(fetch.app)
 app.command("score")(scoring.score)
+app.command("compare")(comparing.compare)

@@ -17,7 +17,7 @@ from tdmr1.progress import showing, task
 from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must start fast
-    from tdmr1.rewards.mixing.mix import RewardMix
+    from tdmr1.rewards.mixing.scoring import Scorer
     from tdmr1.rewards.offline.pairing import Picture
     from tdmr1.rewards.offline.score import Summary
     from tdmr1.rewards.offline.scorefile import ScoreFile
@@ -101,7 +101,7 @@ def score(
             reward_wait,
         )
         with contextlib.closing(mix):
-            known = _run(pictures, mix, identities, lines, batch)
+            known = score_all(pictures, mix.scorers, identities, lines, batch)
     summaries = {reward: summarize(pictures, reward, lines) for reward in identities}
     typer.echo(_table(summaries))
     if unused:
@@ -120,9 +120,9 @@ def score(
         raise typer.Exit(1)
 
 
-def _run(
+def score_all(
     pictures: Sequence[Picture],
-    mix: RewardMix,
+    scorers: Mapping[str, Scorer],
     identities: Mapping[str, str],
     lines: ScoreFile,
     batch: int,
@@ -137,9 +137,7 @@ def _run(
         with task(
             f"scoring with {', '.join(map(shown, identities))}", len(pictures), "images"
         ) as scoring:
-            known = score_pictures(
-                pictures, mix.scorers, identities, lines, batch, scoring.advance
-            )
+            known = score_pictures(pictures, scorers, identities, lines, batch, scoring.advance)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
