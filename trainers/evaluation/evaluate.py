@@ -217,7 +217,9 @@ class Evaluation:
                 evaluating.advance(len(prompts))
         back = np.argsort(np.concatenate(batches)).tolist()
         together = {name: Outcomes.cat(parts).take(back) for name, parts in scored.items()}
-        self.judge.tell_silent({name: of.abstained for name, of in together.items()}, HELDOUT)
+        for judge in judges:
+            mine = {name: together[name].abstained for name in judge.mix.scorers}
+            judge.tell_silent(mine, HELDOUT)
         return Pictures(Album.cat(albums).take(back), together, self.group)
 
     def report(self, sampler: Sampler, pictures: Pictures) -> Report:
