@@ -7,7 +7,7 @@ PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-reward-gene
 	plugins/tdmr1-reward-vlm plugins/tdmr1-reward-likes plugins/tdmr1-reward-imagereward \
 	plugins/tdmr1-reward-hpsv3
 # What tests need beyond what a package itself requires.
-EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]' -e 'plugins/tdmr1-reward-likes[test]'
+EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]' -e 'plugins/tdmr1-reward-likes[parquet,test]'
 ARGS ?=
 
 .PHONY: install test lint types train clean

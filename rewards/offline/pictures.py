@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ class ImageUnreadable(UserError):
     """A file is not an image, is damaged, or has no 8-bit form; the text names it."""
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: Path | IO[bytes]) -> NDArray[np.uint8]:
     """An image of any mode as uint8 (height, width, 3), upright, on white where it is transparent.
+
+    Args:
+        path: of its file, or the file opened.
 
     Raises:
         ImageUnreadable: it is missing, not an image, damaged, or of 32 bits a channel.

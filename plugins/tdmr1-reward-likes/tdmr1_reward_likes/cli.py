@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tdmr1.cli.finite import finite
+
+if TYPE_CHECKING:
+    from tdmr1_reward_likes.store import Store
 
 app = typer.Typer()
 
@@ -75,6 +80,54 @@ def serve(
     )
 
 
+@app.command("export")
+def export_votes(
+    file: Annotated[Path, typer.Argument(help="To write; .jsonl, or .parquet.")],
+    layout: Annotated[
+        Literal["votes", "pickapic", "labels"],
+        typer.Option(help="JSON lines; or Parquet: columns of Pick-a-Pic, or a label a picture."),
+    ] = "votes",
+    queue: Queue = None,
+    run: Annotated[str | None, typer.Option(help="Whose pictures; by default all.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder to write the pictures into; of `votes` alone.")
+    ] = None,
+) -> None:
+    """Write the votes into a file, for other programs or another queue."""
+    from tdmr1_reward_likes.export import export
+
+    with _opened(queue) as store:
+        done = export(store, file.absolute(), layout, run, images and images.absolute())
+    left = f", {done.left_out} left out, as they have no other side" if done.left_out else ""
+    typer.echo(f"wrote {done.votes} votes{left}: {file}")
+
+
+@app.command("import")
+def import_votes(
+    file: Annotated[Path, typer.Argument(help="JSON lines or Parquet, as `export` writes them.")],
+    queue: Queue = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose pictures they become; by default as the file says, or else `likes`, as "
+            "the reward is set."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures that the queue does not have.")
+    ] = None,
+) -> None:
+    """Take the votes of a file into a queue; where one row is broken, none."""
+    from tdmr1_reward_likes.imports import import_votes
+    from tdmr1_reward_likes.reward import RUN
+
+    with _opened(queue) as store:
+        done = import_votes(store, file.absolute(), RUN, run, images and images.absolute())
+    known = f", {done.known} were there" if done.known else ""
+    left = f", {done.left_out} rows say nothing of a like" if done.left_out else ""
+    typer.echo(f"took {done.votes} votes{known}{left}: {file}")
+
+
 @app.command()
 def rehearse(
     doubt: Annotated[
@@ -103,3 +156,12 @@ def rehearse(
         ]
     heads = ("votes", "rule told", "answered", "of these", "agreement", "calibration error")
     typer.echo(as_columns(heads, rows))
+
+
+@contextlib.contextmanager
+def _opened(queue: Path | None) -> Iterator[Store]:
+    """A queue, closed at the end of the block."""
+    from tdmr1_reward_likes.store import Store, default_queue
+
+    with contextlib.closing(Store((queue or default_queue()).absolute())) as store:
+        yield store

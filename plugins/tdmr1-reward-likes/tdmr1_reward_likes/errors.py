@@ -35,3 +35,7 @@ class TokenInvalid(RewardError):
 
 class ServerRefused(RewardError):
     """The address cannot be listened on."""
+
+
+class FileRefused(RewardError):
+    """A file of votes cannot be written or read; of one that is read nothing was kept."""

@@ -20,6 +20,8 @@ from tdmr1_reward_likes.lesson import Lesson
 from tdmr1_reward_likes.pictures import Item, Vote
 from tdmr1_reward_likes.store import Store, default_queue
 
+RUN = "likes"
+"""Under which name a training queues its pictures unless told otherwise."""
 GLANCE = 0.25
 """Seconds between two looks at the votes that are waited for."""
 UNKNOWN = 0.5
@@ -68,7 +70,7 @@ class Likes(Reward):
     def __init__(
         self,
         queue: str = "",
-        run: str = "likes",
+        run: str = RUN,
         ask: int = 4,
         wait: float = 0.0,
         voters: int = 1,
