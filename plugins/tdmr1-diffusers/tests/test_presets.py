@@ -23,6 +23,7 @@ from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.presets import preset_files
 from tdmr1_diffusers.options import PipelineOptions
 from tdmr1_reward_geneval.small_mask2former import write_small_mask2former
+from tdmr1_reward_hpsv3.small import write_small_hpsv3
 from tdmr1_reward_imagereward.small import write_small_imagereward
 
 PUBLISHED = [name for name in preset_files() if "-published-" in name]
@@ -120,6 +121,7 @@ TWO = [{"prompt": "a red star"}, {"prompt": "two dogs"}]
     [
         ("hpsv2", write_small_hpsv2, TWO, -1, 1),
         ("imagereward", write_small_imagereward, TWO, -math.inf, math.inf),
+        ("hpsv3", write_small_hpsv3, TWO, -math.inf, math.inf),
         # The small detector sees six dogs everywhere, in whatever colour.
         ("geneval", write_small_geneval, [{"prompt": "six white dogs", **DOGS}], 0.5, 1),
         # Its weights are in a wheel, and there is nothing to read.
@@ -130,12 +132,15 @@ def test_it_trains_with_its_own_reward_resumes_and_is_exported(
     written, tmp_path, monkeypatch, reward, write_small, prompts, low, high
 ):
     """On a tiny pipeline, and a small reward of random weights in its published layout."""
-    generator = load_generator(str(written["sd3"]), {"dtype": "float32"})
+    preset, model = f"sd3.5-medium-published-{reward}-train", written["sd3"]
+    if reward == "hpsv3":
+        preset, model = "z-image-turbo-published-train", written["zimage"]
+    generator = load_generator(str(model), {"dtype": "float32"})
     roles = Roles(generator, 32, 64.0)
     roles.save(roles.add("student", trainable=False), tmp_path / "student")
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, prompts)))
     settings = {
-        "model": written["sd3"],
+        "model": model,
         "student": tmp_path / "student",
         "prompts": tmp_path / "p.jsonl",
         "heldout": tmp_path / "p.jsonl",
@@ -156,7 +161,7 @@ def test_it_trains_with_its_own_reward_resumes_and_is_exported(
         settings[f"reward_options.{reward}.{option}"] = value
     config = build_config(
         TrainConfig,
-        f"sd3.5-medium-published-{reward}-train",
+        preset,
         settings=[f"{key}={value}" for key, value in settings.items()],
     )
 
