@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tdmr1.rewards import Reward, hookimpl
 
@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 MASK2FORMER = "facebook/mask2former-swin-small-coco-instance"
 CLIP = "openai/clip-vit-large-patch14"
+MMDET = "mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco_20220504_001756-c9d0c4f2.pth"
+"""The checkpoint that GenEval downloads."""
 
 INPUT_SIZE = 800
 """Pixels of an image's shorter side as the detector for photographs sees it, as published."""
+
+NONE: dict[str, Any] = {}
 
 
 @hookimpl
@@ -31,26 +35,36 @@ def register_prompts(register: RegisterPrompts) -> None:
 def _geneval(
     detector: str = "auto",
     weights: str = MASK2FORMER,
+    mmdet_weights: str = MMDET,
     color_weights: str = CLIP,
     input_size: int = INPUT_SIZE,
     batch_size: int = 16,
     device: str = "auto",
     dtype: str = "float32",
+    detector_options: dict[str, Any] = NONE,
 ) -> Reward:
     # Here, so that OpenCV loads on use, not to list rewards.
+    from tdmr1_reward_geneval.installed import installed_names, load_detector
     from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
+    from tdmr1_reward_geneval.mmdet_detector import MMDetDetector
     from tdmr1_reward_geneval.reward import GenEval
     from tdmr1_reward_geneval.shapes import ShapesDetector
 
-    shapes = ShapesDetector()
-    photographs = Mask2FormerDetector(
-        weights, color_weights, input_size, batch_size, device, dtype
-    )
-    choices = {
+    shared = color_weights, input_size, batch_size, device, dtype
+    shapes, photographs = ShapesDetector(), Mask2FormerDetector(weights, *shared)
+    own = {
         "auto": (shapes, photographs),
         "shapes": (shapes,),
         "mask2former": (photographs,),
+        "mmdet": (MMDetDetector(mmdet_weights, *shared),),
     }
-    if detector not in choices:
-        raise ValueError(f"detector={detector!r}; expected one of {', '.join(choices)}")
-    return GenEval(*choices[detector])
+    if detector in own:
+        if detector_options:
+            raise ValueError("detector_options are of a detector that another package brings")
+        return GenEval(*own[detector])
+    others = installed_names()
+    if detector not in others:
+        names = ", ".join([*own, *others])
+        raise ValueError(f"detector={detector!r}; expected one of {names}")
+    found, code = load_detector(detector, detector_options)
+    return GenEval(found, reads=(str(code),))

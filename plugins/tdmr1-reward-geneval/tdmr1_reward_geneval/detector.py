@@ -80,6 +80,11 @@ class Detector(abc.ABC):
             DetectorError: a package or a file is not there.
         """
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Paths of the files and folders that it reads and no option names; see `Reward.reads`."""
+        return ()
+
     def goldens(self) -> Sequence[Golden]:
         """Pairs of pictures that the reward tells apart with it; see `Reward.goldens`."""
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights, published
-from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER
+from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, MMDET
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
 from tdmr1_reward_geneval.shapes import ShapesDetector
@@ -22,6 +22,7 @@ class GenEval(Reward):
     Args:
         detectors: find the objects; a prompt is judged by the first that knows all that it names.
             By default that of flat shapes, and for all else that of photographs.
+        reads: files and folders that scores depend on, beside what the detectors read.
     """
 
     name = "geneval"
@@ -32,6 +33,8 @@ class GenEval(Reward):
         "shapes detector on OpenCV",
         f"mask2former detector on transformers, shorter side input_size = {INPUT_SIZE} px; "
         "its colours by CLIP ViT-L/14",
+        f"mmdet detector, in an environment of its own: {MMDET} of openmmlab (Apache-2.0, of the "
+        "code; 275 MB) in mmdet 3.3",
     )
     weights = (
         Weights(
@@ -52,8 +55,9 @@ class GenEval(Reward):
         ),
     )
 
-    def __init__(self, *detectors: Detector) -> None:
+    def __init__(self, *detectors: Detector, reads: tuple[str, ...] = ()) -> None:
         self.detectors = detectors or (ShapesDetector(), Mask2FormerDetector())
+        self.reads = (*reads, *(path for own in self.detectors for path in own.reads)) or None
 
     def score(self, samples: Sequence[Sample]) -> list[Score | None]:
         """One score a sample: the dense reward, the verdict, and the reason for it.

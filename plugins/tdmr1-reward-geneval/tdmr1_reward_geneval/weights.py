@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,23 @@ from tdmr1.rewards import published
 from tdmr1.rewards.clip import check_standardised
 from tdmr1.rewards.open_clip_layout import CONFIG, has_open_clip_layout, read_architecture
 from tdmr1_reward_geneval import CLIP, MASK2FORMER
-from tdmr1_reward_geneval.coco import LABELS
+from tdmr1_reward_geneval.coco import LABELS, SAME_NAMES, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError
 
-MODULES = ("torch", "transformers", "scipy")
-"""transformers' Mask2Former needs scipy to be constructed, also for inference."""
 
 TOWERS = ("text_config", "vision_config")
 """The two networks of a CLIP."""
 
-SAME_NAMES = 70
-"""Of the 80 names of a detector's classes, how many have to be COCO's at their place: there are
-several spellings, sofa for couch, and weights of other classes share next to none."""
 
-
-def check_modules() -> None:
-    """That the packages are installed.
+def check_modules(names: Sequence[str], remedy: str) -> None:
+    """That the packages of a detector are installed.
 
     Raises:
         DetectorError: one is not; says what to type.
     """
-    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise DetectorError(
-            f"detector mask2former needs {', '.join(missing)}; "
-            "try: pip install 'tdmr1-reward-geneval[mask2former]'"
-        )
+        raise DetectorError(f"this detector needs {', '.join(missing)}; try: {remedy}")
 
 
 def find_mask2former(which: str) -> Path:
@@ -56,9 +48,7 @@ def find_mask2former(which: str) -> Path:
     config = _config(folder, f"weights={which!r}", "mask2former")
     names = config.get("id2label")
     names = names if isinstance(names, dict) else {}
-    given = [str(names.get(str(i), "")).lower().replace("_", " ") for i in range(len(LABELS))]
-    # Where GenEval has two words of its own, COCO has the second.
-    same = sum(name in (own, own.split()[-1]) for name, own in zip(given, LABELS, strict=True))
+    same = names_in_place(str(names.get(str(i), "")) for i in range(len(LABELS)))
     if len(names) != len(LABELS) or same < SAME_NAMES:
         raise DetectorError(
             f"weights={which!r} has {len(names)} classes, of which {same} stand where COCO has "

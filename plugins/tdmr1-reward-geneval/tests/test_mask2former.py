@@ -6,13 +6,8 @@ import pytest
 from tdmr1.rewards import Sample
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1_reward_geneval.mask2former import (
-    MEAN,
-    STD,
-    Mask2FormerDetector,
-    network_input,
-    resized_size,
-)
+from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
+from tdmr1_reward_geneval.photographs import MEAN, STD, network_input, resized_size
 from tdmr1_reward_geneval.reward import GenEval
 
 SIZES = [(48, 64), (100, 33), (48, 64), (1, 1), (96, 128)]
@@ -55,7 +50,7 @@ def test_images_are_resized_as_the_published_detector_does(size, seen):
 
 def test_the_input_is_normalised_and_padded_below_and_at_the_right(images):
     image = images[0]
-    seen = network_input(image, (48, 64))
+    (seen,) = network_input([image], (48, 64))
     assert seen.shape == (3, 64, 64)
     assert np.allclose(seen[:, :48].transpose(1, 2, 0), (image - MEAN) / STD, atol=1e-5)
     assert (seen[:, 48:] == 0).all()

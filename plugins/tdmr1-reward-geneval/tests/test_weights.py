@@ -7,7 +7,6 @@ from transformers import CLIPModel
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.small_clip import write_open_clip
-from tdmr1_reward_geneval import weights
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
 from tdmr1_reward_geneval.weights import find_clip, find_mask2former
@@ -47,7 +46,7 @@ def test_the_weights_of_colors_are_not_missed_where_no_color_is_asked(detector_f
 
 
 def test_missing_packages_name_the_extra(monkeypatch):
-    monkeypatch.setattr(weights, "MODULES", ("numpy", "no_such_module"))
+    monkeypatch.setattr(Mask2FormerDetector, "modules", ("numpy", "no_such_module"))
     with pytest.raises(DetectorError, match=r"needs no_such_module; try: pip install 'tdmr1-rew"):
         Mask2FormerDetector().ready(colors=False)
 

@@ -1,0 +1,152 @@
+"""The detector of mmdet as far as it goes without mmdet; docs/check_mmdet.sh goes further."""
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tdmr1.rewards import Sample
+from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1_reward_geneval import MMDET
+from tdmr1_reward_geneval.coco import LABELS, names_in_place
+from tdmr1_reward_geneval.detector import DetectorError
+from tdmr1_reward_geneval.mmcv_operators import do_without_compiled
+from tdmr1_reward_geneval.mmdet_detector import MMDetDetector, check_hash, check_names, place_of
+
+ASKED = {"tag": "single_object", "include": [{"class": "dog", "count": 1}]}
+
+
+@pytest.fixture
+def packages(monkeypatch):
+    """As if all that it needs were there."""
+    monkeypatch.setattr(MMDetDetector, "modules", ())
+
+
+@pytest.fixture
+def kept(monkeypatch, tmp_path):
+    """The folder in which torch keeps what it downloads."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_the_option_chooses_it_and_without_its_packages_the_error_is_what_installs_them():
+    reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
+    (detector,) = reward.detectors
+    assert isinstance(detector, MMDetDetector) and detector.labels == LABELS
+    with pytest.raises(
+        DetectorError, match=r"needs mmdet, mmcv, mmengine; try: tdmr1 rewards ins"
+    ):
+        reward.judges("a photo of a dog", ASKED)
+
+
+def test_a_missing_checkpoint_names_the_command_that_fetches_it(packages, kept):
+    reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
+    with pytest.raises(DetectorError) as error:
+        reward.judges("a photo of a dog", ASKED)
+    told = rf"there is no {kept}/{MMDET}; try: curl .*-o {kept}/{MMDET} https://download\.openmm"
+    assert re.search(told, str(error.value))
+    assert reward.reads is None
+    (kept / MMDET).write_bytes(b"weights")
+    reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
+    assert reward.judges("a photo of a dog", ASKED)
+    assert reward.reads == (str(kept / MMDET),)
+
+
+def test_a_damaged_checkpoint_is_told_before_anything_is_imported(packages, kept, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmdet", None)
+    (kept / MMDET).write_bytes(b"half of it")
+    reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
+    image = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(
+        DetectorError, match="is damaged, or another file: its SHA-256 begins with"
+    ):
+        reward.score([Sample(image, "a photo of a dog", ASKED)])
+
+
+def test_a_name_with_a_hash_is_held_to_it_and_no_other(tmp_path):
+    digest = hashlib.sha256(b"whole").hexdigest()[:8]
+    for name in (f"net-{digest}.pth", "my.pth", "net-0000000.pth"):
+        (tmp_path / name).write_bytes(b"whole")
+        check_hash(tmp_path / name)
+    (tmp_path / "net-00000000.pth").write_bytes(b"whole")
+    with pytest.raises(DetectorError, match=f"begins with {digest}, and its name says 00000000"):
+        check_hash(tmp_path / "net-00000000.pth")
+
+
+def test_a_path_is_taken_as_it_is(kept, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert place_of("./my.pth") == Path("my.pth")
+    assert place_of("my.pth") == kept / "my.pth"
+    (tmp_path / "my.pth").write_bytes(b"")
+    assert place_of("my.pth") == Path("my.pth")
+    assert place_of("~/my.pth") == Path.home() / "my.pth"
+
+
+def test_the_classes_of_a_checkpoint_are_coco_s_in_whatever_spelling():
+    of_coco = [
+        name.split()[-1] if name.startswith(("computer", "tv ")) else name for name in LABELS
+    ]
+    for names in (LABELS, of_coco, [name.replace(" ", "_").title() for name in of_coco]):
+        assert names_in_place(names) == 80
+        check_names(names, Path("file.pth"))
+    for names in (LABELS[::-1], LABELS[:70], (*LABELS, "banner"), ("dog",) * 80):
+        with pytest.raises(DetectorError, match=rf"file\.pth has {len(names)} classes, of which"):
+            check_names(names, Path("file.pth"))
+
+
+MMCV = {
+    "__init__.py": "",
+    "ops/__init__.py": "from mmcv.ops.multi_scale_deform_attn import attend",
+    "ops/multi_scale_deform_attn.py": """
+from mmcv import _ext
+assert hasattr(_ext, "nms") and hasattr(_ext, "roi_pool_forward")
+
+class MultiScaleDeformableAttnFunction:
+    apply = _ext.ms_deform_attn_forward
+
+def multi_scale_deformable_attn_pytorch(value, shapes, places, weights):
+    return [value, shapes, places, weights]
+
+def attend(*given):
+    return MultiScaleDeformableAttnFunction.apply(*given)
+""",
+}
+
+
+@pytest.fixture
+def mmcv(tmp_path, monkeypatch):
+    """A package laid out as mmcv-lite is."""
+    for name, code in MMCV.items():
+        file = tmp_path / "mmcv" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "mmcv"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmcv"]:
+        del sys.modules[name]
+
+
+def test_without_compiled_operators_attention_is_pytorch_s_and_others_say_their_name(mmcv):
+    do_without_compiled()
+    do_without_compiled()
+    import mmcv.ops
+
+    assert mmcv.ops.attend("v", "s", "start", "p", "w", 64) == ["v", "s", "p", "w"]
+    with pytest.raises(DetectorError, match="no operator nms, and this network calls it"):
+        sys.modules["mmcv._ext"].nms(1, threshold=2)
+
+
+def test_compiled_operators_that_are_there_are_used(mmcv):
+    (mmcv / "_ext.py").write_text(
+        "nms = roi_pool_forward = None\ndef ms_deform_attn_forward(*given): return 'compiled'\n"
+    )
+    do_without_compiled()
+    import mmcv.ops
+
+    assert mmcv.ops.attend("v", "s", "start", "p", "w", 64) == "compiled"
