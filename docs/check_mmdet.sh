@@ -21,7 +21,7 @@ cd "$WORK"
 export OMP_NUM_THREADS=1 TDMR1_HOME="$WORK/home" PIP_CONSTRAINT="$ROOT/constraints.txt"
 
 if [ ! -d home/environments/geneval ]; then
-    "$TDMR1" rewards install geneval --extra mmdet --from "$ROOT/plugins/tdmr1-reward-geneval"
+    "$TDMR1" rewards install geneval --extra mmdet
 fi
 
 cat > compare.py <<'PYTHON'

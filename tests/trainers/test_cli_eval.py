@@ -157,6 +157,25 @@ def test_results_are_lines_as_geneval_s_evaluator_writes_them(folder, tdmr1, jso
     assert len({line["metadata"] for line in lines}) == 2
 
 
+def test_images_are_judged_with_options_of_their_rewards(folder, json_of, reward, tdmr1):
+    layout(folder / "images", [("a dog", {"tag": "blue"})])
+    bright = reward("bright")
+    once, twice = (
+        json_of("images", "-r", bright, *options)["images"]["rewards"][bright]["overall"]
+        for options in ((), ("--set", f"reward_options.'{bright}'.gain=2.0"))
+    )
+    assert twice == pytest.approx(2 * once)
+    status, _, err = tdmr1(
+        "eval", "images", "-r", bright, "--set", f"reward_options.'{bright}'.a=2"
+    )
+    assert status == 1 and "has no option 'a'" in err
+
+
+def test_a_run_keeps_its_options(run, tdmr1):
+    status, _, err = tdmr1("eval", run, "--set", "method.steps=2")
+    assert status == 1 and "a is a run, and keeps its options; --set is of images" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -22,6 +22,7 @@ from tdmr1.trainers.config import (
     ReinforcedOptions,
     StudentOptions,
     TrainConfig,
+    changed,
     validated,
 )
 from tdmr1.trainers.environment import changes_since
@@ -170,6 +171,7 @@ def evaluate_images(
     rewards: Sequence[str],
     prompts: Path | None = None,
     results: Path | None = None,
+    settings: Sequence[str] = (),
 ) -> Report:
     """Images that exist already, whoever made them.
 
@@ -178,6 +180,7 @@ def evaluate_images(
         rewards: at least one.
         prompts: a prompt file whose lines all name an image, or as many as there are images.
         results: a file that takes GenEval's lines of results, see `write_results`.
+        settings: "key=value" each, of a configuration's options those of rewards.
 
     Raises:
         UserError: an image has no prompt, or a prompt no image; or as above.
@@ -195,7 +198,7 @@ def evaluate_images(
             f"{unused} lines of {prompts} name no image in {folder}; draw them, or remove the "
             "lines: without their images the figures would be of a part"
         )
-    config = validated(TrainConfig, {"rewards": rewards})
+    config = changed(validated(TrainConfig, {"rewards": rewards}), settings)
     with contextlib.closing(new_judge(config)) as judge:
         report = evaluate_pictures(pictures, judge, config.balance)
     if results is not None:

@@ -74,11 +74,9 @@ def evaluate(
     from tdmr1.trainers.evaluation.table import as_table, paired_table
 
     places = what or []
-    of_model = (model, student, set or None) != (None, None, None)
-    if len(places) > 2 or (places and of_model):
+    if len(places) > 2 or (places and (model, student) != (None, None)):
         raise UserError(
-            "name one or two runs or folders of images; or a generator, by --model, --student and "
-            "--set"
+            "name one or two runs or folders of images; or a generator, by --model and --student"
         )
     with stdout_to_stderr(), showing(sys.stderr):
         tell_load()
@@ -103,9 +101,14 @@ def evaluate(
                         f"{place} is not a run; images that exist already are taken as they are, "
                         "without --images, --seed, --pictures and --checkpoint"
                     )
-                of_images = jobs.evaluate_images(place, reward or [], prompts, results)
+                of_images = jobs.evaluate_images(place, reward or [], prompts, results, set or ())
                 found.append({"images": of_images})
                 continue
+            if set:
+                raise UserError(
+                    f"{place} is a run, and keeps its options; --set is of images, or of a "
+                    "generator that --model names"
+                )
             takes_last = choose(run, checkpoint).iterations == run.config().iterations
             kept = run.reports() if len(places) == 2 and takes_last and not changed else {}
             if "after" in kept and kept["after"].scores is not None:

@@ -156,7 +156,8 @@ def _read(file: Path) -> tuple[Mapping[str, Any], Sequence[str]]:
     # What mmengine writes beside the weights: the course of its training.
     known: list[Any] = [HistoryBuffer, np.ndarray, np.dtype]
     known += [np.dtypes.Float64DType, np.dtypes.Int64DType]
-    known += [(np.zeros(0).__reduce__()[0], "numpy.core.multiarray._reconstruct")]
+    array = np.zeros(0).__reduce__()[0]
+    known += [(array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
     try:
         with torch.serialization.safe_globals(known):
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -164,7 +165,8 @@ def _read(file: Path) -> tuple[Mapping[str, Any], Sequence[str]]:
         trained = trained.get("dataset_meta", trained)
         return content["state_dict"], trained.get("classes", trained.get("CLASSES", LABELS))
     except Exception as error:  # of a file that may be anything: always the same way out
-        raise DetectorError(f"{file} cannot be read as a checkpoint of mmdet: {error}") from error
+        told = str(error).partition("\n")[0]
+        raise DetectorError(f"{file} cannot be read as a checkpoint of mmdet: {told}") from error
 
 
 def check_names(names: Sequence[str], file: Path) -> None:

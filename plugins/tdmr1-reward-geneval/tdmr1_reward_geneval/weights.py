@@ -18,7 +18,6 @@ from tdmr1_reward_geneval import CLIP, MASK2FORMER
 from tdmr1_reward_geneval.coco import LABELS, SAME_NAMES, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError
 
-
 TOWERS = ("text_config", "vision_config")
 """The two networks of a CLIP."""
 
