@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 from tdmr1.rewards import Reward, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tdmr1.rewards.hookspecs import Register, RegisterPrompts
+    from tdmr1_reward_geneval.detector import Detector
+    from tdmr1_reward_geneval.photographs import PhotographDetector
 
 MASK2FORMER = "facebook/mask2former-swin-small-coco-instance"
 CLIP = "openai/clip-vit-large-patch14"
@@ -50,18 +54,19 @@ def _geneval(
     from tdmr1_reward_geneval.reward import GenEval
     from tdmr1_reward_geneval.shapes import ShapesDetector
 
-    shared = color_weights, input_size, batch_size, device, dtype
-    shapes, photographs = ShapesDetector(), Mask2FormerDetector(weights, *shared)
-    own = {
-        "auto": (shapes, photographs),
-        "shapes": (shapes,),
-        "mask2former": (photographs,),
-        "mmdet": (MMDetDetector(mmdet_weights, *shared),),
+    def photographs(kind: type[PhotographDetector], weights: str) -> PhotographDetector:
+        return kind(weights, color_weights, input_size, batch_size, device, dtype)
+
+    own: dict[str, Callable[[], tuple[Detector, ...]]] = {
+        "auto": lambda: (ShapesDetector(), photographs(Mask2FormerDetector, weights)),
+        "shapes": lambda: (ShapesDetector(),),
+        "mask2former": lambda: (photographs(Mask2FormerDetector, weights),),
+        "mmdet": lambda: (photographs(MMDetDetector, mmdet_weights),),
     }
     if detector in own:
         if detector_options:
             raise ValueError("detector_options are of a detector that another package brings")
-        return GenEval(*own[detector])
+        return GenEval(*own[detector]())
     others = installed_names()
     if detector not in others:
         names = ", ".join([*own, *others])

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tdmr1.rewards import Image
 from tdmr1.rewards.devices import device_of, dtype_of
 from tdmr1_reward_geneval import MMDET
@@ -42,6 +40,8 @@ class MMDetDetector(PhotographDetector):
     """
 
     published = MMDET
+    dtypes = ("float32",)  # its Swin adds biases in it, whatever the others are
+
     modules = ("torch", "transformers", "mmdet", "mmcv", "mmengine")
     remedy = "tdmr1 rewards install geneval --extra mmdet, and then --reward geneval@env"
 
@@ -151,22 +151,20 @@ def _load(network: Any, file: Path) -> None:  # noqa: ANN401
 def _read(file: Path) -> tuple[Mapping[str, Any], Sequence[str]]:
     """The weights of a checkpoint, and the names of its classes; nothing in it is run."""
     import torch
-    from mmengine.logging import HistoryBuffer
 
-    # What mmengine writes beside the weights: the course of its training.
-    known: list[Any] = [HistoryBuffer, np.ndarray, np.dtype]
-    known += [np.dtypes.Float64DType, np.dtypes.Int64DType]
-    array = np.zeros(0).__reduce__()[0]
-    known += [(array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals(known):
-            content = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True)
         trained = content.get("meta", {})
         trained = trained.get("dataset_meta", trained)
         return content["state_dict"], trained.get("classes", trained.get("CLASSES", LABELS))
     except Exception as error:  # of a file that may be anything: always the same way out
-        told = str(error).partition("\n")[0]
-        raise DetectorError(f"{file} cannot be read as a checkpoint of mmdet: {told}") from error
+        lines = str(error).splitlines()  # torch's are many
+        told = next((line.strip() for line in lines if "Unpickler" in line), lines[0])
+        raise DetectorError(
+            f"{file} cannot be read as a checkpoint of mmdet: {told}\n"
+            "of one that mmengine wrote in a training, which holds objects, save the weights "
+            "alone: torch.save({'state_dict': checkpoint['state_dict']}, FILE)"
+        ) from error
 
 
 def check_names(names: Sequence[str], file: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tdmr1.rewards import Golden, Image
 from tdmr1.rewards.clip import read_clip
-from tdmr1.rewards.devices import check_dtype
+from tdmr1.rewards.devices import DTYPES
 from tdmr1.rewards.networks import in_batches
 from tdmr1.rewards.pixels import as_openai
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, coco, golden_photographs
@@ -44,17 +44,18 @@ class PhotographDetector(Detector):
 
     Attributes:
         published: the weights that it takes unless it is told others.
+        dtypes: that its network computes in.
         modules: that have to be there.
         remedy: what to type where one is not.
 
     Args:
-        weights: of the detector, as it takes them.
+        weights: of the detector.
         color_weights: of CLIP: a folder as transformers or open_clip saves it, or a model of the
             Hub that was fetched.
         input_size: pixels.
         batch_size: images, or crops, that a network sees at once.
         device: as torch names it; "auto" is a GPU where there is one.
-        dtype: of both networks, one of `devices.DTYPES`.
+        dtype: of both networks.
 
     Raises:
         ValueError: an option is impossible.
@@ -63,6 +64,7 @@ class PhotographDetector(Detector):
     labels = coco.LABELS
     colors = coco.COLORS
     published: ClassVar[str]
+    dtypes: ClassVar[Sequence[str]] = DTYPES
     modules: ClassVar[Sequence[str]]
     remedy: ClassVar[str]
 
@@ -79,7 +81,8 @@ class PhotographDetector(Detector):
             raise ValueError(f"input_size={input_size}; expected at least {DIVISOR} pixels")
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}; expected at least 1")
-        check_dtype(dtype)
+        if dtype not in self.dtypes:
+            raise ValueError(f"dtype is {dtype!r}; there are: {', '.join(self.dtypes)}")
         self._weights = self.published if weights is None else weights
         self._color_weights = color_weights
         self._input_size, self._batch_size = input_size, batch_size

@@ -11,6 +11,7 @@ import pytest
 from tdmr1.rewards import Sample
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.errors import RewardOptionInvalid
 from tdmr1_reward_geneval import MMDET
 from tdmr1_reward_geneval.coco import LABELS, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError
@@ -43,6 +44,12 @@ def test_the_option_chooses_it_and_without_its_packages_the_error_is_what_instal
         DetectorError, match=r"needs mmdet, mmcv, mmengine; try: tdmr1 rewards ins"
     ):
         reward.judges("a photo of a dog", ASKED)
+
+
+def test_it_computes_in_float32_alone():
+    assert load(RewardSpec("geneval"), {"detector": "mask2former", "dtype": "bfloat16"})
+    with pytest.raises(RewardOptionInvalid, match="dtype is 'bfloat16'; there are: float32"):
+        load(RewardSpec("geneval"), {"detector": "mmdet", "dtype": "bfloat16"})
 
 
 def test_a_missing_checkpoint_names_the_command_that_fetches_it(packages, kept):
