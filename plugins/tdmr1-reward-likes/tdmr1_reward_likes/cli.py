@@ -133,29 +133,35 @@ def rehearse(
     doubt: Annotated[
         float,
         typer.Option(callback=finite, min=0, max=0.5, help="Above which the memory abstains."),
-    ] = 0.2,
+    ] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Of scenes and votes.")] = 0,
 ) -> None:
-    """Show how well the memory of the reward learns a hidden rule, one vote in ten wrong."""
+    """Show what votes and the memory of votes tell of a hidden rule, one vote in ten wrong."""
     from tdmr1.progress import showing, starting
     from tdmr1.tables import as_columns
 
     with showing(sys.stderr), starting():
-        from tdmr1_reward_likes.rehearsal import rehearse
+        from tdmr1_reward_likes import rehearsal
 
-        rows = [
+        remembered = [
             (
                 str(found.votes),
                 f"{found.right:.3f}",
                 f"{found.answered:.2f}",
-                f"{found.right_of_answered:.3f}",
+                f"{found.direction:.2f}",
                 "none" if found.agreement is None else f"{found.agreement:.2f}",
                 f"{found.calibration_error:.3f}",
             )
-            for found in rehearse(doubt, seed=seed)
+            for found in rehearsal.remember(doubt, seed=seed)
         ]
-    heads = ("votes", "rule told", "answered", "of these", "agreement", "calibration error")
-    typer.echo(as_columns(heads, rows))
+        asked = [
+            (str(found.each), f"{found.signal:.2f}", f"{found.direction:.2f}")
+            for found in rehearsal.ask(seed=seed)
+        ]
+    heads = ("votes", "rule told", "answered", "direction", "agreement", "calibration error")
+    typer.echo(as_columns(heads, remembered) + "\n")
+    few_heads = (f"votes a group of {rehearsal.SIZE}", "groups with a signal", "direction")
+    typer.echo(as_columns(few_heads, asked))
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class Likes(Reward):
         device: str = "cpu",
         agreement: float = 0.6,
         least: int = 10,
-        doubt: float = 0.2,
+        doubt: float = 0.3,
     ) -> None:
         _check("ask", ask, 0)
         _check("wait", wait, 0)
