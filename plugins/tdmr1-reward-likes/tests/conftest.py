@@ -1,9 +1,18 @@
+import shutil
+import socket
+import threading
+
 import numpy as np
 import pytest
+import uvicorn
 
+from tdmr1_reward_likes.app import application
 from tdmr1_reward_likes.pictures import Item
 from tdmr1_reward_likes.store import Store
 from tdmr1_reward_likes.voting import Sharing, Voting
+
+SIZES = {"phone": {"width": 360, "height": 700}, "desktop": {"width": 1200, "height": 800}}
+"""Of browsers, in pixels."""
 
 
 class Clock:
@@ -50,3 +59,84 @@ def post(store):
         return store.post(run, iteration, items, wanted)
 
     return post
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Headless, as the distribution brings it, driven by Playwright."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="pip install 'tdmr1-reward-likes[test]'"
+    )
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve_pages(tmp_path):
+    """Serve a queue over HTTP; gives its voting and the address."""
+    running = []
+
+    def serve_pages(**options):
+        voting = Voting(Store(tmp_path / "likes.sqlite"), Sharing(share=0.0))
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            application(voting, port, **options),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        running.append((server, thread, listener, voting))
+        return voting, f"http://127.0.0.1:{port}"
+
+    yield serve_pages
+    for server, thread, listener, voting in running:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        voting.store.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Open a page of a new browser; what its console says is an error, unless it may complain."""
+    complaints, contexts = [], []
+
+    def open_page(address, size="desktop", may_complain=False, **options):
+        context = chromium.new_context(viewport=SIZES[size], **options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        if not may_complain:
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def join(open_page):
+    """Open the pages as a voter."""
+
+    def join(address, name="Ada", **options):
+        page = open_page(address, **options)
+        page.fill("#name", name)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#bar")
+        return page
+
+    return join

@@ -6,107 +6,20 @@ readme` makes the pictures of the README.
 
 import math
 import os
-import shutil
-import socket
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image, ImageDraw
 
-from tdmr1_reward_likes.app import application
 from tdmr1_reward_likes.pictures import Item
-from tdmr1_reward_likes.store import Store
-from tdmr1_reward_likes.voting import Sharing, Voting
-
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="pip install 'tdmr1-reward-likes[test]'"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 AXE = Path(__file__).parents[3] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 with_axe = pytest.mark.skipif(
     not AXE.exists(), reason="no axe-core: npm install --prefix build/axe axe-core@4.14.1"
 )
-SIZES = {"phone": {"width": 360, "height": 700}, "desktop": {"width": 1200, "height": 800}}
 TOKEN = "0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Serve a queue; gives its voting and the address."""
-    running = []
-
-    def serve(**options):
-        voting = Voting(Store(tmp_path / "likes.sqlite"), Sharing(share=0.0))
-        listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            application(voting, port, **options),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        running.append((server, thread, listener, voting))
-        return voting, f"http://127.0.0.1:{port}"
-
-    yield serve
-    for server, thread, listener, voting in running:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-        voting.store.close()
-
-
-@pytest.fixture
-def open_page(chromium):
-    """Open a page of a new browser; what its console says is an error, unless it may complain."""
-    complaints, contexts = [], []
-
-    def open_page(address, size="desktop", may_complain=False, **options):
-        context = chromium.new_context(viewport=SIZES[size], **options)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        if not may_complain:
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def join(open_page):
-    """Open the pages as a voter."""
-
-    def join(address, name="Ada", **options):
-        page = open_page(address, **options)
-        page.fill("#name", name)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#bar")
-        return page
-
-    return join
 
 
 def post(voting, count, group=None, iteration=1):
@@ -136,8 +49,8 @@ def saved(voting, count):
     raise AssertionError(votes)
 
 
-def test_all_of_it_by_keyboard_alone(serve, open_page):
-    voting, address = serve()
+def test_all_of_it_by_keyboard_alone(serve_pages, open_page):
+    voting, address = serve_pages()
     group = post(voting, 3, group=1, iteration=0)
     first, second, third, fourth = post(voting, 4)
     page = open_page(address)
@@ -178,8 +91,8 @@ def test_all_of_it_by_keyboard_alone(serve, open_page):
     assert [found[id] for id in group] == [True, False, True]
 
 
-def test_by_tap_and_by_swipe(serve, join):
-    voting, address = serve()
+def test_by_tap_and_by_swipe(serve_pages, join):
+    voting, address = serve_pages()
     ids = post(voting, 5)
     page = join(address, size="phone", has_touch=True, is_mobile=True)
     page.wait_for_selector("#frame img")
@@ -197,8 +110,8 @@ def test_by_tap_and_by_swipe(serve, join):
     assert [saved(voting, 4)[id] for id in ids[:4]] == [True, False, True, False]
 
 
-def test_the_next_picture_is_there_before_the_vote(serve, join):
-    voting, address = serve()
+def test_the_next_picture_is_there_before_the_vote(serve_pages, join):
+    voting, address = serve_pages()
     ids = post(voting, 12)
     page = join(address)
     page.wait_for_selector("#frame img")
@@ -213,8 +126,8 @@ def test_the_next_picture_is_there_before_the_vote(serve, join):
     assert shown == [f"{address}/images/{ids[1]}.png", True, 64]
 
 
-def test_of_a_group_what_is_left_is_disliked_when_the_voter_says_done(serve, join):
-    voting, address = serve()
+def test_of_a_group_what_is_left_is_disliked_when_the_voter_says_done(serve_pages, join):
+    voting, address = serve_pages()
     last, group = post(voting, 1, group=2, iteration=0), post(voting, 4, group=1)
     page = join(address)
     page.goto(f"{address}/groups")
@@ -233,8 +146,8 @@ def test_of_a_group_what_is_left_is_disliked_when_the_voter_says_done(serve, joi
     assert saved(voting, 0) == {}
 
 
-def test_what_cannot_be_saved_is_told_and_sent_again(serve, join):
-    voting, address = serve()
+def test_what_cannot_be_saved_is_told_and_sent_again(serve_pages, join):
+    voting, address = serve_pages()
     ids = post(voting, 3)
     page = join(address, may_complain=True)  # of requests that fail
     page.wait_for_selector("#frame img")
@@ -256,8 +169,8 @@ def test_what_cannot_be_saved_is_told_and_sent_again(serve, join):
     page.wait_for_selector("#notice", state="hidden")
 
 
-def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve, join):
-    voting, address = serve()
+def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve_pages, join):
+    voting, address = serve_pages()
     page = join(address)
     page.wait_for_selector("text=No picture is waiting for you.")
     ids = post(voting, 2)
@@ -271,9 +184,9 @@ def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve, join)
     assert voting.store.all_votes() == []
 
 
-def test_a_link_of_another_site_leads_in(serve, open_page):
+def test_a_link_of_another_site_leads_in(serve_pages, open_page):
     """The cookie is SameSite=Strict, so a mere redirect would be asked for the token again."""
-    _, address = serve(token=TOKEN)
+    _, address = serve_pages(token=TOKEN)
     page = open_page(f"data:text/html,<a href='{address}/?token={TOKEN}'>vote</a>")
     page.click("a")
     page.wait_for_selector("#name")
@@ -283,8 +196,8 @@ def test_a_link_of_another_site_leads_in(serve, open_page):
 
 @with_axe
 @pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
-def test_the_pages_can_be_used_by_everybody_and_fit(serve, join, size, scheme):
-    voting, address = serve()
+def test_the_pages_can_be_used_by_everybody_and_fit(serve_pages, join, size, scheme):
+    voting, address = serve_pages()
     voting.join("Bob")
     for id in post(voting, 3, group=1):
         voting.vote("Bob", id, True)
@@ -310,10 +223,10 @@ def problems(page):
 
 
 @pytest.mark.skipif("TDMR1_PICTURES" not in os.environ, reason="TDMR1_PICTURES names no folder")
-def test_pictures_of_the_readme(serve, join):
+def test_pictures_of_the_readme(serve_pages, join):
     folder = Path(os.environ["TDMR1_PICTURES"]).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    voting, address = serve()
+    voting, address = serve_pages()
     rng = np.random.default_rng(0)
     prompt, names = "a photo of three stars", iter(("Ada", "Bob", "Cleo", "Dan"))
     for iteration in range(6):
