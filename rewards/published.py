@@ -80,11 +80,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+        with task(f"reading {path}"):
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
 
-            return load_file(path)
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+                return load_file(path)
+            found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of a file that may be anything: always the same way out
         raise UserError(
             f"{path} cannot be read as weights: {_first_line(error)}\n"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,13 @@ from tdmr1.errors import UserError
 from tdmr1.rewards.errors import WeightsMissing
 from tdmr1.rewards.published import (
     WEIGHTS,
+    network_with,
     published_file,
     published_folder,
     read_network,
     read_tensors,
 )
-from tdmr1.rewards.small_clip import write_small_clip
+from tdmr1.rewards.small_clip import small_clip, write_small_clip
 
 
 @pytest.fixture
@@ -128,3 +131,29 @@ def test_a_network_whose_file_is_cut_short_is_told(tmp_path):
     weights.write_bytes(weights.read_bytes()[: np.int64(weights.stat().st_size // 2)])
     with pytest.raises(UserError, match="cannot be read as CLIPModel"):
         read_network(CLIPModel, tmp_path)
+
+
+def test_weights_of_another_layout_are_a_network_s_own_and_not_copied():
+    config, tensors = small_clip().config, small_clip().state_dict()
+    network = network_with(CLIPModel, config, tensors, Path("w.pt"))
+    for name, tensor in network.state_dict().items():
+        assert tensor.data_ptr() == tensors[name].data_ptr()
+    assert not network.training and not network.logit_scale.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"logit_scale": None},
+            r"w\.pt is not a CLIPModel: it lacks 1 weights, e\.g\. logit_scale",
+        ),
+        ({"text_projection.weight": torch.ones(3)}, r"text_projection\.weight has another shape"),
+        ({"more": torch.ones(3)}, "w.pt is of another CLIPModel: more has no place there"),
+    ],
+)
+def test_such_weights_are_all_there_and_no_others(change, says):
+    tensors = {**small_clip().state_dict(), **change}
+    kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    with pytest.raises(UserError, match=says):
+        network_with(CLIPModel, small_clip().config, kept, Path("w.pt"))

@@ -2,9 +2,12 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
+from tdmr1.rewards import Golden, Reward
 from tdmr1.rewards.checks.suite import CHECKS, name_of
+from tdmr1.rewards.testing import ordered
 
 REWARDS = """
     from tdmr1.rewards import Reward
@@ -99,3 +102,19 @@ def test_what_was_measured_is_a_table_at_the_end(lines):
     (latency,) = [row for row in table if row.startswith("latency")]
     assert " ms an image at batch 1 / 8 / 32" in latency
     assert any(row.split() == ["input", "unchanged", "passed"] for row in table)
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_pair_is_ordered_as_the_reward_has_it(higher_is_better):
+    class Brightness(Reward):
+        name, summary = "brightness", "How bright?"
+
+        def score(self, samples):
+            return [float(sample.image.mean()) / 255 for sample in samples]
+
+    reward = Brightness()
+    reward.higher_is_better = higher_is_better
+    dark, bright = (np.full((4, 4, 3), value, np.uint8) for value in (20, 200))
+    for pair in ((dark, bright), (bright, dark)):
+        found = ordered(reward, Golden("a street", *pair))
+        assert (found.good.mean() > found.bad.mean()) == higher_is_better
