@@ -173,6 +173,7 @@ def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve_pages,
     voting, address = serve_pages()
     page = join(address)
     page.wait_for_selector("text=No picture is waiting for you.")
+    page.wait_for_selector("text=New ones appear here by themselves")
     ids = post(voting, 2)
     page.wait_for_selector("#frame img")
     with voting.store.database.writing() as connection:
@@ -181,6 +182,7 @@ def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve_pages,
     assert [lent.id for lent in voting.lend("Bob", 2)] == ids
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("text=Not counted: this picture was lent to somebody else meanwhile.")
+    page.wait_for_selector("text=Those that are left are on the screens of others.")
     assert voting.store.all_votes() == []
 
 

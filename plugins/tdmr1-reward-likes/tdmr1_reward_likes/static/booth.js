@@ -86,6 +86,9 @@ export function showProgress({ done, waiting, seconds_left }) {
   if (seconds_left !== null && waiting)
     left = minutes < 1 ? ", less than a minute left" : `, about ${minutes} minute${minutes === 1 ? "" : "s"} left`;
   element("progress").textContent = `${done} of ${done + waiting}${left}`;
+  element("why").textContent = waiting
+    ? "Those that are left are on the screens of others. What is not answered there comes back."
+    : "New ones appear here by themselves when the training has drawn them.";
   element("bar").max = Math.max(done + waiting, 1);
   element("bar").value = done;
 }
