@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import re
-import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tdmr1.locks import locked
 from tdmr1.rewards import Reward, Sample, Score
+from tdmr1_reward_likes.asking import Asking
 from tdmr1_reward_likes.features import PIXELS, Features, Floats
 from tdmr1_reward_likes.learner import Learner
 from tdmr1_reward_likes.lesson import Lesson
-from tdmr1_reward_likes.pictures import Item, Vote
+from tdmr1_reward_likes.pictures import Vote
 from tdmr1_reward_likes.store import Store, default_queue
 
 RUN = "likes"
 """Under which name a training queues its pictures unless told otherwise."""
-GLANCE = 0.25
-"""Seconds between two looks at the votes that are waited for."""
 UNKNOWN = 0.5
 """The doubt about a picture of which no memory knows anything."""
 
@@ -97,9 +93,8 @@ class Likes(Reward):
         self._features = Features(features, device) if memory else None
         self._store: Store | None = None
         self._learner: Learner | None = None
-        self._posted: collections.OrderedDict[int, list[str]] = collections.OrderedDict()
+        self._asking: Asking | None = None
         self._figures: dict[str, float] = {}
-        self._named = False
         self._held = contextlib.ExitStack()
         self.close = weakref.finalize(self, self._held.close)
 
@@ -110,13 +105,18 @@ class Likes(Reward):
             RewardError: the queue cannot be read or written, or another process trains under the
                 name of this run.
         """
-        drawn = [i for i, sample in enumerate(samples) if sample.iteration is not None]
-        if self._store is None:
-            if not drawn and not self._queue.exists():  # an evaluation makes no queue
-                return [None] * len(samples)
-            self._open()
+        drawn = {i: s for i, s in enumerate(samples) if s.iteration is not None}
+        if not drawn and self._store is None and not self._queue.exists():
+            return [None] * len(samples)  # an evaluation makes no queue
+        store = self._opened()
         recalled, doubt = self._recall(samples)
-        voted = self._asked([(i, samples[i]) for i in drawn], doubt)
+        voted: dict[int, Score] = {}
+        if drawn:
+            if self._asking is None:
+                asked = self._ask, self._wait, self._voters, self._keep
+                self._asking = Asking(store, self._run, *asked)
+                self._held.callback(self._asking.close)
+            voted = {i: _score(votes) for i, votes in self._asking.ask(drawn, doubt).items()}
         self._note(len(samples), voted, recalled)
         return [voted.get(i, recalled[i]) for i in range(len(samples))]
 
@@ -124,12 +124,14 @@ class Likes(Reward):
         """Votes, how much voters and memory agree, and who answered for the last batch."""
         return dict(self._figures)
 
-    def _open(self) -> None:
-        store = self._store = Store(self._queue)
-        self._held.callback(store.close)
-        if self._features is not None:
-            self._learner = Learner(store, self._run, self._features)
-            self._held.callback(self._learner.close)
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = Store(self._queue)
+            self._held.callback(self._store.close)
+            if self._features is not None:
+                self._learner = Learner(self._store, self._run, self._features)
+                self._held.callback(self._learner.close)
+        return self._store
 
     def _recall(self, samples: Sequence[Sample]) -> tuple[list[Score | None], Floats]:
         """What the memory says of each sample, None where it is unsure or silent; and its doubt,
@@ -154,73 +156,9 @@ class Likes(Reward):
             return False
         return lesson.agreement >= self._agreement
 
-    def _asked(self, drawn: Sequence[tuple[int, Sample]], doubt: Floats) -> dict[int, Score]:
-        """Queue pictures of a training, and wait; index -> score of those that have votes."""
-        if not drawn or self._store is None:
-            return {}
-        self._take_name()
-        ids: dict[int, str] = {}
-        for iteration in sorted({sample.iteration or 0 for _, sample in drawn}):
-            mine = [(i, sample) for i, sample in drawn if sample.iteration == iteration]
-            ids |= self._post(iteration, mine, doubt)
-        deadline = time.monotonic() + self._wait
-        while True:
-            votes = self._store.votes(ids.values())
-            missing = any(len(votes[id]) < self._voters for id in ids.values())
-            if not missing or (left := deadline - time.monotonic()) <= 0:
-                break
-            time.sleep(min(GLANCE, left))
-        return {i: _score(votes[id]) for i, id in ids.items() if votes[id]}
-
-    def _post(
-        self, iteration: int, drawn: Sequence[tuple[int, Sample]], doubt: Floats
-    ) -> dict[int, str]:
-        """Queue the most doubtful pictures of each group, and withdraw those of long ago; index ->
-        id of the picture."""
-        assert self._store is not None, "it is open"
-        groups: dict[str, list[int]] = {}
-        for i, sample in drawn:
-            groups.setdefault(sample.prompt, []).append(i)
-        samples = dict(drawn)
-        chosen: list[int] = []
-        items: list[Item] = []
-        for number, group in enumerate(groups.values()):
-            unsure = sorted(group, key=lambda i: -doubt[i])[: self._ask or None]
-            chosen += unsure
-            items += [
-                Item(samples[i].image, samples[i].prompt, number, float(doubt[i])) for i in unsure
-            ]
-        ids = self._store.post(self._run, iteration, items, self._voters)
-        self._withdraw_before(iteration, ids)
-        return dict(zip(chosen, ids, strict=True))
-
-    def _withdraw_before(self, iteration: int, ids: Sequence[str]) -> None:
-        assert self._store is not None, "it is open"
-        if not self._posted:  # of a run that goes on
-            for posted in self._store.images(run=self._run):
-                if posted.iteration is not None:
-                    self._posted.setdefault(posted.iteration, []).append(posted.id)
-        self._posted[iteration] = [*ids]
-        old = [at for at in self._posted if not iteration - self._keep < at <= iteration]
-        self._store.withdraw(id for at in old for id in self._posted.pop(at))
-
-    def _take_name(self) -> None:
-        """From now on this process trains under the name of the run."""
-        if self._named:
-            return
-        lock = self._queue.with_name(f"{self._queue.name}.{self._run}.lock")
-        self._held.enter_context(
-            locked(
-                lock,
-                f"the name {self._run!r} in the queue {self._queue}",
-                "choose another: --set reward_options.likes.run=NAME",
-            )
-        )
-        self._named = True
-
     def _note(self, count: int, voted: dict[int, Score], recalled: Sequence[Score | None]) -> None:
         """Keep what is to be said of the last batch."""
-        self._figures = {} if self._learner is None else self._learner.figures()
+        self._figures = {} if self._learner is None else {**self._learner.figures()}
         if count:
             remembered = sum(s is not None and i not in voted for i, s in enumerate(recalled))
             self._figures |= {"answered/voters": len(voted) / count}

@@ -35,6 +35,13 @@ def test_what_is_held_out_teaches_nothing():
     assert one.agreement == pytest.approx(1 - other.agreement)
 
 
+def test_the_same_votes_give_the_same_memory_to_the_bit():
+    at = (np.linspace(-3, 3, 50)[:, None],), np.ones((50, 1))
+    one, other = (lesson(voted(80)).memory.recall(*at) for _ in range(2))
+    assert (one.liked == other.liked).all()
+    assert (one.doubt == other.doubt).all()
+
+
 def test_from_votes_that_are_all_alike_nothing_is_learnt():
     assert lesson([]) is None
     assert lesson(voted(50, likes=lambda x: True)) is None

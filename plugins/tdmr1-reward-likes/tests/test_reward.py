@@ -9,8 +9,9 @@ from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.errors import RewardOptionInvalid
-from tdmr1_reward_likes.errors import QueueInvalid
+from tdmr1.rewards.errors import RewardFailed, RewardOptionInvalid
+from tdmr1.rewards.places.here import Here
+from tdmr1_reward_likes.errors import QueueFailed, QueueInvalid
 from tdmr1_reward_likes.pictures import Vote
 from tdmr1_reward_likes.reward import Likes
 from tdmr1_reward_likes.store import Store
@@ -208,6 +209,23 @@ def test_pictures_of_long_ago_no_longer_wait(new_likes, store, vote):
     likes.close()
     new_likes(keep=2).score(draw([30], 1))  # goes on after the first iteration
     assert [posted.iteration for posted in store.images()] == [0, 1, 1]
+
+
+def test_one_that_is_scored_alone_again_stays_in_its_turn(new_likes, store):
+    likes = new_likes(keep=1)
+    likes.score(draw([1, 2], 0))
+    likes.score(draw([1], 0))  # as after a failure of another sample
+    likes.score(draw([3], 1))
+    assert [posted.iteration for posted in store.images()] == [1]
+
+
+def test_a_queue_that_cannot_be_written_is_an_error_of_the_reward(new_likes, monkeypatch):
+    def full(self, *args):
+        raise QueueFailed("the disk is full")
+
+    monkeypatch.setattr(Store, "post", full)
+    with pytest.raises(RewardFailed, match="'likes' failed on 2 samples: QueueFailed: the disk"):
+        Here(new_likes()).score(draw([1, 2]))
 
 
 def test_two_trainings_of_one_name_are_refused_and_kept_apart_by_two(new_likes, store):
