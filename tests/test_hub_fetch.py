@@ -330,6 +330,21 @@ def test_the_command_fetches_what_rewards_state(hub, install, tdmr1, monkeypatch
     assert found(patterns=["pytorch_model.bin"]) and not found()
 
 
+def test_weights_of_an_option_that_there_is_not_are_told(hub, install, tdmr1):
+    code = REWARD.replace('"a page", "head"', '"a page", "haed"')
+    install("tdmr1-reward-mine", ["mine"], code=code)
+    status, _, err = tdmr1("rewards", "fetch", "mine")
+    assert status == 1 and "of Head that its option 'haed' names them, and has no such" in err
+
+
+def test_weights_of_no_option_are_those_of_their_name(hub, install, tdmr1):
+    code = REWARD.replace('"Head", "MIT", 1, "a page", "head"', '"org/name", "MIT", 1, "a page"')
+    install("tdmr1-reward-mine", ["mine"], code=code)
+    _, out, _ = tdmr1("rewards", "fetch", "mine")
+    assert out.splitlines()[1] == "mine: org/name: 4 files, 0 MB, whole"
+    assert (found(patterns=[]) / "onnx" / "config.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Weights
 from tdmr1.rewards.discovery.options import check_given
+from tdmr1.rewards.errors import RewardBroken
 
 if TYPE_CHECKING:
     from tdmr1.hub_cache import HubFile
@@ -24,14 +25,18 @@ def places(found: RewardDescription, options: Mapping[str, Any]) -> list[tuple[W
 
     Raises:
         RewardOptionInvalid: it has no such option, or the value is of another type.
+        RewardBroken: it states an option that it does not have.
     """
     check_given(found.options, options, f"reward {found.name!r}")
     values = {option.name: option.default for option in found.options} | dict(options)
-    return [
-        (weights, str(values.get(weights.option, weights.name)))
-        for weights in found.weights
-        if weights.megabytes
-    ]
+    wanted = [weights for weights in found.weights if weights.megabytes]
+    for weights in wanted:
+        if weights.option and weights.option not in values:
+            raise RewardBroken(
+                f"reward {found.name!r} says of {weights.name} that its option "
+                f"{weights.option!r} names them, and has no such option"
+            )
+    return [(w, str(values[w.option]) if w.option else w.name) for w in wanted]
 
 
 def fetch_weights(

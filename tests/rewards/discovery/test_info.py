@@ -4,7 +4,7 @@ import textwrap
 import pytest
 
 from tdmr1.rewards.contract import Weights
-from tdmr1.rewards.discovery.info import info
+from tdmr1.rewards.discovery.info import RewardDescription, info
 from tdmr1.rewards.discovery.options import Option
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardBroken, RewardNotFound
@@ -44,6 +44,18 @@ def test_a_class_tells_all_without_loading_weights(install):
     assert found.weights == (Weights("clip", "MIT", 890, "https://example.org/clip"),)
     assert found.options == (Option("size", 224),)
     assert found.environment.startswith("here (python 3.")
+
+
+def test_it_is_told_from_one_process_to_another(install):
+    code = TASTE.replace('org/clip")', 'org/clip", "size", ("*.json",))')
+    install("tdmr1-reward-taste", ["taste"], code=code)
+    found = info(RewardSpec("taste"))
+    assert found.weights[0].files == ("*.json",)
+    told = json.loads(json.dumps(found.as_json()))
+    assert RewardDescription.from_json(told) == found
+    for weights in told["weights"]:  # by an older version
+        del weights["option"], weights["files"]
+    assert RewardDescription.from_json(told).weights[0].files == ()
 
 
 def test_a_factory_has_to_be_called(install):
