@@ -17,7 +17,11 @@ export OMP_NUM_THREADS=1 PIP_DISABLE_PIP_VERSION_CHECK=1 HF_HUB_CACHE="$WORK/hub
 rm -rf source wheels
 mkdir source wheels
 (cd "$ROOT" && git ls-files -z | xargs -0 tar cf -) | tar xf - -C source
-python3 -m pip wheel --quiet --no-deps --wheel-dir wheels ./source ./source/plugins/tdmr1-reward-*
+if [ ! -x build/bin/python ]; then
+    python3 -m venv build
+    build/bin/pip install --quiet --constraint "$ROOT/constraints.txt" setuptools
+fi
+build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels ./source ./source/plugins/tdmr1-reward-*
 
 cat > use.py <<'PYTHON'
 """Uses the rewards of one package; prints what it finds, and fails if that is not as it should be."""
@@ -38,6 +42,8 @@ SMALL = {
     " import torch; sizes = (EMBEDDING, 12, 8, 6, 4, 1); torch.save({f'layers.{n}.{kind}': torch.randn(shape)"
     " for n, a, b in zip(LAYERS, sizes, sizes[1:]) for kind, shape in (('weight', (b, a)), ('bias', (b,)))},"
     " folder / 'head.pth'); given = {'model': write_small_clip(folder), 'head': folder / 'head.pth'}",
+    "hpsv3": "from tdmr1_reward_hpsv3.small import *;"
+    " given = {**write_small_hpsv3(folder), 'device': 'cpu', 'dtype': 'float32'}",
     "imagereward": "from tdmr1_reward_imagereward.small import *; given = write_small_imagereward(folder)",
 }
 """Of rewards whose weights are learnt: the code that writes small ones, and the options that name them."""
