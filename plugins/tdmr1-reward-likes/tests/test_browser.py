@@ -146,6 +146,22 @@ def test_of_a_group_what_is_left_is_disliked_when_the_voter_says_done(serve_page
     assert saved(voting, 0) == {}
 
 
+def test_who_has_not_seen_all_of_a_group_is_not_done(serve_pages, join):
+    voting, address = serve_pages()
+    group = post(voting, 8, group=1)
+    page = join(address, size="phone")
+    page.goto(f"{address}/groups")
+    page.wait_for_selector("#grid img")
+    page.wait_for_timeout(450)
+    page.click("#done")
+    page.wait_for_selector("text=more to look at before you are done.")
+    assert voting.store.all_votes() == []
+    for _ in range(4):  # each goes on to those that are next
+        page.keyboard.press("d")
+        page.wait_for_timeout(450)
+    assert saved(voting, 8) == dict.fromkeys(group, False)
+
+
 def test_what_cannot_be_saved_is_told_and_sent_again(serve_pages, join):
     voting, address = serve_pages()
     ids = post(voting, 3)

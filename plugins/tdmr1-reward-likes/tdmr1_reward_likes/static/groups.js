@@ -1,5 +1,5 @@
 // A group in a grid: those that are tapped are liked, and the rest disliked when the voter says done.
-import { Outbox, Supply, ask, element, fetched, keys, notice, showProgress, tell } from "./booth.js";
+import { Outbox, Supply, ask, clear, element, fetched, keys, notice, showProgress, tell } from "./booth.js";
 
 const AHEAD = 2;
 const SEEN = 400; // milliseconds: who is done sooner has pressed twice, and seen nothing
@@ -10,6 +10,15 @@ let groups = []; // lent groups; the first is on the screen
 let current = null;
 let undone = 0;
 let since = 0; // when the one on the screen came there
+
+// What lies below the screen cannot have been judged.
+const unseen = new Set();
+const watch = new IntersectionObserver(
+  (changes) => {
+    for (const change of changes) if (change.isIntersecting) unseen.delete(change.target);
+  },
+  { threshold: 0.5, rootMargin: "0px 0px -70px 0px" }, // without the bar of answers
+);
 
 const key = (group) => group.map((picture) => picture.id).join();
 const tiles = () => [...grid.children];
@@ -43,6 +52,8 @@ function show(said = "") {
   const before = new Map(tiles().map((button) => [button.dataset.id, isLiked(button)]));
   const isInside = grid.contains(document.activeElement);
   current = next && key(next);
+  watch.disconnect();
+  unseen.clear();
   since = performance.now();
   element("card").hidden = !next;
   element("empty").hidden = Boolean(next);
@@ -53,6 +64,10 @@ function show(said = "") {
     // Where some have gone to somebody else, what was tapped of the others stays.
     for (const button of tiles()) if (before.get(button.dataset.id)) button.click();
     if (isInside) tiles()[0].focus();
+    for (const button of tiles()) {
+      unseen.add(button);
+      watch.observe(button);
+    }
   } else grid.replaceChildren();
   count();
   tell(`${said} ${next ? `${next.length} pictures for: ${next[0].prompt}` : "No picture is waiting."}`.trim());
@@ -70,6 +85,17 @@ function answer(liked, said) {
     if (!outbox.waiting.length) showProgress(told.progress);
     supply.refill();
   });
+}
+
+function done() {
+  const [below] = unseen;
+  if (groups.length && below) {
+    below.scrollIntoView({ block: "center" });
+    notice(`${unseen.size} more to look at before you are done.`, "unseen");
+    return;
+  }
+  clear("unseen");
+  answer(isLiked, "Done.");
 }
 
 function undo() {
@@ -111,11 +137,11 @@ function move(step) {
   tiles()[(at + step + tiles().length) % tiles().length].focus();
 }
 
-element("done").addEventListener("click", () => answer(isLiked, "Done."));
+element("done").addEventListener("click", done);
 element("skip").addEventListener("click", () => answer(() => null, "Skipped."));
 element("undo").addEventListener("click", undo);
 keys({
-  d: () => answer(isLiked, "Done."),
+  d: done,
   s: () => answer(() => null, "Skipped."),
   u: undo,
   ArrowRight: () => move(1),
