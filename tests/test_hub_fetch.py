@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+import sys
 import threading
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -328,6 +330,16 @@ def test_the_command_fetches_what_rewards_state(hub, install, tdmr1, monkeypatch
     status, out, _ = tdmr1("rewards", "fetch", "mine", "--from", "disk", "--option", "model=here")
     assert out.splitlines()[0] == "mine: here: a path, used as it is"
     assert found(patterns=["pytorch_model.bin"]) and not found()
+
+
+def test_without_the_hubs_library_its_package_is_named(install, tdmr1, monkeypatch):
+    install("tdmr1-reward-mine", ["mine"], code=REWARD)
+    for module in ("tdmr1.hub", "tdmr1.hub_fetch"):
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", None)
+    status, _, err = tdmr1("rewards", "fetch", "mine")
+    assert status == 1 and "to fetch org/name needs huggingface-hub (" in err
+    assert re.search("try: pip install .*huggingface_hub", err)
 
 
 def test_weights_of_an_option_that_there_is_not_are_told(hub, install, tdmr1):

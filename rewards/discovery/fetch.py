@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tdmr1.errors import UserError
+from tdmr1.missing import remedy
 from tdmr1.rewards.contract import Weights
 from tdmr1.rewards.discovery.options import check_given
 from tdmr1.rewards.errors import RewardBroken
@@ -61,10 +62,13 @@ def fetch_weights(
     """
     if Path(place).expanduser().exists():
         return None
-    # Imported here, because whoever has a folder needs no Hub.
-    from tdmr1.hub import HUB_FILE, is_hub_id
-    from tdmr1.hub_fetch import fetch
-
+    try:  # imported here, because whoever has a folder needs no Hub
+        from tdmr1.hub import HUB_FILE, is_hub_id
+        from tdmr1.hub_fetch import fetch
+    except ImportError as error:
+        raise UserError(
+            f"to fetch {place} needs huggingface-hub ({error}); try: {remedy(error)}"
+        ) from error
     if named := HUB_FILE.fullmatch(place):
         return fetch(named[1], [named[2]], command, carried, cache)
     if is_hub_id(place):
