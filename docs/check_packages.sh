@@ -101,7 +101,8 @@ for name in names:
     if name in SMALL:
         written = run("-c", WRITE + SMALL[name] + SHOW, str(Path("small", sys.argv[1], name).absolute()))
         given = json.loads(written.stdout.splitlines()[-1]) if written.returncode == 0 else {}
-        report(f"writes small weights of {name}", written.returncode == 0, written.stderr[-500:])
+        right = written.returncode == 0
+        report(f"writes small weights of {name}", right, "" if right else written.stderr[-500:])
     options = [part for item in given.items() for part in ("--option", "=".join(item))]
     checked = tdmr1("rewards", "check", name, "--json", *options)
     findings = json.loads(checked.stdout)["checks"]
