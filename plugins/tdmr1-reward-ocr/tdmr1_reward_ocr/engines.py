@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tdmr1_reward_ocr import LANGUAGES, MODELS
+from tdmr1_reward_ocr import LANGUAGES, MODELS, SHORT_SIDE
 from tdmr1_reward_ocr.engine import Engine
 
 ENGINES = ("rapidocr", "paddle", "tesseract")
@@ -20,7 +20,8 @@ def open_engine(
 
     Args:
         name: one of ENGINES.
-        short_side, threads, lowest_confidence: of any.
+        short_side: of any; 0 is the engine's own.
+        threads, lowest_confidence: of any.
         models: of PaddleOCR, see `PaddleOcrEngine`.
         languages: of Tesseract, see `TesseractEngine`.
 
@@ -38,13 +39,14 @@ def open_engine(
     if name == "rapidocr":
         from tdmr1_reward_ocr.rapid import RapidOcrEngine
 
-        return RapidOcrEngine(short_side, threads, lowest_confidence)
+        return RapidOcrEngine(short_side or SHORT_SIDE, threads, lowest_confidence)
     if name == "paddle":
         from tdmr1_reward_ocr.paddle import PaddleOcrEngine
 
-        return PaddleOcrEngine(short_side, threads, lowest_confidence, models)
+        return PaddleOcrEngine(short_side or SHORT_SIDE, threads, lowest_confidence, models)
     if name == "tesseract":
+        from tdmr1_reward_ocr.tesseract import SHORT_SIDE as LARGER
         from tdmr1_reward_ocr.tesseract import TesseractEngine
 
-        return TesseractEngine(short_side, threads, lowest_confidence, languages)
+        return TesseractEngine(short_side or LARGER, threads, lowest_confidence, languages)
     raise ValueError(f"unknown engine {name!r}; there are: {', '.join(ENGINES)}")

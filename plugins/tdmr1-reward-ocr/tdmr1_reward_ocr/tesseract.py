@@ -12,9 +12,12 @@ from pathlib import Path
 
 import cv2
 
-from tdmr1_reward_ocr import LOWEST_CONFIDENCE, SHORT_SIDE
+from tdmr1_reward_ocr import LOWEST_CONFIDENCE
 from tdmr1_reward_ocr.engine import Engine, EngineError, loading
 from tdmr1_reward_ocr.lines import Line
+
+SHORT_SIDE = 512
+"""In pixels; with 160 it reads nothing of letters of 8 pixels, and less of slanted ones."""
 
 LIMIT = 60.0
 """Seconds for one image."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,9 +46,15 @@ HARD = {
     "look-alikes": ("IIII", "0O0O", "OOOO", "l1I|", "llll", "S5S5", "B8B8"),
     "spaced letters": ("A B C D E", "O P E N", "S A L E", "H O T E L"),
     "single letters": ("A", "B", "I", "O", "i", "o", "7", "!"),
-    "accents": ("Café", "Zürich", "naïve", "Ångström", "mañana"),
     "two lines": ("GRAND\nOPENING", "NO\nPARKING", "Fresh\nBread", "Happy\nNew Year"),
 }
+
+OTHER = {
+    "accents": ("Café", "Zürich", "naïve", "Ångström", "mañana"),
+    "Greek": ("ΑΘΗΝΑ", "καφές"),
+    "Cyrillic": ("ПРИВЕТ", "кафе"),
+}
+"""Words whose letters Pillow's own font does not have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +80,7 @@ def words(fonts: Sequence[Path] = ()) -> Iterator[tuple[str, str, Image]]:
     """All words: a tag, what is to be read, and the image, uint8 (height, width, 3).
 
     Args:
-        fonts: files of further fonts.
+        fonts: files of further fonts, which have all letters of OTHER.
     """
     styles = {f"{size} pixels": Style(size=size) for size in SIZES}
     styles |= {name: Style(font=name) for name in OPENCV}
@@ -87,6 +94,9 @@ def words(fonts: Sequence[Path] = ()) -> Iterator[tuple[str, str, Image]]:
     for tag, texts in HARD.items():
         for text in texts:
             yield tag, text.replace("\n", " "), drawn(text, Style())
+    for tag, texts in OTHER.items():
+        for font, text in itertools.product(fonts, texts):
+            yield tag, text, drawn(text, Style(font=str(font)))
     for golden in goldens():
         yield "golden images", golden.prompt.split('"')[1], golden.good
 

@@ -20,7 +20,7 @@ def test_options_reach_engine_and_definition():
         load(RewardSpec("ocr"), {"match": "equal"})
     with pytest.raises(RewardOptionInvalid, match=r"lowest_confidence is 2\.0; expected 0 to 1"):
         load(RewardSpec("ocr"), {"lowest_confidence": 2.0})
-    there_are = r"engine = 'rapidocr', short_side = 160, threads = 1, lowest_confidence = 0\.5, "
+    there_are = r"engine = 'rapidocr', short_side = 0, threads = 1, lowest_confidence = 0\.5, "
     there_are += "models = '', languages = 'eng', match = 'contains', targets = 'first', "
     there_are += "quotes = 'any', case_sensitive = False"
     with pytest.raises(RewardOptionInvalid, match=there_are):

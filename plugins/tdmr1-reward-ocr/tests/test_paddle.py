@@ -13,6 +13,7 @@ from tdmr1_reward_ocr.engine import EngineError
 from tdmr1_reward_ocr.paddle import PaddleOcrEngine
 from tdmr1_reward_ocr.rapid import RapidOcrEngine
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SQUARE = np.array([[2, 0], [9, 0], [9, 9], [2, 9]], np.int16)
 
 
@@ -26,7 +27,7 @@ class PaddleOCR:
         for part, kind in (("det", "detection"), ("rec", "recognition")):
             folder = Path(options[f"text_{kind}_model_dir"])
             assert (folder / "inference.onnx").read_bytes()
-            self.models[part] = yaml.safe_load((folder / "inference.yml").read_text("utf-8"))
+            self.models[part] = yaml.load((folder / "inference.yml").read_text("utf-8"), LOADER)
             assert self.models[part]["Global"]["model_name"] == options[f"text_{kind}_model_name"]
         PaddleOCR.made += (self,)
 

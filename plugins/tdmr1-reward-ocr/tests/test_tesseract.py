@@ -3,11 +3,13 @@
 import struct
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
 from tdmr1_reward_ocr import tesseract
 from tdmr1_reward_ocr.engine import EngineError
+from tdmr1_reward_ocr.engines import open_engine
 from tdmr1_reward_ocr.reward import Ocr
 from tdmr1_reward_ocr.tesseract import TesseractEngine, characters_of, lines_of
 
@@ -85,12 +87,22 @@ def test_it_reads_what_the_program_writes(program):
     asked = (folder / "asked").read_text().split()
     assert asked[:4] == ["stdin", "stdout", "-l", "eng"]
     assert asked[-1] == "3"
+    assert cv2.imread(str(folder / "image.png")).shape == (512, 512, 3)
     assert engine.alphabet == set("Céﬁx")
     assert engine.reads == (str(folder / "tesseract"), str(folder / "eng.traineddata"))
-    assert Ocr(engine).reads == engine.reads
+    reward = Ocr(engine)
+    assert reward.reads == engine.reads
+    assert reward.judges('a sign "Café"', {}) is True
+    assert reward.judges('a sign "КАФЕ"', {}) is False
     assert TesseractEngine(lowest_confidence=0).read(np.zeros((64, 64, 3), np.uint8)) == (
         'the "GRAND OP'
     )
+
+
+def test_by_default_it_sees_a_larger_image_than_others(program):
+    program("")
+    assert open_engine("tesseract", 0, 1, 0.5).short_side == 512
+    assert open_engine("tesseract", 160, 1, 0.5).short_side == 160
 
 
 def test_a_program_that_fails_is_an_error_with_what_it_said(program):

@@ -1,5 +1,6 @@
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,14 @@ def test_each_tag_has_its_words():
         assert Definition().targets_of(f'"{text}"'), tag
         assert image.dtype == np.uint8
         assert image.min() < image.max()
+
+
+def test_a_further_font_draws_also_letters_that_are_not_english():
+    matplotlib = pytest.importorskip("matplotlib")
+    font = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    count = Counter(tag for tag, _, _ in words([font]))
+    assert count["DejaVuSans"] == len(PLAIN)
+    assert count["Cyrillic"] == 2
 
 
 def test_the_noise_of_a_text_is_the_same_again():
