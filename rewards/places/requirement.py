@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from tdmr1.rewards.discovery.packages import find
 from tdmr1.rewards.errors import EnvironmentFailed, RewardError
@@ -23,6 +25,10 @@ def requirement_of(installed: Distribution) -> str:
         return f"{installed.name}=={installed.version}"
     origin: dict[str, Any] = json.loads(text)
     url = origin["url"]
+    if "dir_info" in origin:
+        # As a path: of "NAME @ URL" many a pip installs the wheel that it built before, when the
+        # folder has changed since (findings/pip_stale_wheel_of_folder.sh).
+        return url2pathname(urlsplit(url).path)
     if vcs := origin.get("vcs_info"):
         url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
     if folder := origin.get("subdirectory"):
@@ -49,9 +55,7 @@ def plugin_requirement(name: str, source: str | None = None, extras: Sequence[st
     """
     if source is not None:
         path = Path(source).expanduser()
-        if path.exists():
-            return f"{path.absolute()}{_listed(extras)}"
-        return _with_extras(source, extras)
+        return _with_extras(str(path.absolute()) if path.exists() else source, extras)
     try:
         installed = find(name).entry.dist
     except RewardError:
@@ -61,8 +65,8 @@ def plugin_requirement(name: str, source: str | None = None, extras: Sequence[st
 
 
 def _with_extras(requirement: str, extras: Sequence[str]) -> str:
-    if not extras:
-        return requirement
+    if not extras or requirement.startswith("/"):
+        return f"{requirement}{_listed(extras)}"
     found = _PACKAGE.fullmatch(requirement)
     if found is None:
         raise EnvironmentFailed(

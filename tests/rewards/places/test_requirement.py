@@ -27,8 +27,8 @@ class Installed:
     [
         (None, "thing==1.2"),
         (
-            {"url": "file:///src/thing", "dir_info": {"editable": True}},
-            "thing @ file:///src/thing",
+            {"url": "file:///src/some%20thing", "dir_info": {"editable": True}},
+            "/src/some thing",
         ),
         (
             {"url": "https://host/thing.whl", "archive_info": {}},
@@ -49,7 +49,7 @@ def test_the_same_is_installed_from_where_this_came(origin, requirement):
 
 
 def test_the_base_is_this_version():
-    assert base_requirement().startswith(("tdmr1 @ ", "tdmr1=="))
+    assert base_requirement().startswith(("/", "tdmr1 @ ", "tdmr1=="))
 
 
 def test_a_plugin_is_what_is_named_or_installed_or_published(install, tmp_path, monkeypatch):
