@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ class MMDetDetector(PhotographDetector):
         from tdmr1_reward_geneval.mmcv_operators import do_without_compiled
 
         do_without_compiled()
+        # How mmdet calls torch, and the same for every image.
+        warnings.filterwarnings("ignore", "torch.meshgrid: in an upcoming release", UserWarning)
         import mmdet.models
         from mmengine.config import Config
         from mmengine.registry import init_default_scope
@@ -182,4 +185,4 @@ def check_names(names: Sequence[str], file: Path) -> None:
 
 
 def _fetch() -> str:
-    return f"try: curl --create-dirs -C - -o {place_of(MMDET)} {URL}"
+    return f"try: curl -fL --create-dirs -C - -o {place_of(MMDET)} {URL}"
