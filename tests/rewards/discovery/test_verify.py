@@ -59,7 +59,7 @@ def test_one_that_needs_options_is_not_broken(status):
     "asks",
     [
         "published_folder('org/name', ['*.json'], 'good.model')",
-        "CLIPConfig.from_pretrained('org/name')",
+        "hf_hub_download('org/name', 'config.json')",
     ],
 )
 def test_one_whose_weights_are_missing_is_not_broken_and_downloads_nothing(
@@ -70,7 +70,7 @@ def test_one_whose_weights_are_missing_is_not_broken_and_downloads_nothing(
     code = GOOD.replace('print("loading")', asks)
     code = f"""
     from tdmr1.rewards.published import published_folder
-    from transformers import CLIPConfig
+    from huggingface_hub import hf_hub_download
 {code}"""
     assert status(code) == "weights missing; try: tdmr1 rewards fetch good"
     assert dataclasses.replace(installed()[0], status="weights missing; try: x").usable
