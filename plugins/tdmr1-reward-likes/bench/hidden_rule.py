@@ -1,16 +1,21 @@
 """A scripted voter who likes what has a blue object, and is wrong in one vote of ten.
 
-    tdmr1 train --reward likes --watch plugins/tdmr1-reward-likes/bench/hidden_rule.py:blue \\
-        --set reward_options.likes.queue=blue.sqlite &
-    python plugins/tdmr1-reward-likes/bench/hidden_rule.py blue.sqlite
+    cd plugins/tdmr1-reward-likes/bench
+    python hidden_rule.py prompts                 # writes open-train.jsonl and open-heldout.jsonl
+    python hidden_rule.py vote blue.sqlite &
+    tdmr1 train --reward likes --prompts open-train.jsonl --heldout open-heldout.jsonl \\
+        --watch ./hidden_rule.py:blue --set reward_options.likes.queue=blue.sqlite
 
-The training sees nothing of the rule but votes; the held-out reward `blue` is the rule itself. It
-needs tdmr1-reward-geneval, whose detector of flat shapes and their colours is the voter's eye.
+The training sees nothing of the rule but votes; the held-out reward `blue` is the rule itself. The
+prompts leave colours open: others contradict the rule; and what a group has none of, such as a
+blue object beside a sign, no reward of groups can teach. It needs tdmr1-shapes, and
+tdmr1-reward-geneval, whose detector of flat shapes and their colours is the voter's eye.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,12 +71,31 @@ def vote(store: Store, votes: int, each: int, wrong: float, seed: int) -> None:
         time.sleep(0.2)
 
 
+def write_prompts(folder: Path) -> None:
+    """Prompts of the embedded world that ask for things and leave all colours open."""
+    from tdmr1_shapes.prompts import split
+    from tdmr1_shapes.world import COLORS
+
+    for name in ("train", "heldout"):
+        with (folder / f"open-{name}.jsonl").open("w", encoding="utf-8") as file:
+            for prompt in split(name):
+                if prompt.tag != "sign" and not {*prompt.text.split()} & {*COLORS}:
+                    file.write(json.dumps({"prompt": prompt.text, **prompt.metadata}) + "\n")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("queue", type=Path)
-    parser.add_argument("--votes", type=int, default=600, help="in all")
-    parser.add_argument("--each", type=int, default=12, help="of one iteration, at most")
-    parser.add_argument("--wrong", type=float, default=0.1, help="probability")
-    parser.add_argument("--seed", type=int, default=0)
+    commands = parser.add_subparsers(dest="command", required=True)
+    written = commands.add_parser("prompts", help="write prompts that leave colours open")
+    written.add_argument("folder", type=Path, nargs="?", default=Path())
+    voting = commands.add_parser("vote", help="vote on the pictures of a training")
+    voting.add_argument("queue", type=Path)
+    voting.add_argument("--votes", type=int, default=600, help="in all")
+    voting.add_argument("--each", type=int, default=6, help="of one iteration, at most")
+    voting.add_argument("--wrong", type=float, default=0.1, help="probability")
+    voting.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
-    vote(Store(told.queue), told.votes, told.each, told.wrong, told.seed)
+    if told.command == "prompts":
+        write_prompts(told.folder)
+    else:
+        vote(Store(told.queue), told.votes, told.each, told.wrong, told.seed)
