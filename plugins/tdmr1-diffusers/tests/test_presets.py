@@ -125,7 +125,7 @@ TWO = [{"prompt": "a red star"}, {"prompt": "two dogs"}]
         # The small detector sees six dogs everywhere, in whatever colour.
         ("geneval", write_small_geneval, [{"prompt": "six white dogs", **DOGS}], 0.5, 1),
         # Its weights are in a wheel, and there is nothing to read.
-        ("ocr", lambda folder: {}, [{"prompt": 'a sign that says "OPEN"'}], 0, 0),
+        ("ocr", lambda folder: {"short_side": 64}, [{"prompt": 'a sign that says "OPEN"'}], 0, 0),
     ],
 )
 def test_it_trains_with_its_own_reward_resumes_and_is_exported(
