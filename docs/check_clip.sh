@@ -53,13 +53,13 @@ import open_clip
 from open_clip.model import CLIP
 from torchvision import transforms as T
 
-from tdmr1.rewards.clip import read_clip
+from tdmr1.rewards.models.clip import read_clip
 from tdmr1.rewards.offline.pictures import read_rgb
-from tdmr1.rewards.open_clip_layout import CONFIG, FILES, VIT_H, read_checkpoint
-from tdmr1.rewards.pixels import MEAN, STD, as_hpsv2, as_openai
-from tdmr1.rewards.published import read_tokenizer
-from tdmr1.rewards.small_clip import EMBEDDING, HEADS, LAYERS, PATCH, SIDE, WIDTH
-from tdmr1.rewards.small_clip import write_small_tokenizer
+from tdmr1.rewards.models.open_clip_layout import CONFIG, FILES, VIT_H, read_checkpoint
+from tdmr1.rewards.models.pixels import MEAN, STD, as_hpsv2, as_openai
+from tdmr1.rewards.models.published import read_tokenizer
+from tdmr1.rewards.models.small_clip import EMBEDDING, HEADS, LAYERS, PATCH, SIDE, WIDTH
+from tdmr1.rewards.models.small_clip import write_small_tokenizer
 from tdmr1_reward_geneval.clip import COLORS, ColorClassifier
 from tdmr1_reward_geneval.detector import Detection
 

@@ -34,11 +34,11 @@ from pathlib import Path
 
 PACKAGE, _, EXTRAS = sys.argv[1].partition("[")
 SMALL = {
-    "clipscore": "from tdmr1.rewards.small_clip import *; given = {'model': write_small_clip(folder)}",
-    "pickscore": "from tdmr1.rewards.small_clip import *; given = {'model': write_small_clip(folder)}",
-    "hpsv2": "from tdmr1.rewards.small_clip import *; given = {'model': write_small_vit_h(folder / 'h.pt'),"
+    "clipscore": "from tdmr1.rewards.models.small_clip import *; given = {'model': write_small_clip(folder)}",
+    "pickscore": "from tdmr1.rewards.models.small_clip import *; given = {'model': write_small_clip(folder)}",
+    "hpsv2": "from tdmr1.rewards.models.small_clip import *; given = {'model': write_small_vit_h(folder / 'h.pt'),"
     " 'tokenizer': write_small_tokenizer(folder)}",
-    "aesthetic": "from tdmr1.rewards.small_clip import *; from tdmr1.rewards.linear_head import LAYERS;"
+    "aesthetic": "from tdmr1.rewards.models.small_clip import *; from tdmr1.rewards.models.linear_head import LAYERS;"
     " import torch; sizes = (EMBEDDING, 12, 8, 6, 4, 1); torch.save({f'layers.{n}.{kind}': torch.randn(shape)"
     " for n, a, b in zip(LAYERS, sizes, sizes[1:]) for kind, shape in (('weight', (b, a)), ('bias', (b,)))},"
     " folder / 'head.pth'); given = {'model': write_small_clip(folder), 'head': folder / 'head.pth'}",
@@ -49,7 +49,7 @@ SMALL = {
 """Of rewards whose weights are learnt: the code that writes small ones, and the options that name them."""
 if "mask2former" in EXTRAS:
     SMALL["geneval"] = (
-        "from tdmr1.rewards.small_clip import *; from tdmr1_reward_geneval.small_mask2former import *;"
+        "from tdmr1.rewards.models.small_clip import *; from tdmr1_reward_geneval.small_mask2former import *;"
         " given = {'weights': write_small_mask2former(folder / 'm'), 'detector': 'mask2former',"
         " 'color_weights': write_small_clip(folder / 'c'), 'input_size': 64}"
     )

@@ -52,7 +52,17 @@ def test_no_package_imports_what_stands_above_it(files, forbidden):
 
 
 FOLDERS = {
-    "rewards": ["", "discovery", "places", "cache", "mixing", "offline", "checks", "authoring"],
+    "rewards": [
+        "",
+        "models",
+        "discovery",
+        "places",
+        "cache",
+        "mixing",
+        "offline",
+        "checks",
+        "authoring",
+    ],
     "trainers": ["", "evaluation", "loop", "export", "benchmarks", "planning", "report"],
 }
 """From the foundations, the folder itself, upwards."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
-from tdmr1.rewards.features import Features
+from tdmr1.rewards.models.features import Features
 from tdmr1.rewards.sharpness import sharpness
 from tdmr1.trainers.evaluation import variety
 from tdmr1.trainers.evaluation.compare import chroma, dark, edge_density, saturated

@@ -15,9 +15,9 @@ from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
 from tdmr1.progress import task
-from tdmr1.rewards.features import open_features
 from tdmr1.rewards.groups import batches_of, units_by
 from tdmr1.rewards.mixing.scoring import Outcomes
+from tdmr1.rewards.models.features import open_features
 from tdmr1.trainers.config import AnyConfig, ManyStepConfig, RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tdmr1.rewards.similarity import Floats, distances, effective_number
+from tdmr1.rewards.models.similarity import Floats, distances, effective_number
 
 NEIGHBOURS = 3
 """k of precision and recall, as in their paper."""

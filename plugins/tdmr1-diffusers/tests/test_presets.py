@@ -10,7 +10,7 @@ from tdmr1.core.published import PUBLISHED as PUBLISHED_STUDENTS
 from tdmr1.core.roles import Roles
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.rewards.errors import RewardFailed
-from tdmr1.rewards.small_clip import (
+from tdmr1.rewards.models.small_clip import (
     write_small_clip,
     write_small_tokenizer,
     write_small_vit_h,

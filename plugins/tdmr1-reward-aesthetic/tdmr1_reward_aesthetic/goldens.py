@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tdmr1.rewards import Golden
-from tdmr1.rewards.photographs import photograph
+from tdmr1.rewards.models.photographs import photograph
 
 
 def goldens() -> list[Golden]:

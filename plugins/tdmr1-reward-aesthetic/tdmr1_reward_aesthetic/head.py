@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.linear_head import NAMES, linear_head
-from tdmr1.rewards.published import read_tensors
+from tdmr1.rewards.models.linear_head import NAMES, linear_head
+from tdmr1.rewards.models.published import read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from tdmr1.rewards import Golden, Reward, Sample, Score, Weights
-from tdmr1.rewards.clip import PictureTower
-from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.published import WEIGHTS, published_file, published_folder, read_network
+from tdmr1.rewards.models.clip import PictureTower
+from tdmr1.rewards.models.pixels import as_openai
+from tdmr1.rewards.models.published import WEIGHTS, published_file, published_folder, read_network
 from tdmr1_reward_aesthetic.goldens import goldens
 from tdmr1_reward_aesthetic.head import read_head
 

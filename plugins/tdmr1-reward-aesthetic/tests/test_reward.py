@@ -11,14 +11,14 @@ from huggingface_hub import constants
 
 from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
-from tdmr1.rewards.clip import PictureTower
 from tdmr1.rewards.discovery.fetch import places
 from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
-from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.small_clip import EMBEDDING, small_clip, write_small_clip
+from tdmr1.rewards.models.clip import PictureTower
+from tdmr1.rewards.models.pixels import as_openai
+from tdmr1.rewards.models.small_clip import EMBEDDING, small_clip, write_small_clip
 from tdmr1.rewards.testing import RewardContract, ordered
 
 WIDTHS = (EMBEDDING, 12, 8, 6, 4, 1)

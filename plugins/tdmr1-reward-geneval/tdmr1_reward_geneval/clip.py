@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tdmr1.rewards import Image
-from tdmr1.rewards.clip import Clip
+from tdmr1.rewards.models.clip import Clip
 from tdmr1_reward_geneval.coco import COLORS
 from tdmr1_reward_geneval.detector import Detection
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tdmr1.rewards import Image
-from tdmr1.rewards.devices import device_of, dtype_of
-from tdmr1.rewards.published import read_network
+from tdmr1.rewards.models.devices import device_of, dtype_of
+from tdmr1.rewards.models.published import read_network
 from tdmr1_reward_geneval import MASK2FORMER
 from tdmr1_reward_geneval.detector import Detection
 from tdmr1_reward_geneval.photographs import PhotographDetector, network_input

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tdmr1.rewards import Image
-from tdmr1.rewards.devices import device_of, dtype_of
+from tdmr1.rewards.models.devices import device_of, dtype_of
 from tdmr1_reward_geneval import MMDET
 from tdmr1_reward_geneval.coco import LABELS, SAME_NAMES, names_in_place
 from tdmr1_reward_geneval.detector import Detection, DetectorError

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdmr1.rewards import Golden, Image
-from tdmr1.rewards.clip import read_clip
-from tdmr1.rewards.devices import DTYPES
-from tdmr1.rewards.networks import in_batches
-from tdmr1.rewards.pixels import as_openai
+from tdmr1.rewards.models.clip import read_clip
+from tdmr1.rewards.models.devices import DTYPES
+from tdmr1.rewards.models.networks import in_batches
+from tdmr1.rewards.models.pixels import as_openai
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, coco, golden_photographs
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.weights import check_modules, find_clip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights, published
+from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
+from tdmr1.rewards.models import published
 from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, MMDET
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector

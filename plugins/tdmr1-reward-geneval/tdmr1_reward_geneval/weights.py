@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tdmr1.rewards import published
-from tdmr1.rewards.clip import check_standardised
-from tdmr1.rewards.open_clip_layout import CONFIG, has_open_clip_layout, read_architecture
+from tdmr1.rewards.models import published
+from tdmr1.rewards.models.clip import check_standardised
+from tdmr1.rewards.models.open_clip_layout import CONFIG, has_open_clip_layout, read_architecture
 from tdmr1_reward_geneval import CLIP, MASK2FORMER
 from tdmr1_reward_geneval.coco import LABELS, SAME_NAMES, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError

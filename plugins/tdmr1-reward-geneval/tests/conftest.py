@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tdmr1.rewards.small_clip import write_small_clip
+from tdmr1.rewards.models.small_clip import write_small_clip
 from tdmr1_reward_geneval.small_mask2former import write_small_mask2former
 
 

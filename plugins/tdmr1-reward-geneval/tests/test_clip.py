@@ -9,9 +9,9 @@ from PIL import Image as Pillow
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from tdmr1.rewards.clip import read_clip
-from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.small_clip import write_open_clip
+from tdmr1.rewards.models.clip import read_clip
+from tdmr1.rewards.models.pixels import as_openai
+from tdmr1.rewards.models.small_clip import write_open_clip
 from tdmr1_reward_geneval.clip import ColorClassifier, crop
 from tdmr1_reward_geneval.coco import COLORS
 from tdmr1_reward_geneval.detector import Detection

@@ -6,7 +6,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import CLIPModel
 
 from tdmr1.errors import UserError
-from tdmr1.rewards.small_clip import write_open_clip
+from tdmr1.rewards.models.small_clip import write_open_clip
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
 from tdmr1_reward_geneval.weights import find_clip, find_mask2former

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.published import read_tokenizer
+from tdmr1.rewards.models.published import read_tokenizer
 from tdmr1_reward_hpsv3.question import MARK, PLACE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, Qwen2VLModel
 
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.published import network_with, read_tensors
+from tdmr1.rewards.models.published import network_with, read_tensors
 
 WORDS = "model.embed_tokens.weight"
 HEAD = "rm_head."

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from tdmr1.rewards import Image, ImageRefused
-from tdmr1.rewards.pixels import MEAN, STD
+from tdmr1.rewards.models.pixels import MEAN, STD
 
 if TYPE_CHECKING:
     from torch import Tensor

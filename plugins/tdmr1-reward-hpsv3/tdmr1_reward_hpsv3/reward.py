@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from tdmr1.rewards import Image, Score, Weights, published
-from tdmr1.rewards.devices import check_dtype
+from tdmr1.rewards import Image, Score, Weights
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.networks import PictureNetwork, in_batches
-from tdmr1.rewards.preference import PreferenceReward
+from tdmr1.rewards.models import published
+from tdmr1.rewards.models.devices import check_dtype
+from tdmr1.rewards.models.networks import PictureNetwork, in_batches
+from tdmr1.rewards.models.preference import PreferenceReward
 from tdmr1_reward_hpsv3.chat import Chat
 from tdmr1_reward_hpsv3.patches import as_hpsv3
 from tdmr1_reward_hpsv3.question import read_question

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipTextModel, BlipVisionConfig, BlipVisionModel
 
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.linear_head import linear_head
-from tdmr1.rewards.published import network_with, read_tensors
+from tdmr1.rewards.models.linear_head import linear_head
+from tdmr1.rewards.models.published import network_with, read_tensors
 
 VISION_HEADS, TEXT_HEADS = 16, 12
 """Of ViT-L, 1024 = 16 x 64, and of BERT, 768 = 12 x 64; tensors do not show them."""

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-from tdmr1.rewards import Image, Score, Weights, published
+from tdmr1.rewards import Image, Score, Weights
 from tdmr1.rewards.errors import RewardError
-from tdmr1.rewards.networks import PictureNetwork, in_batches
-from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.preference import PreferenceReward
+from tdmr1.rewards.models import published
+from tdmr1.rewards.models.networks import PictureNetwork, in_batches
+from tdmr1.rewards.models.pixels import as_openai
+from tdmr1.rewards.models.preference import PreferenceReward
 
 CHECKPOINT = "THUDM/ImageReward/ImageReward.pt"
 TOKENIZER = "google-bert/bert-base-uncased"

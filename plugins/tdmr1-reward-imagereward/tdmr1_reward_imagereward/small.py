@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tdmr1.rewards.linear_head import LAYERS as HEAD_LAYERS
+from tdmr1.rewards.models.linear_head import LAYERS as HEAD_LAYERS
 from tdmr1_reward_imagereward.network import HEAD, TEXT, TEXT_HEADS, VISION, VISION_HEADS
 from tdmr1_reward_imagereward.reward import MARKS, TOKENS
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from tdmr1.rewards import Sample
-from tdmr1.rewards.linear_head import LAYERS as HEAD_LAYERS
-from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.published import read_tokenizer
+from tdmr1.rewards.models.linear_head import LAYERS as HEAD_LAYERS
+from tdmr1.rewards.models.pixels import as_openai
+from tdmr1.rewards.models.published import read_tokenizer
 from tdmr1_reward_imagereward.network import HEAD, TEXT, TEXT_HEADS, VISION, VISION_HEADS
 from tdmr1_reward_imagereward.reward import ImageReward
 from tdmr1_reward_imagereward.small import (

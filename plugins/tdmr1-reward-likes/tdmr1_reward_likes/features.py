@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 from tdmr1.rewards import Image
-from tdmr1.rewards.features import SPACES, open_features, thumbnails
+from tdmr1.rewards.models.features import SPACES, open_features, thumbnails
 
 Floats: TypeAlias = NDArray[np.floating]
 Blocks: TypeAlias = tuple[Floats, ...]
@@ -34,7 +34,7 @@ class Features:
 
     Args:
         space: "pixels", thumbnails and colours, which needs no weights; or one of
-            `tdmr1.rewards.features`: "thumbnail", "dinov2:FOLDER_OR_HUB_ID" or
+            `tdmr1.rewards.models.features`: "thumbnail", "dinov2:FOLDER_OR_HUB_ID" or
             "open_clip:MODEL:PRETRAINED".
         device: where a network goes, as torch names it.
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tdmr1.core.generator import Prompt, Traits
 from tdmr1.rewards import Sample
-from tdmr1.rewards.features import open_features
+from tdmr1.rewards.models.features import open_features
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.guarded import compared, outside
 from tdmr1.trainers.limits import GuardOptions

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tdmr1.rewards import Weights
-from tdmr1.rewards.clip import published_clip
-from tdmr1.rewards.pixels import as_openai
-from tdmr1.rewards.published import CLIP
+from tdmr1.rewards.models.clip import published_clip
+from tdmr1.rewards.models.pixels import as_openai
+from tdmr1.rewards.models.published import CLIP
 from tdmr1_reward_preference.reward import ClipReward
 
 MODEL = "openai/clip-vit-large-patch14"

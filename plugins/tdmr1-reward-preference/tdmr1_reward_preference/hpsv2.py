@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 
-from tdmr1.rewards import Weights, published
-from tdmr1.rewards.clip import Clip
-from tdmr1.rewards.open_clip_layout import VIT_H, read_checkpoint
-from tdmr1.rewards.pixels import as_hpsv2
+from tdmr1.rewards import Weights
+from tdmr1.rewards.models import published
+from tdmr1.rewards.models.clip import Clip
+from tdmr1.rewards.models.open_clip_layout import VIT_H, read_checkpoint
+from tdmr1.rewards.models.pixels import as_hpsv2
 from tdmr1_reward_preference.reward import ClipReward
 
 CHECKPOINT = "xswu/HPSv2/HPS_v2.1_compressed.pt"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tdmr1.rewards import Image, Score
-from tdmr1.rewards.preference import PreferenceReward
+from tdmr1.rewards.models.preference import PreferenceReward
 
 if TYPE_CHECKING:
-    from tdmr1.rewards.clip import Clip
+    from tdmr1.rewards.models.clip import Clip
 
 
 class ClipReward(PreferenceReward):

@@ -3,7 +3,11 @@ from tempfile import TemporaryDirectory
 
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.small_clip import write_small_clip, write_small_tokenizer, write_small_vit_h
+from tdmr1.rewards.models.small_clip import (
+    write_small_clip,
+    write_small_tokenizer,
+    write_small_vit_h,
+)
 from tdmr1.rewards.testing import RewardContract, ordered
 
 

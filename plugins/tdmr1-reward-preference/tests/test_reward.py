@@ -9,15 +9,15 @@ from huggingface_hub import constants
 
 from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
-from tdmr1.rewards.clip import Clip
 from tdmr1.rewards.discovery.fetch import places
 from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
-from tdmr1.rewards.pixels import as_hpsv2, as_openai, as_transformers
-from tdmr1.rewards.published import read_tokenizer
-from tdmr1.rewards.small_clip import small_clip, write_small_clip, write_small_vit_h
+from tdmr1.rewards.models.clip import Clip
+from tdmr1.rewards.models.pixels import as_hpsv2, as_openai, as_transformers
+from tdmr1.rewards.models.published import read_tokenizer
+from tdmr1.rewards.models.small_clip import small_clip, write_small_clip, write_small_vit_h
 from tdmr1_reward_preference.hpsv2 import Hpsv2
 
 PROMPTS = ["a cat", "a dog on a mat", "a cat"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tdmr1.rewards.similarity import Floats, distances, effective_number
+from tdmr1.rewards.models.similarity import Floats, distances, effective_number
 
 
 def mean_distance(features: Floats) -> Floats:

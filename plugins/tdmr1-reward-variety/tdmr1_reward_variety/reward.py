@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdmr1.rewards import Golden, Image, Reward, Sample, Score
-from tdmr1.rewards.features import open_features
-from tdmr1.rewards.similarity import Floats
+from tdmr1.rewards.models.features import open_features
+from tdmr1.rewards.models.similarity import Floats
 from tdmr1_reward_variety.goldens import goldens
 from tdmr1_reward_variety.measures import mean_distance, vendi_gain
 

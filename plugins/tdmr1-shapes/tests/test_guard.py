@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tdmr1.rewards.features import open_features
+from tdmr1.rewards.models.features import open_features
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.guarded import compared, outside
 from tdmr1.trainers.limits import GuardOptions

@@ -69,7 +69,7 @@ def test_one_whose_weights_are_missing_is_not_broken_and_downloads_nothing(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     code = GOOD.replace('print("loading")', asks)
     code = f"""
-    from tdmr1.rewards.published import published_folder
+    from tdmr1.rewards.models.published import published_folder
     from huggingface_hub import hf_hub_download
 {code}"""
     assert status(code) == "weights missing; try: tdmr1 rewards fetch good"

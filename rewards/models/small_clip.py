@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tdmr1.rewards.clip import TOKENS
-from tdmr1.rewards.open_clip_layout import CONFIG, FILES
-from tdmr1.rewards.pixels import MEAN, STD
+from tdmr1.rewards.models.clip import TOKENS
+from tdmr1.rewards.models.open_clip_layout import CONFIG, FILES
+from tdmr1.rewards.models.pixels import MEAN, STD
 
 if TYPE_CHECKING:
     from torch import Tensor

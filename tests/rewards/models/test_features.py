@@ -8,7 +8,7 @@ import torch
 from transformers import Dinov2Config, Dinov2Model
 
 from tdmr1.errors import UserError
-from tdmr1.rewards import features
+from tdmr1.rewards.models import features
 
 
 def open_features(space):

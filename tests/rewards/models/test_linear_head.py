@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tdmr1.rewards.linear_head import LAYERS, NAMES, linear_head
+from tdmr1.rewards.models.linear_head import LAYERS, NAMES, linear_head
 
 WIDTHS = (8, 6, 5, 4, 3, 1)
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from tdmr1.rewards.contract import Image
-from tdmr1.rewards.devices import device_of, dtype_of
+from tdmr1.rewards.models.devices import device_of, dtype_of
 
 T = TypeVar("T")
 Input = TypeVar("Input")

@@ -32,6 +32,6 @@ def captioned() -> list[Golden]:
 
 def photograph(name: str) -> Image:
     """One of `CAPTIONS`, uint8 (256, 256, 3)."""
-    file = importlib.resources.files("tdmr1.rewards") / "images" / f"{name}.jpg"
+    file = importlib.resources.files("tdmr1.rewards.models") / "images" / f"{name}.jpg"
     with file.open("rb") as opened:
         return np.asarray(Pillow.open(opened).convert("RGB"))

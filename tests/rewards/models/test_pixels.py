@@ -4,8 +4,8 @@ import torch
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from tdmr1.rewards.models.pixels import MEAN, STD, as_hpsv2, as_openai, as_transformers
 from tdmr1.rewards.offline.pictures import read_rgb
-from tdmr1.rewards.pixels import MEAN, STD, as_hpsv2, as_openai, as_transformers
 
 SIDE = 32
 SIZES = [(64, 43), (43, 64), (50, 1), (1, 64), (1, 1), (32, 32), (35, 32), (32, 39), (5, 7)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tdmr1.errors import UserError
-from tdmr1.rewards.published import network_with, read_tensors
+from tdmr1.rewards.models.published import network_with, read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

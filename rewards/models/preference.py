@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdmr1.rewards.contract import Golden, Image, Reward, Sample, Score
-from tdmr1.rewards.photographs import captioned
+from tdmr1.rewards.models.photographs import captioned
 
 
 class PreferenceReward(Reward):

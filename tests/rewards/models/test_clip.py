@@ -6,11 +6,11 @@ import torch
 from transformers import CLIPModel
 
 from tdmr1.errors import UserError
-from tdmr1.rewards.clip import Clip, published_clip
-from tdmr1.rewards.open_clip_layout import CONFIG, VIT_H, read_checkpoint, read_open_clip
-from tdmr1.rewards.pixels import as_transformers
-from tdmr1.rewards.published import read_tokenizer
-from tdmr1.rewards.small_clip import (
+from tdmr1.rewards.models.clip import Clip, published_clip
+from tdmr1.rewards.models.open_clip_layout import CONFIG, VIT_H, read_checkpoint, read_open_clip
+from tdmr1.rewards.models.pixels import as_transformers
+from tdmr1.rewards.models.published import read_tokenizer
+from tdmr1.rewards.models.small_clip import (
     SIDE,
     open_clip_tensors,
     small_clip,

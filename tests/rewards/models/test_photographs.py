@@ -1,4 +1,4 @@
-from tdmr1.rewards.photographs import CAPTIONS, captioned, photograph
+from tdmr1.rewards.models.photographs import CAPTIONS, captioned, photograph
 
 
 def test_each_is_beside_another():

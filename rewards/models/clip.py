@@ -14,10 +14,10 @@ import numpy as np
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.contract import Image
-from tdmr1.rewards.networks import PictureNetwork, in_batches
-from tdmr1.rewards.open_clip_layout import CONFIG, has_open_clip_layout, read_open_clip
-from tdmr1.rewards.pixels import MEAN, STD, Prepare
-from tdmr1.rewards.published import CLIP, published_folder, read_network, read_tokenizer
+from tdmr1.rewards.models.networks import PictureNetwork, in_batches
+from tdmr1.rewards.models.open_clip_layout import CONFIG, has_open_clip_layout, read_open_clip
+from tdmr1.rewards.models.pixels import MEAN, STD, Prepare
+from tdmr1.rewards.models.published import CLIP, published_folder, read_network, read_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,8 +1,8 @@
 import numpy as np
 
 from tdmr1.rewards import Sample, Score
-from tdmr1.rewards.photographs import CAPTIONS
-from tdmr1.rewards.preference import PreferenceReward
+from tdmr1.rewards.models.photographs import CAPTIONS
+from tdmr1.rewards.models.preference import PreferenceReward
 
 
 class Length(PreferenceReward):

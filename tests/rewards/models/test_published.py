@@ -9,7 +9,7 @@ from transformers import CLIPModel, CLIPVisionModelWithProjection
 
 from tdmr1.errors import UserError
 from tdmr1.rewards.errors import WeightsMissing
-from tdmr1.rewards.published import (
+from tdmr1.rewards.models.published import (
     WEIGHTS,
     network_with,
     published_file,
@@ -17,7 +17,7 @@ from tdmr1.rewards.published import (
     read_network,
     read_tensors,
 )
-from tdmr1.rewards.small_clip import small_clip, write_small_clip
+from tdmr1.rewards.models.small_clip import small_clip, write_small_clip
 
 
 @pytest.fixture

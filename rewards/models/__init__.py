@@ -1,0 +1,1 @@
+"""What rewards with networks share: weights, pictures as networks see them, features."""
