@@ -12,8 +12,15 @@ import pytest
 
 import tdmr1.rewards
 from tdmr1.rewards import Sample, Score
+from tdmr1.rewards.places import messages
+from tdmr1.rewards.places.actor import RewardActor
 from tdmr1.rewards.places.base import RewardInfo
+from tdmr1.rewards.places.here import Here
+from tdmr1.rewards.places.http import Http
+from tdmr1.rewards.places.loading import load_described
 from tdmr1.rewards.places.server import RewardServer
+from tdmr1.rewards.places.wire import encode, pixel_chunks, read_frame
+from tdmr1.rewards.places.worker import Worker
 
 
 @pytest.fixture
@@ -28,6 +35,37 @@ def closing():
     """Closes what it is given at the end of the test."""
     with contextlib.ExitStack() as stack:
         yield lambda thing: stack.enter_context(contextlib.closing(thing))
+
+
+@pytest.fixture(params=["here", "worker", "http"])
+def placed(request, closing, serve):
+    """Opens a reward here, in a worker and behind a server, in turn."""
+
+    def placed(spec):
+        match request.param:
+            case "here":
+                reward, info = load_described(spec)
+                return Here(reward, info=info)
+            case "worker":
+                return closing(Worker(spec))
+            case "http":
+                server = serve(worker=closing(Worker(spec)))
+                return closing(Http(spec, [server.address]))
+
+    return placed
+
+
+@pytest.fixture
+def from_actor():
+    """What an actor answers whose reward scores a batch."""
+
+    def from_actor(spec, batch):
+        actor = RewardActor()
+        actor.load(b"".join(encode(messages.load_request(spec, {}, None))))
+        frame = b"".join(encode(messages.score_request(batch), pixel_chunks(batch)))
+        return read_frame(actor.score(frame))[0]
+
+    return from_actor
 
 
 @pytest.fixture

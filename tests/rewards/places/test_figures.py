@@ -8,13 +8,10 @@ import pytest
 from tdmr1.rewards import Reward, Sample
 from tdmr1.rewards.errors import RewardAnswerInvalid, RewardFailed
 from tdmr1.rewards.places import messages
-from tdmr1.rewards.places.actor import RewardActor
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.here import Here
 from tdmr1.rewards.places.http import Http
-from tdmr1.rewards.places.loading import load_described
-from tdmr1.rewards.places.wire import FrameInvalid, encode, pixel_chunks, read_frame
-from tdmr1.rewards.places.worker import Worker
+from tdmr1.rewards.places.wire import FrameInvalid
 
 CODE = """
     from tdmr1.rewards import Reward
@@ -34,22 +31,9 @@ CODE = """
 BATCH = [Sample(np.zeros((2, 2, 3), np.uint8), "a star")] * 3
 
 
-@pytest.fixture
-def place(request, closing, my_file, serve):
+def test_they_are_those_after_the_last_batch(my_file, placed):
     my_file(CODE)
-    match request.param:
-        case "here":
-            reward, info = load_described("./my.py:Asks")
-            return Here(reward, info=info)
-        case "worker":
-            return closing(Worker("./my.py:Asks"))
-        case "http":
-            server = serve(worker=closing(Worker("./my.py:Asks")))
-            return closing(Http("./my.py:Asks", [server.address]))
-
-
-@pytest.mark.parametrize("place", ["here", "worker", "http"], indirect=True)
-def test_they_are_those_after_the_last_batch(place):
+    place = placed("./my.py:Asks")
     assert place.info.asks
     assert place.score([]) == [] and dict(place.figures) == {}
     assert place.score(BATCH) == [None] * 3
@@ -58,12 +42,9 @@ def test_they_are_those_after_the_last_batch(place):
     assert place.figures == {"seen": 4.0}
 
 
-def test_in_an_actor_too(my_file):
+def test_in_an_actor_too(my_file, from_actor):
     my_file(CODE)
-    actor = RewardActor()
-    actor.load(b"".join(encode(messages.load_request("./my.py:Asks", {}, None))))
-    frame = b"".join(encode(messages.score_request(BATCH), pixel_chunks(BATCH)))
-    header, _ = read_frame(actor.score(frame))
+    header = from_actor("./my.py:Asks", BATCH)
     assert messages.read_figures(header, RewardInfo("asks")) == {"seen": 3.0}
 
 
