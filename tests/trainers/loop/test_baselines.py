@@ -39,11 +39,11 @@ def test_one_trains_is_continued_to_the_same_bits_evaluated_and_drawn_with(
 
     collect, calls = Reinforcement.collect, []
 
-    def stops(stage):
+    def stops(stage, iteration=None):
         calls.append(stage)
         if len(calls) == 3:
             raise UserError("stopped")
-        return collect(stage)
+        return collect(stage, iteration)
 
     with monkeypatch.context() as patched:
         patched.setattr(Reinforcement, "collect", stops)
