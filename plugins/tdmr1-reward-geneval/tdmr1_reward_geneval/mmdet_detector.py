@@ -161,7 +161,7 @@ def _read(file: Path) -> tuple[Mapping[str, Any], Sequence[str]]:
         trained = trained.get("dataset_meta", trained)
         return content["state_dict"], trained.get("classes", trained.get("CLASSES", LABELS))
     except Exception as error:  # of a file that may be anything: always the same way out
-        lines = str(error).splitlines()  # torch's are many
+        lines = str(error).splitlines() or [type(error).__name__]  # torch's are many
         told = next((line.strip() for line in lines if "Unpickler" in line), lines[0])
         raise DetectorError(
             f"{file} cannot be read as a checkpoint of mmdet: {told}\n"

@@ -16,7 +16,13 @@ from tdmr1_reward_geneval import MMDET
 from tdmr1_reward_geneval.coco import LABELS, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mmcv_operators import do_without_compiled
-from tdmr1_reward_geneval.mmdet_detector import MMDetDetector, check_hash, check_names, place_of
+from tdmr1_reward_geneval.mmdet_detector import (
+    MMDetDetector,
+    _read,
+    check_hash,
+    check_names,
+    place_of,
+)
 
 ASKED = {"tag": "single_object", "include": [{"class": "dog", "count": 1}]}
 
@@ -74,6 +80,15 @@ def test_a_damaged_checkpoint_is_told_before_anything_is_imported(packages, kept
         DetectorError, match="is damaged, or another file: its SHA-256 begins with"
     ):
         reward.score([Sample(image, "a photo of a dog", ASKED)])
+
+
+def test_a_file_that_fails_without_a_word_is_told_by_the_kind_of_failure(tmp_path, monkeypatch):
+    def fails(*given, **named):
+        raise EOFError
+
+    monkeypatch.setattr("torch.load", fails)
+    with pytest.raises(DetectorError, match="cannot be read as a checkpoint of mmdet: EOFError"):
+        _read(tmp_path / "weights.pth")
 
 
 def test_a_name_with_a_hash_is_held_to_it_and_no_other(tmp_path):
