@@ -76,7 +76,9 @@ def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401
     """
     if isinstance(value, Tensor):
         key = str(len(tensors))
-        tensors[key] = value.detach().clone(memory_format=torch.contiguous_format)
+        # In the CPU's memory, as the device's may just have run out.
+        own = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        tensors[key] = own
         return {"tensor": key}
     if isinstance(value, dict):
         return {"dict": [[key, _describe(item, tensors)] for key, item in value.items()]}

@@ -52,20 +52,40 @@ def peak_memory(device: torch.device) -> float:
     return math.nan if most is None else most / 2**30
 
 
+class TooLittleMemory(UserError):
+    """Memory ran out.
+
+    Attributes:
+        setting: what to set so that less is needed, KEY=VALUE; None where nothing is known.
+    """
+
+    def __init__(self, what: str, setting: str | None) -> None:
+        first = "" if setting is None else f"set {setting}: less is computed at a time, and "
+        super().__init__(
+            f"there is too little memory: {what}\n{first}what to set so that it fits, GIB being "
+            "what the card has, says: tdmr1 plan --card-memory GIB, with this run's --model, "
+            "--preset, --config and --set"
+        )
+        self.setting = setting
+
+
 @contextlib.contextmanager
-def too_little_explained() -> Iterator[None]:
-    """Where memory runs out inside the block, the error says what to do."""
+def too_little_explained(setting: str | None = None) -> Iterator[None]:
+    """Where memory runs out inside the block, the error says what to do.
+
+    Args:
+        setting: as `TooLittleMemory` has it.
+
+    Raises:
+        TooLittleMemory: it did.
+    """
     try:
         yield
     except RuntimeError as error:
         lines = str(error).splitlines() or [""]
         if not isinstance(error, torch.OutOfMemoryError) and "t allocate memory" not in lines[0]:
             raise
-        raise UserError(
-            f"there is too little memory: {lines[0]}\nwhat to set so that it fits, GIB being what "
-            "the card has, says: tdmr1 plan --card-memory GIB, with this run's --model, --preset, "
-            "--config and --set"
-        ) from error
+        raise TooLittleMemory(lines[0], setting) from error
 
 
 def _most(cuda: bool) -> int | None:

@@ -9,6 +9,7 @@ import torch
 
 from tdmr1.cli import main
 from tdmr1.core.generator import Prompt
+from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import generator_type
 
@@ -240,10 +241,14 @@ def test_a_run_is_not_overwritten_but_continued(train, tdmr1, tmp_path):
 
 def test_resume_takes_no_other_options(train, tdmr1, tmp_path):
     train()
-    for more in (["--seed", 1], ["--set", "seed=1"], ["--out", "x"], ["--reward", "r"]):
+    for more in (["--seed", 1], ["--config", "train.toml"], ["--out", "x"], ["--reward", "r"]):
         status, _, err = tdmr1("train", "--resume", "run", *more)
         assert status == 1
         assert "--resume continues a run with its own options; drop the others" in err
+    status, _, err = tdmr1("train", "--resume", "run", "--set", "seed=1")
+    assert status == 1
+    assert err.startswith("error: --set seed=1: a run that goes on keeps its own options, but for")
+    assert "save memory: method.micro_batch, method.gradient_checkpointing\n" in err
     status, _, err = train("--changed-prompts")
     assert status == 1
     assert err == "error: --changed-prompts is for a run that goes on: --resume RUN\n"
@@ -502,20 +507,36 @@ def test_reproduce_needs_one_claim_that_it_knows(tdmr1):
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )
-def test_too_little_memory_says_who_knows_what_to_change(
+def test_too_little_memory_is_saved_and_says_what_to_set(
     train, tdmr1, tmp_path, monkeypatch, error
 ):
-    def full(self, *collected):
-        raise error
+    """In the third iteration; a second time with half of what was enough before."""
+    enough = 4
 
-    with monkeypatch.context() as patched:
-        patched.setattr("tdmr1.core.tdm.TDM.iteration", full)
-        status, _, err = train()
+    def full(self, rollout, *more):
+        size = self.roles.micro_batch or len(rollout.group)
+        if size > enough and self.iterations == 2:
+            raise error
+        return reinforce(self, rollout, *more)
+
+    reinforce = TDMR1.reinforce
+    monkeypatch.setattr(TDMR1, "reinforce", full)
+    status, _, err = train()
     assert status == 1
     assert "too little memory: " in err and str(error) in err
-    assert "tdmr1 plan --card-memory GIB" in err
-    assert err.endswith(f"\nthen continue with: tdmr1 train --resume {tmp_path}/run\n")
-    assert tdmr1("train", "--resume", "run")[0] == 0
+    assert "set method.micro_batch=4: " in err and "tdmr1 plan --card-memory GIB" in err
+    resume = f"tdmr1 train --resume {tmp_path}/run"
+    assert err.endswith(f"\nthen continue with: {resume} --set method.micro_batch=4\n")
+    kept = RunFolder(tmp_path / "run").last_checkpoint()
+    assert kept["iteration"] == kept["method"]["iterations"] == 2
+    enough = 2
+    status, _, err = tdmr1(*err.splitlines()[-1].partition(": tdmr1 ")[2].split())
+    assert status == 1
+    assert err.endswith(f"\nthen continue with: {resume} --set method.micro_batch=2\n")
+    status, _, err = tdmr1(*err.splitlines()[-1].partition(": tdmr1 ")[2].split())
+    assert (status, err) == (0, "")
+    assert RunFolder(tmp_path / "run").config().method.micro_batch is None
+    assert RunFolder(tmp_path / "run").last_checkpoint()["iteration"] == 3
 
 
 def test_another_error_of_torch_is_not_taken_for_it(train, monkeypatch):

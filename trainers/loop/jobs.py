@@ -46,6 +46,7 @@ from tdmr1.trainers.loop.stopping import stopping
 from tdmr1.trainers.loop.trackers import check_trackers
 from tdmr1.trainers.memory import too_little_explained
 from tdmr1.trainers.models import load_generator, located, new_accelerator, prepared
+from tdmr1.trainers.sparing import next_setting
 from tdmr1.trainers.students import find_student
 from tdmr1.trainers.writing import writing
 
@@ -93,7 +94,8 @@ def train(
             if changed := changes_since(run.environment()):
                 say(f"it goes on elsewhere than it began, to other bits: {'; '.join(changed)}")
             try:
-                run_loop(stage, config, run, Progress(), periodic, stop)
+                with too_little_explained(next_setting(config)):
+                    run_loop(stage, config, run, Progress(), periodic, stop)
             finally:
                 run.close()
             with task("saving"), writing(run.student):

@@ -79,8 +79,9 @@ def run_loop(
 
     with progress.showing(iteration, config.iterations), stop.at_leisure(say):
         while iteration < config.iterations:
-            before = copy.deepcopy(state())
+            before = state()
             try:
+                before = copy.deepcopy(before)
                 with stop.urgently():
                     iterate()
             except BaseException as error:

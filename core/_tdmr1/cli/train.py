@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -270,6 +271,7 @@ def start(
         from tdmr1.trainers.config import changed
         from tdmr1.trainers.loop import jobs
         from tdmr1.trainers.loop.run import RunFolder
+        from tdmr1.trainers.sparing import with_sparing
 
     config: AnyConfig
     if resume is None:
@@ -281,7 +283,7 @@ def start(
         config = sources.resolve(kind)
         run = RunFolder.new(out or Path("runs") / f"{kind.kind}-{_now()}")
     else:
-        if out is not None or not sources.empty:
+        if out is not None or not dataclasses.replace(sources, settings=[]).empty:
             raise UserError("--resume continues a run with its own options; drop the others")
         run = RunFolder(resume)
         config = run.config()
@@ -291,8 +293,10 @@ def start(
             )
         if guard is not None:
             config = changed(config, [f"guard.action={guard}"])
-    command = f"tdmr1 {kind.kind} --resume {run.path}"
-    with showing(sys.stdout), continuable(run, command):
+        if sources.settings:
+            config = with_sparing(config, sources.settings)
+    given = sources.settings if resume else []
+    with showing(sys.stdout), continuable(run, _resume(run, kind.kind, given), given):
         tell_load()
         jobs.train(config, run, changed_prompts, max_time)
         say(f"student: {run.student}")
@@ -300,14 +304,16 @@ def start(
 
 
 @contextlib.contextmanager
-def continuable(run: RunFolder, command: str) -> Iterator[None]:
+def continuable(run: RunFolder, command: str, settings: Sequence[str] = ()) -> Iterator[None]:
     """Whatever stops a run inside the block, say how to continue it, if it was begun at all.
 
     Args:
         run: its folder.
         command: continues it.
+        settings: what it goes on with for now, see `with_sparing`.
     """
     from tdmr1.trainers.loop.stopping import Interrupted
+    from tdmr1.trainers.memory import TooLittleMemory
 
     try:
         yield
@@ -319,7 +325,17 @@ def continuable(run: RunFolder, command: str) -> Iterator[None]:
     except UserError as error:
         if not run.started:
             raise
+        if isinstance(error, TooLittleMemory) and error.setting is not None:
+            command = _resume(run, run.config().kind, [*settings, error.setting])
         raise UserError(f"{error}\nthen continue with: {command}") from error
+
+
+def _resume(run: RunFolder, kind: str, settings: Sequence[str]) -> str:
+    """The command that continues a run, of two settings of one option with the later."""
+    last = {setting.partition("=")[0]: setting for setting in settings}
+    return " ".join(
+        [f"tdmr1 {kind} --resume {run.path}", *(f"--set {shlex.quote(s)}" for s in last.values())]
+    )
 
 
 def _now() -> str:

@@ -1,9 +1,11 @@
 """The loop alone, around a training that counts."""
 
 import contextlib
+import copy
 import json
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +131,22 @@ def test_what_fails_loses_nothing(loop, lines, tmp_path, step, where, error):
     assert saved(tmp_path)[-1] == f"checkpoint-{step:06d}"
     assert loop().sum == whole.sum
     assert lines() == lines("whole")
+
+
+def test_no_room_for_the_copy_loses_nothing(loop, tmp_path, monkeypatch):
+    whole, copies = loop(folder="whole"), []
+
+    def full(state):
+        copies.append(1)
+        if len(copies) == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return copy.deepcopy(state)
+
+    with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+        patched.setattr("tdmr1.trainers.loop.loop.copy", SimpleNamespace(deepcopy=full))
+        loop()
+    assert saved(tmp_path)[-1] == "checkpoint-000004"
+    assert loop().sum == whole.sum
 
 
 @pytest.mark.parametrize("step", [0, 2, 3, 5])
