@@ -79,11 +79,16 @@ class Weights:
         name: as its publisher calls it, e.g. "laion/CLIP-ViT-H-14-laion2B-s32B-b79K".
         licence: SPDX identifier where there is one.
         megabytes: of the download; 0 where the weights travel inside a wheel.
-        source: where they come from: a URL, or the wheel's name.
+        source: where they come from: a URL, or the wheel's name; with `sha256` the file's address.
         option: of the reward, whose value says where they are: a path, or of the Hugging Face Hub
             ORG/NAME or ORG/NAME/FILE; "" where none does, and `name` is that of the Hub.
         files: of a model of the Hub, those that are needed; "*" matches as in a shell. One without
-            "*" beside others is of models that have it. All where there are none.
+            "*" beside others is of models that have it; of "a|b" the first that there is. All
+            where there are none.
+        sha256: of a single file outside the Hub, its SHA-256, or the first digits, 8 at least. Its
+            `name` is the file's, and the option has it where the published one is meant.
+        when: values of options with which they are loaded, "OPTION=VALUE", where "*" matches as in
+            a shell; one of them has to hold. Always where there are none.
     """
 
     name: str
@@ -92,6 +97,8 @@ class Weights:
     source: str
     option: str = ""
     files: tuple[str, ...] = ()
+    sha256: str = ""
+    when: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

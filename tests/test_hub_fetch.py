@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from huggingface_hub import constants, snapshot_download
 
-from tdmr1 import hub_fetch
+from tdmr1 import downloads, hub_fetch
 from tdmr1.errors import UserError
 from tdmr1.hub_cache import CachedModel, HubFile, lacking, matches
 from tdmr1.hub_fetch import fetch
@@ -244,7 +244,7 @@ def test_a_model_that_is_none_or_another_is_told(hub):
 
 def test_without_room_nothing_is_fetched(hub, monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(hub_fetch.shutil, "disk_usage", lambda path: usage(10_000))
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda path: usage(10_000))
     with pytest.raises(UserError, match=r"0 MB are to be fetched, and .*cache has room for 0 MB"):
         fetched()
     assert hub.sent == []
@@ -264,8 +264,9 @@ def test_two_at_one_file_are_refused(hub):
 
 def test_how_far_it_is_is_shown(hub, monkeypatch):
     seen = []
-    monkeypatch.setattr(hub_fetch, "MEGABYTE", 1000)
-    monkeypatch.setattr(hub_fetch.Task, "advance", lambda task, steps: seen.append(steps))
+    for module in (downloads, hub_fetch):
+        monkeypatch.setattr(module, "MEGABYTE", 1000)
+    monkeypatch.setattr(downloads.Task, "advance", lambda task, steps: seen.append(steps))
     fetched()
     assert seen == [10]
 

@@ -18,9 +18,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from tdmr1.downloads import begun, complete
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
-from tdmr1.locks import locked
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
@@ -122,35 +122,11 @@ class CachedModel:
 
     def begun(self, file: HubFile) -> int:
         """Bytes that are here of an unfinished one."""
-        part = self._part(file)
-        return part.stat().st_size if part.exists() else 0
+        return begun(self._part(file))
 
     def fill(self, file: HubFile, write: Callable[[BinaryIO], None]) -> bool:
-        """Have the content of a file here; what is there of an unfinished one is gone on with.
-
-        Args:
-            file: whose content is missing, or damaged.
-            write: appends what is missing.
-
-        Returns:
-            Whether that was the right content; another is thrown away.
-
-        Raises:
-            UserError: another process is at it.
-            OSError: e.g. a full disk.
-        """
-        part = self._part(file)
-        remedy = "the same command again goes on when that has ended"
-        with locked(part.with_suffix(".lock"), f"the download of {file.path}", remedy):
-            with open(part, "ab") as content:
-                write(content)
-                content.flush()
-                os.fsync(content.fileno())
-            if not file.is_whole(part):
-                part.unlink()
-                return False
-            os.replace(part, self.content(file))
-            return True
+        """Have the content of a file here; as `tdmr1.downloads.complete`."""
+        return complete(self.content(file), self._part(file), write, file.is_whole, file.path)
 
     def link(self, commit: str, files: Iterable[HubFile]) -> None:
         """Make files whose content is here those of the model.
@@ -198,8 +174,21 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(path, one) for one in alike)
 
 
+def chosen(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Patterns without alternatives: of "a|b" the first that asks for something that is there."""
+    found = []
+    for pattern in patterns:
+        ways = pattern.split("|")
+        found.append(next((one for one in ways if _any(paths, one)), ways[0]))
+    return found
+
+
 def lacking(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """The patterns that ask for what is not there. Beside patterns with a "*", names without one
     are of files that some models have and others have not."""
     needed = [one for one in patterns if "*" in one] or patterns
-    return [one for one in needed if not any(matches(path, [one]) for path in paths)]
+    return [one for one in needed if not _any(paths, *one.split("|"))]
+
+
+def _any(paths: Sequence[str], *patterns: str) -> bool:
+    return any(matches(path, patterns) for path in paths)

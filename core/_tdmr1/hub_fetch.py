@@ -7,7 +7,7 @@ import functools
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
 from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of httpx
@@ -22,12 +22,13 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # it has them
     enable_progress_bars,
 )
 
+from tdmr1.downloads import MEGABYTE, check_room, disk_explained, emptied, watched
 from tdmr1.errors import UserError
 from tdmr1.hub import explained
-from tdmr1.hub_cache import CachedModel, HubFile, lacking, matches
+from tdmr1.hub_cache import CachedModel, HubFile, chosen, lacking, matches
 from tdmr1.progress import Task, task
 
-MEGABYTE = 1_000_000
+ELSEWHERE = "make room, or name another folder: HF_HUB_CACHE=FOLDER, for the runs, too"
 
 
 class Source(Protocol):
@@ -65,7 +66,7 @@ class Hub:
 
     def write(self, file: HubFile, content: BinaryIO) -> None:
         if content.tell() > file.size:
-            _emptied(content)
+            emptied(content)
         address = hf_hub_url(self._model, file.path, revision=self.commit)
         with _without_bars():
             http_get(
@@ -87,7 +88,7 @@ class Carried:
         self.files: Sequence[HubFile] = self._cached.files()
 
     def write(self, file: HubFile, content: BinaryIO) -> None:
-        _emptied(content)
+        emptied(content)
         with open(self._cached.content(file), "rb") as carried:
             shutil.copyfileobj(carried, content)
 
@@ -127,6 +128,7 @@ def fetch(
                 raise
             except (HTTPError, OSError) as error:
                 return _already_there(here, model, patterns, command, error)
+        patterns = chosen([file.path for file in source.files], patterns)
         files = [file for file in source.files if matches(file.path, patterns)]
         if without := lacking([file.path for file in files], patterns):
             raise UserError(
@@ -135,8 +137,9 @@ def fetch(
         with task(f"verifying {model}"):
             missing = [file for file in files if not here.has(file)]
         _check_room(here, missing)
-        _fill(here, missing, source, model)
-        here.link(source.commit, files)
+        with disk_explained(here.cache, ELSEWHERE):
+            _fill(here, missing, source, model)
+            here.link(source.commit, files)
     return files
 
 
@@ -151,7 +154,9 @@ def _already_there(
     )
     if here.find(patterns) is None:
         raise UserError(f"{model} is not on this machine, and {elsewhere}") from why
-    files = [file for file in here.files() if matches(file.path, patterns)]
+    files = here.files()
+    patterns = chosen([file.path for file in files], patterns)
+    files = [file for file in files if matches(file.path, patterns)]
     with task(f"verifying {model}"):
         damaged = [file.path for file in files if not here.has(file)]
     if damaged:
@@ -161,13 +166,7 @@ def _already_there(
 
 def _check_room(here: CachedModel, missing: Sequence[HubFile]) -> None:
     needed = sum(file.size - min(here.begun(file), file.size) for file in missing)
-    folder = next(path for path in (here.folder, *here.folder.parents) if path.exists())
-    if needed > (free := shutil.disk_usage(folder).free):
-        raise UserError(
-            f"{needed / MEGABYTE:.0f} MB are to be fetched, and {here.cache} has room for "
-            f"{free / MEGABYTE:.0f} MB; make room, or name another folder: HF_HUB_CACHE=FOLDER, "
-            "for the runs, too"
-        )
+    check_room(here.cache, needed, ELSEWHERE)
 
 
 def _fill(here: CachedModel, missing: Sequence[HubFile], source: Source, model: str) -> None:
@@ -176,7 +175,7 @@ def _fill(here: CachedModel, missing: Sequence[HubFile], source: Source, model: 
         before = 0
         for file in missing:
             for _ in range(2):  # what a killed process left may be damaged
-                write = functools.partial(_watched, source, file, fetching, before)
+                write = functools.partial(_write, source, file, fetching, before)
                 if here.fill(file, write):
                     break
             else:
@@ -187,32 +186,8 @@ def _fill(here: CachedModel, missing: Sequence[HubFile], source: Source, model: 
             before += file.size
 
 
-def _watched(
-    source: Source, file: HubFile, fetching: Task, before: int, content: BinaryIO
-) -> None:
-    source.write(file, cast(BinaryIO, _Watched(content, fetching, before)))
-
-
-class _Watched:
-    """A file that says to a task how far it has come."""
-
-    def __init__(self, file: BinaryIO, fetching: Task, before: int) -> None:
-        self._file, self._fetching, self._before = file, fetching, before
-
-    def write(self, data: bytes) -> int:
-        written = self._file.write(data)
-        steps = (self._before + self._file.tell()) // MEGABYTE - self._fetching.done
-        if steps > 0:
-            self._fetching.advance(steps)
-        return written
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        return getattr(self._file, name)
-
-
-def _emptied(content: BinaryIO) -> None:
-    content.seek(0)
-    content.truncate()
+def _write(source: Source, file: HubFile, fetching: Task, before: int, content: BinaryIO) -> None:
+    source.write(file, watched(content, fetching, before))
 
 
 @contextlib.contextmanager

@@ -66,10 +66,7 @@ class RewardDescription:
                 "range": (-math.inf if low is None else low, math.inf if high is None else high),
                 "needs": tuple(described["needs"]),
                 "engines": tuple(described["engines"]),
-                "weights": tuple(
-                    Weights(**{**weights, "files": tuple(weights.get("files", ()))})
-                    for weights in described["weights"]
-                ),
+                "weights": tuple(map(_weights, described["weights"])),
                 "reads": None if described["reads"] is None else tuple(described["reads"]),
                 "options": tuple(Option(**option) for option in described["options"]),
             }
@@ -105,6 +102,12 @@ def info(spec: RewardSpec) -> RewardDescription:
         options=tuple(options_of(recipe.factory)),
         environment=f"{HERE} (python {platform.python_version()})",
     )
+
+
+def _weights(told: Mapping[str, Any]) -> Weights:
+    """Of an environment, whose tdmr1 may be older."""
+    lists = {key: tuple(told.get(key, ())) for key in ("files", "when")}
+    return Weights(**{**told, **lists})
 
 
 def _as_class(factory: Callable[..., object]) -> type[Reward] | None:

@@ -6,7 +6,7 @@ Torch is imported by those that have a network.
 from __future__ import annotations
 
 import importlib
-import warnings
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +18,8 @@ from PIL import Image
 from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 from tdmr1.progress import task
+from tdmr1.rewards.models.published import find_weights, read_network
+from tdmr1.rewards.models.spaces import OPEN_CLIP, SPACES, open_clip_weights, space_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,11 +34,6 @@ DINO_SIDE = 224
 DINO_MEAN, DINO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What DINOv2 was trained on, as its processor's configuration says it."""
 
-SPACES = (
-    "there are: thumbnail, dinov2:FOLDER_OR_HUB_ID (e.g. dinov2:facebook/dinov2-base) and "
-    "open_clip:MODEL:PRETRAINED (e.g. open_clip:ViT-L-14:laion2b_s32b_b82k, or a file of weights)"
-)
-
 
 def open_features(space: str, device: str, option: str) -> Features:
     """A feature space.
@@ -47,26 +44,45 @@ def open_features(space: str, device: str, option: str) -> Features:
         option: that asks for the space, for an error's text.
 
     Raises:
+        WeightsMissing: those of its network are not on this machine.
         UserError: there is no such space, or its network cannot be loaded.
     """
+    if (place := find_space(space, option)) is None:
+        return thumbnails
     kind, _, which = space.partition(":")
     name, _, pretrained = which.partition(":")
-    known = {"thumbnail": not which, "dinov2": bool(which), "open_clip": bool(name and pretrained)}
-    if not known.get(kind):
-        raise UserError(f"unknown feature space {option}={space!r}; {SPACES}")
-    if kind == "thumbnail":
-        return thumbnails
     try:
         with task(f"loading {space}"):
             if kind == "dinov2":
-                return _dinov2(which, device)
-            return _open_clip(name, pretrained, device)
-    except Exception as error:  # of a file, a download or a package: always the same way out
+                return _dinov2(place, device)
+            return _open_clip(name, pretrained, place, device)
+    except Exception as error:  # of a file or a package: always the same way out
         hint = remedy(error) if isinstance(error, ImportError) else ""
         raise UserError(
             f"the feature space {option}={space!r} cannot be loaded: {error}\n"
             + (f"try: {hint}" if hint else f"take another; {SPACES}")
         ) from error
+
+
+def find_space(space: str, option: str) -> Path | None:
+    """Where the weights of a feature space are; None of thumbnails, which have none.
+
+    Args:
+        space, option: as of `open_features`.
+
+    Raises:
+        WeightsMissing, UserError: as `open_features`; nothing is loaded.
+    """
+    if space == "thumbnail":
+        return None
+    try:
+        weights, place = space_weights(space)
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from error
+    found = find_weights(weights, place, f"tdmr1 rewards fetch {shlex.quote(space)}")
+    if space.startswith(OPEN_CLIP) and found.is_dir():  # with one file, in this format or that
+        return next(found / way for way in weights.files[0].split("|") if (found / way).is_file())
+    return found
 
 
 def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -84,14 +100,12 @@ def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return scaled
 
 
-def _dinov2(which: str, device: str) -> Features:
+def _dinov2(folder: Path, device: str) -> Features:
     """The class token of DINOv2 (arXiv 2304.07193), of length 1."""
     import torch
     from transformers import Dinov2Model
 
-    place: str | Path = Path(which) if Path(which).is_dir() else which
-    model: nn.Module = Dinov2Model.from_pretrained(place)
-    model = model.to(device).eval()
+    model: nn.Module = read_network(Dinov2Model, folder).to(device)
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (DINO_MEAN, DINO_STD))
 
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -115,17 +129,25 @@ def _cropped(images: Tensor) -> Tensor:
     return resized[..., top : top + DINO_SIDE, left : left + DINO_SIDE].clamp(0, 1)
 
 
-def _open_clip(model_name: str, pretrained: str, device: str) -> Features:
+def _open_clip(model_name: str, pretrained: str, file: Path, device: str) -> Features:
     """CLIP's image embedding by the package open_clip, of length 1."""
     import torch
 
     open_clip: Any = importlib.import_module("open_clip")
-    with warnings.catch_warnings():
-        # With the other activation than they were trained with, the weights mean nothing.
-        warnings.filterwarnings("error", message="QuickGELU mismatch")
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            model_name, pretrained=pretrained, device=device
-        )
+    known = (
+        open_clip_weights(model_name, pretrained)
+        if str(file) != str(Path(pretrained).expanduser())
+        else {}
+    )
+    model, _, preprocess = open_clip.create_model_and_transforms(
+        model_name,
+        pretrained=str(file),
+        device=device,
+        image_mean=known.get("mean"),
+        image_std=known.get("std"),
+        image_interpolation=known.get("interpolation"),
+        image_resize_mode=known.get("resize_mode"),
+    )
     model.eval()
 
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:

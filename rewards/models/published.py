@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tdmr1.errors import UserError
 from tdmr1.progress import task
+from tdmr1.rewards.contract import Weights
 from tdmr1.rewards.errors import WeightsMissing
+from tdmr1.url_file import UrlFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +47,7 @@ def published_folder(model: str, patterns: Sequence[str], option: str) -> Path:
 
     if not is_hub_id(model):
         raise UserError(f"there is no folder {model}; a model of the Hub is named ORG/NAME")
-    return _found(model, patterns, option, model)
+    return _found(model, patterns, model, _command(option, model))
 
 
 def published_file(file: str, option: str) -> Path:
@@ -65,7 +67,34 @@ def published_file(file: str, option: str) -> Path:
     named = HUB_FILE.fullmatch(file)
     if named is None or not is_hub_id(named[1]):
         raise UserError(f"there is no file {file}; a file of the Hub is named ORG/NAME/FILE")
-    return _found(named[1], [named[2]], option, file) / named[2]
+    return _found(named[1], [named[2]], file, _command(option, file)) / named[2]
+
+
+def find_weights(weights: Weights, place: str, command: str) -> Path:
+    """The folder of published weights, or the file of those that have an address of their own.
+
+    Args:
+        weights: with the files that are needed, or the hash of the only one.
+        place: a path; a name of the Hub; or the name of the weights, which have an address of
+            their own.
+        command: that fetches them.
+
+    Raises:
+        WeightsMissing: they are not on this machine.
+        UserError: there is no such path, and it is no such name.
+    """
+    if (path := Path(place).expanduser()).exists():
+        return path
+    if weights.sha256:
+        file = UrlFile(weights.source, weights.sha256).place()
+        if file.is_file():
+            return file
+        raise _missing(place, command)
+    from tdmr1.hub import is_hub_id
+
+    if not is_hub_id(place):
+        raise UserError(f"there is no folder {place}; a model of the Hub is named ORG/NAME")
+    return _found(place, weights.files, place, command)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -197,17 +226,22 @@ def _check_whole(kind: Any, missing: Collection[str], path: Path) -> None:  # no
         )
 
 
-def _found(model: str, patterns: Sequence[str], option: str, place: str) -> Path:
+def _found(model: str, patterns: Sequence[str], place: str, command: str) -> Path:
     """The folder of a model of the Hub that is on this machine."""
     from tdmr1.hub_cache import CachedModel
 
-    if (folder := CachedModel(model).find(patterns)) is not None:
-        return folder
+    if (folder := CachedModel(model).find(patterns)) is None:
+        raise _missing(place, command)
+    return folder
+
+
+def _missing(place: str, command: str) -> WeightsMissing:
+    return WeightsMissing(f"the weights {place} are not on this machine; try: {command}")
+
+
+def _command(option: str, place: str) -> str:
     reward, _, name = option.partition(".")
-    raise WeightsMissing(
-        f"the weights {place} are not on this machine; "
-        f"try: tdmr1 rewards fetch {reward} --option {name}={place}"
-    )
+    return f"tdmr1 rewards fetch {reward} --option {name}={place}"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from tdmr1.core.roles import Role, Roles
 from tdmr1.errors import UserError
 from tdmr1.progress import say, task
 from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
+from tdmr1.rewards.models.features import find_space
 from tdmr1.rewards.offline.layout import LayoutWriter, read_pictures
 from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.config import (
@@ -214,6 +215,7 @@ def _evaluated(
     config: AnyConfig, seeds: Sequence[int], pictures: Path | None, students: dict[str, Path]
 ) -> dict[str, Report]:
     """Reports of the teacher, of the student that `config` begins with, and of others."""
+    find_space(config.eval_features, "eval_features")
     with contextlib.ExitStack() as opened:
         judge = opened.enter_context(contextlib.closing(new_judge(config)))
         if (watch := new_watch(config)) is not None:

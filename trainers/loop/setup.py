@@ -13,6 +13,7 @@ from tdmr1.errors import UserError
 from tdmr1.progress import task
 from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.rewards.mixing.gates import Gate
+from tdmr1.rewards.models.features import find_space
 from tdmr1.trainers.config import (
     AnyConfig,
     BaselineConfig,
@@ -34,6 +35,7 @@ TRIED = 64
 
 def new_stage(config: AnyConfig) -> Stage:
     """Whatever `config` trains, to be closed."""
+    find_space(config.eval_features, "eval_features")
     return distillation(config) if isinstance(config, DistillConfig) else reinforcement(config)
 
 

@@ -134,4 +134,5 @@ def _reads(found: RewardDescription) -> str:
 
 def _weights(weights: Weights) -> str:
     size = f"{weights.megabytes:g} MB" if weights.megabytes else "no download"
-    return f"{weights.name} ({weights.licence}, {size}) from {weights.source}"
+    only = f", with {' or '.join(weights.when)}" if weights.when else ""
+    return f"{weights.name} ({weights.licence}, {size}) from {weights.source}{only}"

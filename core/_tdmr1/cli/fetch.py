@@ -14,7 +14,7 @@ from tdmr1.errors import UserError
 from tdmr1.progress import showing, task
 
 if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
-    from tdmr1.hub_cache import HubFile
+    from tdmr1.rewards.discovery.fetch import Fetched
 
 app = typer.Typer()
 
@@ -24,7 +24,8 @@ def fetch(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="Of rewards; NAME@env of one in its environment.",
+            help="Of rewards; NAME@env of one in its environment. Or feature spaces of "
+            "`eval_features`, e.g. dinov2:facebook/dinov2-base.",
             autocompletion=complete.rewards,
         ),
     ],
@@ -48,30 +49,38 @@ def fetch(
     from tdmr1.rewards.discovery.options import parse_options
     from tdmr1.rewards.discovery.spec import RewardSpec
     from tdmr1.rewards.discovery.stdout import stdout_to_stderr
+    from tdmr1.rewards.models.spaces import is_published, space_weights
 
     if option and len(names) > 1:
         raise UserError("--option is of one reward; fetch that one alone")
     given = [f"--option {shlex.quote(setting)}" for setting in option or ()]
+    homes: set[str] = set()
     with showing(sys.stderr):
         for name in names:
             with stdout_to_stderr(), task(f"looking at {name}"):
-                wanted = places(describe(RewardSpec.parse(name)), parse_options(option or []))
+                if is_published(name):
+                    wanted = [space_weights(name)]
+                else:
+                    described = describe(RewardSpec.parse(name))
+                    wanted = places(described, parse_options(option or []))
             if not wanted:
                 typer.echo(f"{name}: nothing to fetch")
-            command = " ".join(["tdmr1 rewards fetch", name, *given])
+            command = " ".join(["tdmr1 rewards fetch", shlex.quote(name), *given])
             for weights, place in wanted:
-                files = fetch_weights(weights, place, command, carried, cache)
-                typer.echo(f"{name}: {place}: {_told(files)}")
-    if cache is not None:
-        again = " ".join(["tdmr1 rewards fetch", *names, *given])
+                fetched = fetch_weights(weights, place, command, carried, cache)
+                typer.echo(f"{name}: {place}: {_told(fetched)}")
+                homes |= {fetched.home} if fetched else set()
+    if cache is not None and homes:
+        again = " ".join(["tdmr1 rewards fetch", *map(shlex.quote, names), *given])
+        where = " ".join(f"{home}=FOLDER" for home in sorted(homes))
         typer.echo(
-            f"take {cache} with you, links as links; there: {again} --from {cache.name}, "
-            "or use it where it lies: HF_HUB_CACHE=FOLDER"
+            f"take {cache} with you, links as links; there: {again} --from "
+            f"{shlex.quote(cache.name)}, or use it where it lies: {where}"
         )
 
 
-def _told(files: list[HubFile] | None) -> str:
-    if files is None:
+def _told(fetched: Fetched | None) -> str:
+    if fetched is None:
         return "a path, used as it is"
-    megabytes = sum(file.size for file in files) / 1e6
-    return f"{len(files)} file{'s' * (len(files) > 1)}, {megabytes:.0f} MB, whole"
+    many = "s" * (fetched.files > 1)
+    return f"{fetched.files} file{many}, {fetched.size / 1e6:.0f} MB, whole"

@@ -8,16 +8,16 @@ which this network needs (`mmcv_operators`).
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tdmr1.rewards import Image
+from tdmr1.errors import UserError
+from tdmr1.rewards import Image, Weights
 from tdmr1.rewards.models.devices import device_of, dtype_of
+from tdmr1.rewards.models.published import find_weights
+from tdmr1.url_file import UrlFile
 from tdmr1_reward_geneval import MMDET
 from tdmr1_reward_geneval.coco import LABELS, SAME_NAMES, names_in_place
 from tdmr1_reward_geneval.detector import Detection, DetectorError
@@ -25,10 +25,16 @@ from tdmr1_reward_geneval.photographs import PhotographDetector, network_input
 from tdmr1_reward_geneval.verdict import THRESHOLD
 
 CONFIG = "mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco"
-URL = f"https://download.openmmlab.com/mmdetection/v3.0/mask2former/{CONFIG}/{MMDET}"
-
-_HASHED = re.compile(r"-([0-9a-f]{8})\.pth$")
-"""How the names of published checkpoints end: in the first digits of their SHA-256."""
+PUBLISHED = Weights(
+    MMDET,
+    "Apache-2.0 (of the code)",
+    275,
+    f"https://download.openmmlab.com/mmdetection/v3.0/mask2former/{CONFIG}/{MMDET}",
+    option="mmdet_weights",
+    sha256="c9d0c4f2",  # all that is published of it
+    when=("detector=mmdet",),
+)
+FETCH = "tdmr1 rewards fetch geneval --option detector=mmdet"
 
 
 class MMDetDetector(PhotographDetector):
@@ -48,14 +54,21 @@ class MMDetDetector(PhotographDetector):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        place = place_of(self._weights)
-        return (str(place),) if place.is_file() else ()
+        try:
+            return (str(self._find(self._weights)),)
+        except UserError:
+            return ()
 
     def _find(self, weights: str) -> Path:
-        place = place_of(weights)
-        if not place.is_file():
-            raise DetectorError(f"mmdet_weights={weights!r}: there is no {place}; {_fetch()}")
-        return place
+        if weights == MMDET:
+            return find_weights(PUBLISHED, weights, FETCH)
+        file = Path(weights).expanduser()
+        if not file.is_file():
+            raise UserError(
+                f"mmdet_weights={weights!r}: there is no such file; leave the option out for the "
+                f"published one; {FETCH} has it here"
+            )
+        return file
 
     def _detect(self, images: Sequence[Image], size: tuple[int, int]) -> list[list[Detection]]:
         network = self._network
@@ -109,32 +122,16 @@ class MMDetDetector(PhotographDetector):
         return network.to(device_of(self._device), dtype_of(self._dtype)).eval()
 
 
-def place_of(weights: str) -> Path:
-    """A path as it is, a mere name where torch keeps what it downloads."""
-    if os.sep in weights or Path(weights).is_file():
-        return Path(weights).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    kept = os.environ.get("TORCH_HOME") or f"{cache}/torch"
-    return Path(kept).expanduser() / "hub" / "checkpoints" / weights
-
-
 def check_hash(file: Path) -> None:
-    """That a file whose name says its hash is whole.
+    """That the published file is whole; of others nobody knows.
 
     Raises:
         DetectorError: it is not.
     """
-    named = _HASHED.search(file.name)
-    if named is None:
-        return
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while piece := opened.read(2**20):
-            digest.update(piece)
-    if not digest.hexdigest().startswith(named[1]):
+    if file.name == MMDET and not UrlFile(PUBLISHED.source, PUBLISHED.sha256).is_whole(file):
         raise DetectorError(
-            f"{file} is damaged, or another file: its SHA-256 begins with "
-            f"{digest.hexdigest()[:8]}, and its name says {named[1]}; remove it, then {_fetch()}"
+            f"{file} is damaged, or another file: its SHA-256 does not begin with "
+            f"{PUBLISHED.sha256}; try: {FETCH}"
         )
 
 
@@ -147,7 +144,7 @@ def _load(network: Any, file: Path) -> None:  # noqa: ANN401
     if missing:
         raise DetectorError(
             f"{file} is no Mask2Former on Swin-S for COCO's instances: it lacks {len(missing)} "
-            f"weights, {missing[0]} for one; {_fetch()}"
+            f"weights, {missing[0]} for one; try: {FETCH}"
         )
 
 
@@ -182,7 +179,3 @@ def check_names(names: Sequence[str], file: Path) -> None:
             f"{file} has {len(names)} classes, of which {same} stand where COCO has them; "
             f"expected a Mask2Former for COCO's 80 instances, as {MMDET}"
         )
-
-
-def _fetch() -> str:
-    return f"try: curl -fL --create-dirs -C - -o {place_of(MMDET)} {URL}"

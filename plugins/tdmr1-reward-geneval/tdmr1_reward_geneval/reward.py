@@ -7,9 +7,10 @@ from typing import Any
 
 from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
 from tdmr1.rewards.models import published
-from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER, MMDET
+from tdmr1_reward_geneval import CLIP, INPUT_SIZE, MASK2FORMER
 from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
+from tdmr1_reward_geneval.mmdet_detector import PUBLISHED
 from tdmr1_reward_geneval.shapes import ShapesDetector
 from tdmr1_reward_geneval.task import MetadataInvalid, Task, parse
 from tdmr1_reward_geneval.verdict import MAX_OBJECTS, colored, countable, dense_reward, verdict
@@ -34,8 +35,7 @@ class GenEval(Reward):
         "shapes detector on OpenCV",
         f"mask2former detector on transformers, shorter side input_size = {INPUT_SIZE} px; "
         "its colours by CLIP ViT-L/14",
-        f"mmdet detector, in an environment of its own: {MMDET} of openmmlab (Apache-2.0, of the "
-        "code; 275 MB) in mmdet 3.3",
+        "mmdet detector in mmdet 3.3, in an environment of its own",
     )
     weights = (
         Weights(
@@ -45,7 +45,9 @@ class GenEval(Reward):
             f"https://huggingface.co/{MASK2FORMER}",
             option="weights",
             files=published.WEIGHTS,
+            when=("detector=auto", "detector=mask2former"),
         ),
+        PUBLISHED,
         Weights(
             CLIP,
             "MIT (of OpenAI's code)",
@@ -53,6 +55,7 @@ class GenEval(Reward):
             f"https://huggingface.co/{CLIP}",
             option="color_weights",
             files=published.CLIP,
+            when=("detector=auto", "detector=mask2former", "detector=mmdet"),
         ),
     )
 

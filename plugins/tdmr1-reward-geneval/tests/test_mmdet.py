@@ -1,27 +1,28 @@
 """The detector of mmdet as far as it goes without mmdet; docs/check_mmdet.sh goes further."""
 
-import hashlib
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
+from tdmr1.rewards.discovery.fetch import places
+from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
-from tdmr1.rewards.errors import RewardOptionInvalid
-from tdmr1_reward_geneval import MMDET
+from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
+from tdmr1_reward_geneval import CLIP, MASK2FORMER, MMDET
 from tdmr1_reward_geneval.coco import LABELS, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mmcv_operators import do_without_compiled
 from tdmr1_reward_geneval.mmdet_detector import (
+    FETCH,
     MMDetDetector,
     _read,
     check_hash,
     check_names,
-    place_of,
 )
 
 ASKED = {"tag": "single_object", "include": [{"class": "dog", "count": 1}]}
@@ -60,10 +61,10 @@ def test_it_computes_in_float32_alone():
 
 def test_a_missing_checkpoint_names_the_command_that_fetches_it(packages, kept):
     reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
-    with pytest.raises(DetectorError) as error:
+    with pytest.raises(WeightsMissing) as error:
         reward.judges("a photo of a dog", ASKED)
-    told = rf"there is no {kept}/{MMDET}; try: curl .*-o {kept}/{MMDET} https://download\.openmm"
-    assert re.search(told, str(error.value))
+    told = f"the weights {MMDET} are not on this machine; try: {FETCH}"
+    assert str(error.value) == told
     assert reward.reads is None
     (kept / MMDET).write_bytes(b"weights")
     reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
@@ -77,7 +78,7 @@ def test_a_damaged_checkpoint_is_told_before_anything_is_imported(packages, kept
     reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
     image = np.zeros((40, 40, 3), np.uint8)
     with pytest.raises(
-        DetectorError, match="is damaged, or another file: its SHA-256 begins with"
+        DetectorError, match="is damaged, or another file: its SHA-256 does not begin with"
     ):
         reward.score([Sample(image, "a photo of a dog", ASKED)])
 
@@ -91,23 +92,34 @@ def test_a_file_that_fails_without_a_word_is_told_by_the_kind_of_failure(tmp_pat
         _read(tmp_path / "weights.pth")
 
 
-def test_a_name_with_a_hash_is_held_to_it_and_no_other(tmp_path):
-    digest = hashlib.sha256(b"whole").hexdigest()[:8]
-    for name in (f"net-{digest}.pth", "my.pth", "net-0000000.pth"):
-        (tmp_path / name).write_bytes(b"whole")
-        check_hash(tmp_path / name)
-    (tmp_path / "net-00000000.pth").write_bytes(b"whole")
-    with pytest.raises(DetectorError, match=f"begins with {digest}, and its name says 00000000"):
-        check_hash(tmp_path / "net-00000000.pth")
+def test_only_the_published_file_is_held_to_a_hash(tmp_path):
+    for name in ("net-00000000.pth", MMDET):
+        (tmp_path / name).write_bytes(b"another")
+    check_hash(tmp_path / "net-00000000.pth")
+    with pytest.raises(DetectorError, match="its SHA-256 does not begin with c9d0c4f2; try: "):
+        check_hash(tmp_path / MMDET)
 
 
-def test_a_path_is_taken_as_it_is(kept, tmp_path, monkeypatch):
+def test_a_path_is_taken_as_it_is(packages, kept, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert place_of("./my.pth") == Path("my.pth")
-    assert place_of("my.pth") == kept / "my.pth"
+    given = {"detector": "mmdet", "mmdet_weights": "my.pth"}
+    with pytest.raises(UserError, match=r"mmdet_weights='my\.pth': there is no such file; leave"):
+        load(RewardSpec("geneval"), given).judges("a photo of a dog", ASKED)
     (tmp_path / "my.pth").write_bytes(b"")
-    assert place_of("my.pth") == Path("my.pth")
-    assert place_of("~/my.pth") == Path.home() / "my.pth"
+    reward = load(RewardSpec("geneval"), given)
+    assert reward.judges("a photo of a dog", ASKED) and reward.reads == ("my.pth",)
+
+
+def test_what_is_fetched_is_what_the_detector_loads():
+    described = info(RewardSpec("geneval"))
+
+    def wanted(**options):
+        return [place for _, place in places(described, options)]
+
+    assert wanted() == [MASK2FORMER, CLIP]
+    assert wanted(detector="mmdet") == [MMDET, CLIP]
+    assert wanted(detector="shapes") == []
+    assert wanted(detector="mask2former", weights="./mine") == ["./mine", CLIP]
 
 
 def test_the_classes_of_a_checkpoint_are_coco_s_in_whatever_spelling():

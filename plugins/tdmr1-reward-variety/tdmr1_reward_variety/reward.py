@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tdmr1.rewards import Golden, Image, Reward, Sample, Score
+from tdmr1.rewards import Golden, Image, Reward, Sample, Score, Weights
 from tdmr1.rewards.models.features import open_features
 from tdmr1.rewards.models.similarity import Floats
 from tdmr1_reward_variety.goldens import goldens
@@ -40,6 +40,24 @@ class Variety(Reward):
     range = (-math.inf, 2.0)
     grouped = True
     engines = ("NumPy", "optionally DINOv2 by transformers, or CLIP by open_clip")
+    weights = (
+        Weights(
+            "DINOv2, e.g. dinov2:facebook/dinov2-base",
+            "Apache-2.0",
+            346,
+            "https://huggingface.co/facebook/dinov2-base",
+            option="features",
+            when=("features=dinov2:*",),
+        ),
+        Weights(
+            "a CLIP of open_clip, e.g. open_clip:ViT-L-14:laion2b_s32b_b82k",
+            "MIT",
+            1711,
+            "https://huggingface.co/laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
+            option="features",
+            when=("features=open_clip:*",),
+        ),
+    )
 
     def __init__(
         self, measure: str = "distance", features: str = "thumbnail", device: str = "cpu"
