@@ -1,7 +1,8 @@
 #!/bin/sh
 # Compares what the rewards of CLIP do here with what the authors' packages do, number by number: on eleven
 # odd pictures, as prepared by torchvision (which the package clip uses), open_clip and hpsv2; the network of
-# a checkpoint in open_clip's layout; the tokens of prompts; and GenEval's colours, by the rule of its evaluator.
+# a checkpoint in open_clip's layout; the tokens of prompts; GenEval's colours, by the rule of its evaluator; and a
+# feature space of a model that open_clip knows, whose weights lie in a cache of the Hub.
 #
 #     make install
 #     sh docs/check_clip.sh
@@ -11,27 +12,17 @@
 # fails if a picture differs at all, an embedding by more than 1e-5, a token, or a colour's cosine by more than 1e-4.
 # Needs pip and 2 GB of disk; WORK=FOLDER keeps the environment for another time.
 set -eu
-ROOT=$(cd "$(dirname "$0")/.." && pwd)
-WORK=${WORK:-$(mktemp -d)}
-mkdir -p "$WORK"
-cd "$WORK"
-export OMP_NUM_THREADS=1
-
-if [ ! -x theirs/bin/python ]; then
-    python3 -m venv theirs
-    theirs/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 transformers==5.23.0 \
-        ftfy==6.3.1 numpy pillow pluggy pydantic rich typer regex setuptools
-    # Without what they require: that would bring a torch for GPUs.
-    theirs/bin/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 \
-        open_clip_torch==3.3.0 hpsv2==1.2.0 timm pyyaml
-fi
-theirs/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall \
+. "$(dirname "$0")/authors/frame.sh"
+environment "torch==2.13.0 transformers==5.23.0 ftfy==6.3.1 numpy pillow pluggy pydantic rich typer regex setuptools" \
+    "torchvision==0.28.0 open_clip_torch==3.3.0 hpsv2==1.2.0 timm pyyaml"
+theirs/bin/pip install --quiet --no-deps --no-build-isolation --force-reinstall \
     "$ROOT" "$ROOT/plugins/tdmr1-reward-geneval"
 
 cat > compare.py <<'PYTHON'
 import html
 import importlib
 import json
+import os
 import sys
 import tempfile
 import types
@@ -41,19 +32,17 @@ from pathlib import Path
 import ftfy
 import numpy as np
 import torch
+import torchvision_names
 from PIL import Image
 from safetensors.torch import save_file
 
-# torchvision of PyPI beside a torch for CPUs: its operators are not needed, only their names.
-library = torch.library.Library("torchvision", "DEF")
-library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
 import open_clip
+from odd_pictures import odd_pictures, random, smooth
 from open_clip.model import CLIP
 from torchvision import transforms as T
 
 from tdmr1.rewards.models.clip import read_clip
+from tdmr1.rewards.models.features import open_features
 from tdmr1.rewards.offline.pictures import read_rgb
 from tdmr1.rewards.models.open_clip_layout import CONFIG, FILES, VIT_H, read_checkpoint
 from tdmr1.rewards.models.pixels import MEAN, STD, as_hpsv2, as_openai
@@ -64,7 +53,6 @@ from tdmr1_reward_geneval.clip import COLORS, ColorClassifier
 from tdmr1_reward_geneval.detector import Detection
 
 folder = Path(tempfile.mkdtemp())
-random = np.random.default_rng(1)
 failed = False
 
 
@@ -74,30 +62,22 @@ def report(what, difference, allowed=0.0):
     failed |= not difference <= allowed
 
 
-def smooth(height, width):
-    coarse = random.integers(0, 256, (height // 7 + 2, width // 7 + 2, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-
-
 def of_file(image):
     Image.fromarray(image).save(folder / "image.png")
     return read_rgb(folder / "image.png")
 
 
-alpha = np.dstack([smooth(100, 80), random.integers(0, 256, (100, 80), np.uint8)])
-pictures = {
-    "portrait": smooth(640, 427),
-    "landscape": smooth(427, 640),
-    "one pixel wide": smooth(300, 1),
-    "one pixel high": smooth(1, 64),
-    "one pixel": smooth(1, 1),
-    "of the size": smooth(224, 224),
-    "three too high": smooth(227, 224),
-    "tiny": smooth(5, 7),
-    "noise": random.integers(0, 256, (301, 517, 3), np.uint8),
-    "alpha": of_file(alpha),
-    "16 bits": of_file(smooth(90, 120)[..., 0].astype(np.uint16) * 257),
-}
+pictures = odd_pictures({
+    "portrait": (640, 427),
+    "landscape": (427, 640),
+    "one pixel wide": (300, 1),
+    "one pixel high": (1, 64),
+    "one pixel": (1, 1),
+    "of the size": (224, 224),
+    "three too high": (227, 224),
+    "tiny": (5, 7),
+})
+pictures |= {name: of_file(pictures[name]) for name in ("alpha", "16-bits")}
 
 # The module alone: the rest of hpsv2 wants packages that nothing here needs.
 package = types.ModuleType("theirs")
@@ -192,6 +172,22 @@ for label in ("dog", "stop sign"):
         difference = (found - seen @ torch.stack(columns, dim=1)).abs().max().item()
         report(f"colours of a {label}, box {width} x {height}", difference, 1e-4)
 
+name, tag = "ViT-B-32", "laion2b_s34b_b79k"
+hub = open_clip.get_pretrained_cfg(name, tag)["hf_hub"].strip("/").replace("/", "--")
+place = Path(os.environ["HF_HUB_CACHE"]) / f"models--{hub}"
+snapshot = place / "snapshots" / ("a" * 40)
+for made in (place / "refs", snapshot):
+    made.mkdir(parents=True, exist_ok=True)
+(place / "refs/main").write_text("a" * 40)
+weights = open_clip.create_model(name).state_dict()
+save_file({key: of.contiguous() for key, of in weights.items()}, snapshot / "open_clip_model.safetensors")
+pair = np.stack([smooth(300, 200), smooth(300, 200)])
+ours = open_features(f"open_clip:{name}:{tag}", "cpu", "eval_features")(pair)
+network, _, transform = open_clip.create_model_and_transforms(name, pretrained=tag)
+with torch.no_grad():
+    seen = network.eval().encode_image(torch.stack([transform(Image.fromarray(one)) for one in pair]))
+report(f"features of {name}, {tag}", np.abs(ours - unit(seen, dim=-1).numpy()).max(), 1e-6)
+
 theirs = open_clip.tokenizer.SimpleTokenizer()
 marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 vocabulary = {marks.get(token, token): number for token, number in theirs.encoder.items()}
@@ -213,4 +209,4 @@ for prompt in [
     report(f"tokens of {prompt[:24]!r}", float(differ))
 raise SystemExit(failed)
 PYTHON
-theirs/bin/python compare.py
+HF_HUB_OFFLINE=1 HF_HUB_CACHE="$WORK/hub" theirs/bin/python compare.py

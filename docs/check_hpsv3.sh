@@ -10,57 +10,28 @@
 # Prints the difference of each reward, and fails if one is more than 1e-4, or a token or a patch differs.
 # Needs pip and 2 GB of disk; WORK=FOLDER keeps the environment for another time.
 set -eu
-ROOT=$(cd "$(dirname "$0")/.." && pwd)
-PYTHON=${PYTHON:-$ROOT/.venv/bin/python}
-WORK=${WORK:-$(mktemp -d)}
-mkdir -p "$WORK"
-cd "$WORK"
-export OMP_NUM_THREADS=1
-
-if [ ! -f hpsv3-1.0.0-py3-none-any.whl ]; then
-    python3 -m venv theirs
-    theirs/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 transformers==4.45.2 \
-        numpy==1.26.4 pillow==12.0.0 setuptools
-    # Without what they require: that would bring a torch for GPUs.
-    theirs/bin/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 hpsv3==1.0.0
-    theirs/bin/pip download --quiet --disable-pip-version-check --no-deps hpsv3==1.0.0
-fi
+. "$(dirname "$0")/authors/frame.sh"
+environment "torch==2.13.0 transformers==4.45.2 numpy==1.26.4 pillow==12.0.0 setuptools" "torchvision==0.28.0 hpsv3==1.0.0"
+[ -f hpsv3-1.0.0-py3-none-any.whl ] || theirs/bin/pip download --quiet --no-deps hpsv3==1.0.0
 
 cat > prepare.py <<'PYTHON'
-"""Odd pictures as this project reads them, and a small Qwen2-VL with patches of the published size."""
+"""Odd pictures, and a small Qwen2-VL with patches of the published size."""
 
 import json
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from tdmr1.rewards.offline.pictures import read_rgb
+from odd_pictures import odd_pictures, write
 from tdmr1_reward_hpsv3.small import write_small_base
 
-random = np.random.default_rng(1)
-
-
-def smooth(height, width):
-    coarse = random.integers(0, 256, (height // 7 + 2, width // 7 + 2, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-
-
-pictures = {
-    "portrait": smooth(640, 427),
-    "landscape": smooth(427, 1640),
-    "one-pixel-wide": smooth(180, 1),
-    "one-pixel-high": smooth(1, 64),
-    "one-pixel": smooth(1, 1),
-    "of-512": smooth(512, 512),
-    "of-768": smooth(768, 768),
-    "noise": random.integers(0, 256, (301, 517, 3), np.uint8),
-    "alpha": np.dstack([smooth(100, 80), random.integers(0, 256, (100, 80), np.uint8)]),
-    "16-bits": smooth(90, 120)[..., 0].astype(np.uint16) * 257,
-}
-for name, picture in pictures.items():
-    Image.fromarray(picture).save(f"{name}.png")
-    Image.fromarray(read_rgb(f"{name}.png")).save(f"{name}-read.png")
+write(odd_pictures({
+    "portrait": (640, 427),
+    "landscape": (427, 1640),
+    "one-pixel-wide": (180, 1),
+    "one-pixel-high": (1, 64),
+    "one-pixel": (1, 1),
+    "of-512": (512, 512),
+    "of-768": (768, 768),
+}))
 file = write_small_base(Path("base")) / "config.json"
 config = json.loads(file.read_text())
 config["vision_config"] |= {"patch_size": 14, "spatial_patch_size": 14}
@@ -74,11 +45,7 @@ import types
 from pathlib import Path
 
 import torch
-
-# torchvision of PyPI beside a torch for CPUs: its operators are not needed, only their names.
-library = torch.library.Library("torchvision", "DEF")
-library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import torchvision_names
 
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, Qwen2VLConfig, Qwen2VLProcessor
@@ -172,6 +139,4 @@ cat > prompts.json <<'JSON'
     "of-768": "word word word {braces} word", "noise": "cat 🐱! é", "alpha": "Ångström ½ ﬁ", "16-bits": "don’t\n stop"
 }
 JSON
-"$PYTHON" prepare.py
-theirs/bin/python theirs.py 2>theirs.log || { cat theirs.log; exit 1; }
-"$PYTHON" ours.py
+compare

@@ -10,54 +10,23 @@
 # Prints the difference of each reward, and fails if one is more than 1e-4, or a token differs.
 # Needs pip, 7 GB of memory and 4 GB of disk, and some minutes; WORK=FOLDER keeps the environment for another time.
 set -eu
-ROOT=$(cd "$(dirname "$0")/.." && pwd)
-PYTHON=${PYTHON:-$ROOT/.venv/bin/python}
-WORK=${WORK:-$(mktemp -d)}
-mkdir -p "$WORK"
-cd "$WORK"
-export OMP_NUM_THREADS=1
+. "$(dirname "$0")/authors/frame.sh"
+environment "torch==2.13.0 transformers==4.55.4 huggingface_hub==0.34.4 numpy==2.3.5 pillow==12.0.0" \
+    "torchvision==0.28.0 timm==0.6.13 fairscale==0.4.13 setuptools==69.5.1 image-reward==1.5"
 
-if [ ! -d theirs/lib/python3*/site-packages/ImageReward ]; then
-    python3 -m venv theirs
-    theirs/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 transformers==4.55.4 \
-        huggingface_hub==0.34.4 numpy==2.3.5 pillow==12.0.0
-    # Without what they require: that would bring a torch for GPUs.
-    theirs/bin/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==0.6.13 \
-        fairscale==0.4.13 setuptools==69.5.1 image-reward==1.5
-fi
+cat > prepare.py <<'PYTHON'
+from odd_pictures import odd_pictures, write
 
-cat > pictures.py <<'PYTHON'
-"""Odd pictures, each as a file, and beside it as this project reads it, without loss."""
-
-import numpy as np
-from PIL import Image
-
-from tdmr1.rewards.offline.pictures import read_rgb
-
-random = np.random.default_rng(1)
-
-
-def smooth(height, width):
-    coarse = random.integers(0, 256, (height // 7 + 2, width // 7 + 2, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-
-
-pictures = {
-    "portrait": smooth(640, 427),
-    "landscape": smooth(427, 640),
-    "one-pixel-wide": smooth(300, 1),
-    "one-pixel-high": smooth(1, 64),
-    "one-pixel": smooth(1, 1),
-    "of-the-size": smooth(224, 224),
-    "three-too-high": smooth(227, 224),
-    "tiny": smooth(5, 7),
-    "noise": random.integers(0, 256, (301, 517, 3), np.uint8),
-    "alpha": np.dstack([smooth(100, 80), random.integers(0, 256, (100, 80), np.uint8)]),
-    "16-bits": smooth(90, 120)[..., 0].astype(np.uint16) * 257,
-}
-for name, picture in pictures.items():
-    Image.fromarray(picture).save(f"{name}.png")
-    Image.fromarray(read_rgb(f"{name}.png")).save(f"{name}-read.png")
+write(odd_pictures({
+    "portrait": (640, 427),
+    "landscape": (427, 640),
+    "one-pixel-wide": (300, 1),
+    "one-pixel-high": (1, 64),
+    "one-pixel": (1, 1),
+    "of-the-size": (224, 224),
+    "three-too-high": (227, 224),
+    "tiny": (5, 7),
+}))
 PYTHON
 
 cat > theirs.py <<'PYTHON'
@@ -69,12 +38,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+import torchvision_names
 from transformers import BertTokenizer, BertTokenizerFast
-
-# torchvision of PyPI beside a torch for CPUs: its operators are not needed, only their names.
-library = torch.library.Library("torchvision", "DEF")
-library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 # Their modules alone: the rest of the package wants packages that nothing here needs.
 (place,) = find_spec("ImageReward").submodule_search_locations
@@ -172,6 +137,4 @@ cat > prompts.json <<'JSON'
     "tiny": "a\tb\nc", "noise": "cat 🐱! é", "alpha": "Ångström ½ ﬁ [ENC] [SEP]", "16-bits": "CAT's don’t"
 }
 JSON
-"$PYTHON" pictures.py
-theirs/bin/python theirs.py 2>theirs.log || { cat theirs.log; exit 1; }
-"$PYTHON" ours.py
+compare

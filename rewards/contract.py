@@ -64,11 +64,14 @@ class Score:
         value: finite, inside the reward's `range`.
         reason: why, in a few words for a person, e.g. "expected circle >= 3, found 2".
         passed: the verdict where the reward has one beside its graded value (GenEval's "correct").
+        details: what JSON holds, of what was seen, for the files of an evaluation; a few kilobytes
+            at most, and nobody trains on it.
     """
 
     value: float
     reason: str = ""
     passed: bool | None = None
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
 @dataclasses.dataclass(frozen=True)

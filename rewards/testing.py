@@ -18,7 +18,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -63,6 +68,49 @@ def ordered(reward: Reward, golden: Golden) -> Golden:
     if (good > bad) == reward.higher_is_better:
         return golden
     return dataclasses.replace(golden, good=golden.bad, bad=golden.good)
+
+
+_MISSING = """if True:
+    import json, sys
+    from tdmr1.rewards.discovery.info import info
+    from tdmr1.rewards.discovery.load import load
+    from tdmr1.rewards.discovery.spec import RewardSpec
+    from tdmr1.rewards.errors import WeightsMissing
+    spec = RewardSpec(sys.argv[1])
+    assert any(weights.megabytes for weights in info(spec).weights), "it states no download"
+    try:
+        load(spec, json.loads(sys.argv[2]))
+    except WeightsMissing as error:
+        assert "torch" not in sys.modules, "torch was imported"
+        print(error)
+    else:
+        raise AssertionError("it needs no weights")
+"""
+
+
+def missing_without_torch(
+    reward: str, folder: Path, options: Mapping[str, Any] | None = None
+) -> str:
+    """What a reward says where its weights are not on this machine; in a process that must not
+    import torch for it, nor for what the reward says of itself.
+
+    Args:
+        reward: an installed one.
+        folder: an empty one, the Hub's cache and torch's.
+        options: of the reward.
+
+    Raises:
+        AssertionError: torch was imported; or there is no such error, or no such statement.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _MISSING, reward, json.dumps(options or {})],
+        env={**os.environ, "HF_HUB_CACHE": str(folder), "TORCH_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return done.stdout
 
 
 class RewardContract:

@@ -1,5 +1,6 @@
 """Fetching from a small Hub on loopback, which speaks as much of its protocol as that needs."""
 
+import errno
 import hashlib
 import json
 import re
@@ -163,6 +164,35 @@ def test_a_download_that_was_killed_is_gone_on_with(hub, begun, first):
     assert blob(found()).read_bytes() == FILES["model.safetensors"]
     assert [at for name, at in hub.sent if name == "model.safetensors"] == first
     assert {path.name for path in part.parent.iterdir()} == {file.hash, hash_of(b"{}")}
+
+
+def test_what_is_whole_on_a_disk_that_takes_nothing_is_verified(hub, monkeypatch):
+    def refuses(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    fetched()
+    monkeypatch.setattr(CachedModel, "link", refuses)
+    assert fetched() == {"config.json", "model.safetensors"}
+    blob(found()).write_bytes(b"damaged")
+    says = r"cache cannot be written: Read-only file system; make room, or name another .*HF_HUB"
+    monkeypatch.setattr(CachedModel, "fill", refuses)
+    with pytest.raises(UserError, match=says):
+        fetched()
+
+
+def test_a_cache_that_is_a_file_is_told(hub, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file cannot be written: Not a directory; make room, or"):
+        fetched(cache=tmp_path / "file")
+
+
+def test_of_alternatives_the_first_that_there_is_is_fetched(hub):
+    ways = ["model.safetensors|pytorch_model.bin"]
+    assert fetched(patterns=ways) == {"model.safetensors"}
+    hub.models["org/name"].pop("model.safetensors")
+    assert found(patterns=ways) and fetched(patterns=ways) == {"pytorch_model.bin"}
+    with pytest.raises(UserError, match="the Hub has no a of org/name"):
+        fetched(patterns=["a|b"])
 
 
 def test_other_content_than_the_hub_names_is_refused(hub):

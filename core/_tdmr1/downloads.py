@@ -16,7 +16,17 @@ from tdmr1.locks import locked
 from tdmr1.progress import Task
 
 MEGABYTE = 1_000_000
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_OF_THE_DISK = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+}
+"""What a folder that is full, read-only, or none answers."""
 
 
 def complete(

@@ -128,6 +128,14 @@ class CachedModel:
         """Have the content of a file here; as `tdmr1.downloads.complete`."""
         return complete(self.content(file), self._part(file), write, file.is_whole, file.path)
 
+    def is_linked(self, commit: str, files: Iterable[HubFile]) -> bool:
+        """Whether files are those of the model already."""
+        places = ((self._snapshot / file.path, self.content(file)) for file in files)
+        return self.commit == commit and all(
+            place.is_symlink() and place.exists() and place.samefile(content)
+            for place, content in places
+        )
+
     def link(self, commit: str, files: Iterable[HubFile]) -> None:
         """Make files whose content is here those of the model.
 

@@ -139,7 +139,8 @@ def fetch(
         _check_room(here, missing)
         with disk_explained(here.cache, ELSEWHERE):
             _fill(here, missing, source, model)
-            here.link(source.commit, files)
+            if not here.is_linked(source.commit, files):
+                here.link(source.commit, files)
     return files
 
 

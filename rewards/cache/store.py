@@ -7,6 +7,7 @@ work over a network). It is bounded: the scores that were longest not asked for 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sqlite3
@@ -36,6 +37,13 @@ CREATE TABLE IF NOT EXISTS scores (
 CREATE INDEX IF NOT EXISTS scores_by_use ON scores (used);
 CREATE TABLE IF NOT EXISTS size (bytes INTEGER NOT NULL);
 INSERT INTO size SELECT 0 WHERE NOT EXISTS (SELECT * FROM size);
+CREATE TABLE IF NOT EXISTS details (key BLOB PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS size_grows_of_details AFTER INSERT ON details
+    BEGIN UPDATE size SET bytes = bytes + {ROW_BYTES} + length(new.json); END;
+CREATE TRIGGER IF NOT EXISTS size_shrinks_of_details AFTER DELETE ON details
+    BEGIN UPDATE size SET bytes = bytes - {ROW_BYTES} - length(old.json); END;
+CREATE TRIGGER IF NOT EXISTS details_go AFTER DELETE ON scores
+    BEGIN DELETE FROM details WHERE key = old.key; END;
 CREATE TRIGGER IF NOT EXISTS size_grows AFTER INSERT ON scores
     BEGIN UPDATE size SET bytes = bytes + {ROW_BYTES} + length(new.reason); END;
 CREATE TRIGGER IF NOT EXISTS size_shrinks AFTER DELETE ON scores
@@ -212,12 +220,15 @@ def _select(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes
     found: dict[bytes, Score | None] = {}
     for key in keys:
         row = connection.execute(
-            "SELECT value, reason, passed FROM scores WHERE key = ?", (key,)
+            "SELECT value, reason, passed, json FROM scores LEFT JOIN details USING (key) "
+            "WHERE key = ?",
+            (key,),
         ).fetchone()
         if row is not None:
-            value, reason, passed = row
+            value, reason, passed, details = row
             verdict = None if passed is None else bool(passed)
-            found[key] = None if value is None else Score(value, reason, verdict)
+            seen = {} if details is None else json.loads(details)
+            found[key] = None if value is None else Score(value, reason, verdict, seen)
     return found
 
 
@@ -237,8 +248,10 @@ def _insert(
         (key, None, "", None, now) if s is None else (key, s.value, s.reason, s.passed, now)
         for key, s in scores.items()
     ]
+    details = [(key, json.dumps(dict(s.details))) for key, s in scores.items() if s and s.details]
     with _transaction(connection):
         connection.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT OR IGNORE INTO details VALUES (?, ?)", details)
         while connection.execute("SELECT bytes FROM size").fetchone()[0] > max_bytes:
             # A hundredth at a time, so that not every batch has to make room.
             connection.execute(

@@ -13,8 +13,9 @@ from tdmr1.missing import remedy
 from tdmr1.rewards.contract import Weights
 from tdmr1.rewards.discovery.options import check_given
 from tdmr1.rewards.errors import RewardBroken
+from tdmr1.rewards.models.published import url_file
 from tdmr1.rewards.models.spaces import is_published, space_weights
-from tdmr1.url_file import UrlFile, fetch_file
+from tdmr1.url_file import fetch_file
 
 if TYPE_CHECKING:
     from tdmr1.rewards.discovery.info import RewardDescription
@@ -90,13 +91,8 @@ def fetch_weights(
     if Path(place).expanduser().exists():
         return None
     if weights.sha256:
-        if place != weights.name:
-            raise UserError(
-                f"there is no file {place}; what can be fetched is {weights.name}, with the "
-                f"option {weights.option} left out"
-            )
-        file = UrlFile(weights.source, weights.sha256)
-        return Fetched(1, fetch_file(file, command, carried, cache), "TORCH_HOME")
+        size = fetch_file(url_file(weights, place), command, carried, cache)
+        return Fetched(1, size, "TORCH_HOME")
     try:  # imported here, because whoever has a folder needs no Hub
         from tdmr1.hub import HUB_FILE, is_hub_id
         from tdmr1.hub_fetch import fetch

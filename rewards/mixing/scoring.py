@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Outcomes:
         errors: bool (N,); the reward failed on this sample, within the error budget.
         reasons: N texts; of a score, why; of an error, what went wrong.
         passed: N verdicts, None where the reward gave none.
+        details: N times what was seen, see `Score`.
     """
 
     values: NDArray[np.float64]
@@ -40,6 +41,7 @@ class Outcomes:
     errors: NDArray[np.bool_]
     reasons: list[str]
     passed: list[bool | None]
+    details: list[Mapping[str, Any]]
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Outcomes:
@@ -52,6 +54,7 @@ class Outcomes:
             errors=np.array([e is not None for e in errors], dtype=np.bool_),
             reasons=[str(e) if e else s.reason for s, e in zip(scores, errors, strict=True)],
             passed=[s.passed for s in scores],
+            details=[s.details for s in scores],
         )
 
     @classmethod
@@ -63,6 +66,7 @@ class Outcomes:
             errors=np.concatenate([part.errors for part in parts]),
             reasons=[reason for part in parts for reason in part.reasons],
             passed=[verdict for part in parts for verdict in part.passed],
+            details=[seen for part in parts for seen in part.details],
         )
 
     @property
@@ -78,6 +82,7 @@ class Outcomes:
             errors=self.errors[[*indices]],
             reasons=[self.reasons[i] for i in indices],
             passed=[self.passed[i] for i in indices],
+            details=[self.details[i] for i in indices],
         )
 
     def __len__(self) -> int:

@@ -86,7 +86,7 @@ def find_weights(weights: Weights, place: str, command: str) -> Path:
     if (path := Path(place).expanduser()).exists():
         return path
     if weights.sha256:
-        file = UrlFile(weights.source, weights.sha256).place()
+        file = url_file(weights, place).place()
         if file.is_file():
             return file
         raise _missing(place, command)
@@ -95,6 +95,39 @@ def find_weights(weights: Weights, place: str, command: str) -> Path:
     if not is_hub_id(place):
         raise UserError(f"there is no folder {place}; a model of the Hub is named ORG/NAME")
     return _found(place, weights.files, place, command)
+
+
+def url_file(weights: Weights, place: str) -> UrlFile:
+    """The published file that has an address of its own.
+
+    Raises:
+        UserError: the place is no path, and another name.
+    """
+    if place != weights.name:
+        raise UserError(
+            f"there is no file {place}; what can be fetched is {weights.name}, with the option "
+            f"{weights.option} left out"
+        )
+    return UrlFile(weights.source, weights.sha256)
+
+
+def check_file(weights: Weights, path: Path, command: str) -> None:
+    """That a published file that has an address of its own is whole; one of another name, of which
+    nobody knows, is not looked at.
+
+    Args:
+        weights: that it is of.
+        path: of the file.
+        command: that fetches it.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if path.name == weights.name and not url_file(weights, path.name).is_whole(path):
+        raise UserError(
+            f"{path} is damaged, or another file: its SHA-256 does not begin with "
+            f"{weights.sha256}; try: {command}"
+        )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -13,6 +14,9 @@ from tdmr1.rewards.texts import plain, shown
 
 LARGEST = 1e100
 """Of a score: the squares of such numbers, and sums of many of them, are finite in float64."""
+
+LONGEST = 65_536
+"""Characters of a score's details as JSON."""
 
 
 def checked(
@@ -113,7 +117,22 @@ def _score(answer: object, range: tuple[float, float]) -> Score | None:
         raise ValueError(f"{value:g}", f"; a score lies within {LARGEST:g} of 0")
     if not low <= value <= high:
         raise ValueError(f"{value:g}", f", outside [{low:g}, {high:g}]")
-    return Score(value, plain(score.reason), passed)
+    return Score(value, plain(score.reason), passed, _plain_details(score.details))
+
+
+def _plain_details(details: object) -> dict[str, Any]:
+    """As JSON has them; a ValueError as of `_score`."""
+    try:
+        text = json.dumps(details, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"details that are no JSON ({error})", "") from None
+    if not isinstance(details, Mapping) or len(text) > LONGEST:
+        raise ValueError(
+            f"details of {len(text)} characters as a {type(details).__name__}",
+            f"; expected a dict, of at most {LONGEST} as JSON",
+        )
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _numbers(value: Any) -> Any:  # noqa: ANN401

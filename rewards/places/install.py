@@ -187,8 +187,18 @@ def _described(environment: Environment, plugin: str) -> Environment:
 
 @contextlib.contextmanager
 def _locked(name: str) -> Iterator[Path]:
-    """The folder of a reward's environment, for one process at a time."""
+    """The folder of a reward's environment, for one process at a time.
+
+    Raises:
+        EnvironmentFailed: it cannot be written, e.g. because the disk is full.
+    """
     folder, what = shelf(name), f"the environment of reward {name!r}"
-    with locked(folder.with_name(f".{name}.lock"), what, "try again when it has finished"):
-        folder.mkdir(exist_ok=True)
-        yield folder
+    try:
+        with locked(folder.with_name(f".{name}.lock"), what, "try again when it has finished"):
+            folder.mkdir(exist_ok=True)
+            yield folder
+    except OSError as error:
+        raise EnvironmentFailed(
+            f"{what} cannot be written: {error}\nmake room there, or name another folder for all "
+            "of them: TDMR1_HOME=FOLDER"
+        ) from error

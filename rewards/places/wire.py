@@ -13,7 +13,8 @@ Samples are header entries `{"prompt": ..., "metadata": {...}, "shape": [height,
 their pixels are the body: uint8, row by row, one image after another. Where it is known which
 samples belong together, entries have a number, too, `"group": 0`; those that a training has drawn
 say when, `"iteration": 0`. Scores are header entries `null` or `{"value": ..., "reason": ...,
-"passed": ...}`, and need no body. What is asked and answered with them, `messages.py` says.
+"passed": ...}`, with `"details": {...}` where there are some, and need no body. What is asked and
+answered with them, `messages.py` says.
 Everything read is data: there is no pickle here, and nothing in a frame names code.
 """
 
@@ -169,10 +170,7 @@ def unpack_samples(entries: object, body: bytes | memoryview) -> list[Sample]:
 
 def pack_scores(scores: Sequence[Score | None]) -> list[Header | None]:
     """Scores, already checked to be finite, as header entries."""
-    return [
-        None if s is None else {"value": s.value, "reason": s.reason, "passed": s.passed}
-        for s in scores
-    ]
+    return [None if score is None else _packed(score) for score in scores]
 
 
 def unpack_scores(entries: object) -> list[Score | None]:
@@ -180,6 +178,11 @@ def unpack_scores(entries: object) -> list[Score | None]:
     if not isinstance(entries, list):
         raise FrameInvalid("`scores` is not a list")
     return [None if entry is None else _score(entry, i) for i, entry in enumerate(entries)]
+
+
+def _packed(score: Score) -> Header:
+    entry: Header = {"value": score.value, "reason": score.reason, "passed": score.passed}
+    return {**entry, "details": dict(score.details)} if score.details else entry
 
 
 def _check_sizes(header: int, body: int) -> None:
@@ -226,13 +229,19 @@ def _entry(
 
 def _score(entry: object, index: int) -> Score:
     match entry:
-        case {"value": int() | float() as value, "reason": str(reason), "passed": passed} if (
-            not isinstance(value, bool) and (passed is None or isinstance(passed, bool))
-        ):
+        case {
+            "value": int() | float() as value,
+            "reason": str(reason),
+            "passed": passed,
+            **more,
+        } if not isinstance(value, bool) and (passed is None or isinstance(passed, bool)):
             pass
         case _:
             raise FrameInvalid(f"score {index} is {reprlib.repr(entry)}")
+    details = more.get("details", {})
+    if not isinstance(details, dict):
+        raise FrameInvalid(f"score {index} has details that are no object")
     try:
-        return Score(float(value), reason, passed)
+        return Score(float(value), reason, passed, details)
     except OverflowError:
         raise FrameInvalid(f"score {index} is too large") from None

@@ -7,7 +7,7 @@ import pytest
 
 from tdmr1.rewards import Golden, Reward
 from tdmr1.rewards.checks.suite import CHECKS, name_of
-from tdmr1.rewards.testing import ordered
+from tdmr1.rewards.testing import missing_without_torch, ordered
 
 REWARDS = """
     from tdmr1.rewards import Reward
@@ -118,3 +118,8 @@ def test_a_pair_is_ordered_as_the_reward_has_it(higher_is_better):
     for pair in ((dark, bright), (bright, dark)):
         found = ordered(reward, Golden("a street", *pair))
         assert (found.good.mean() > found.bad.mean()) == higher_is_better
+
+
+def test_a_reward_that_says_nothing_of_missing_weights_fails(tmp_path):
+    with pytest.raises(AssertionError, match="no reward 'nobody' is installed"):
+        missing_without_torch("nobody", tmp_path)

@@ -150,7 +150,9 @@ def test_results_are_lines_as_geneval_s_evaluator_writes_them(folder, tdmr1, jso
     ]
     assert json.loads(lines[3]["metadata"]) == {**asked, "prompt": "a dög"}
     for line in lines:
-        assert line.keys() == {"filename", "tag", "prompt", "correct", "reason", "metadata"}
+        # The columns of its frame, in its order.
+        columns = ["filename", "tag", "prompt", "correct", "reason", "metadata", "details"]
+        assert [*line] == columns and json.loads(line["details"]) == {}
         assert line["tag"] == "blue" and bool(line["reason"]) is not line["correct"]
     # As `summary_scores.py` sums them up.
     assert told["by_tag"]["blue"] == sum(line["correct"] for line in lines) / len(lines)
@@ -187,10 +189,17 @@ def test_a_run_keeps_its_options(run, tdmr1):
 def test_results_of_anything_else_are_refused(folder, tdmr1, reward, arguments, error):
     layout(folder / "images", [("a dog", {"tag": "blue"})])
     arguments = [a.format(red=reward("red")) for a in arguments]
-    status, _, err = tdmr1("eval", *arguments, "--results", "results.jsonl")
+    status, out, err = tdmr1("eval", *arguments, "--results", "results.jsonl")
     assert status == 1
     assert error in err
     assert not (folder / "results.jsonl").exists()
+    assert ("images: 2" in out) is ("-r" in arguments)  # what was scored is told all the same
+
+
+def test_results_take_no_folder_s_place(folder, tdmr1, reward):
+    layout(folder / "images", [("a dog", {"tag": "blue"})])
+    status, out, err = tdmr1("eval", "images", "-r", reward("blue"), "--results", "images")
+    assert (status, out) == (1, "") and "--results is a file, and images is a folder" in err
 
 
 def test_the_same_folders_without_a_prompt_file_are_scored_offline(run, tdmr1, reward):

@@ -16,9 +16,9 @@ from tdmr1.trainers.writing import writing
 def write_results(path: Path, pictures: Sequence[Picture], scores: Scores) -> None:
     """Write a JSON line for each of N pictures that has a verdict.
 
-    A line has `filename`, `tag`, `prompt`, `correct`, `reason` ("" where it is correct) and
-    `metadata`, the prompt's line as a text. GenEval's also has `details`, the boxes of what was
-    found, which its summary does not read.
+    A line has `filename`, `tag`, `prompt`, `correct`, `reason` ("" where it is correct),
+    `metadata`, the prompt's line as a text, and `details`, likewise what the reward has seen: of
+    GenEval the objects that count, class -> [x0, y0, x1, y1, confidence] each.
 
     Args:
         path: of the file; one that is there is replaced.
@@ -45,5 +45,6 @@ def write_results(path: Path, pictures: Sequence[Picture], scores: Scores) -> No
                 "correct": correct,
                 "reason": "" if correct else outcomes.reasons[index],
                 "metadata": json.dumps({**picture.metadata, "prompt": picture.prompt}),
+                "details": json.dumps(dict(outcomes.details[index])),
             }
             file.write(json.dumps(line) + "\n")

@@ -117,4 +117,5 @@ def _outcomes(said: Sequence[Mapping[str, Any]]) -> Outcomes:
         errors=missing & ~abstained,
         reasons=[of["reason"] for of in said],
         passed=[of["passed"] for of in said],
+        details=[{} for _ in said],  # of files, where they are not kept
     )

@@ -17,6 +17,7 @@ from tdmr1.progress import say, task
 from tdmr1.rewards.discovery.spec import RewardSpec, absolute_source
 from tdmr1.rewards.models.features import find_space
 from tdmr1.rewards.offline.layout import LayoutWriter, read_pictures
+from tdmr1.rewards.offline.pairing import Picture
 from tdmr1.rewards.prompts import PromptLine
 from tdmr1.trainers.config import (
     AnyConfig,
@@ -30,7 +31,6 @@ from tdmr1.trainers.environment import changes_since
 from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, many_step, trained_sampler
 from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.report import Report
-from tdmr1.trainers.evaluation.results import write_results
 from tdmr1.trainers.evaluation.table import as_table
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.choice import BEST, choose
@@ -173,17 +173,18 @@ def evaluate_images(
     folder: Path,
     rewards: Sequence[str],
     prompts: Path | None = None,
-    results: Path | None = None,
     settings: Sequence[str] = (),
-) -> Report:
+) -> tuple[Report, Sequence[Picture]]:
     """Images that exist already, whoever made them.
 
     Args:
         folder: with prompts beside the images, in GenEval's layout, or with a prompt file.
         rewards: at least one.
         prompts: a prompt file whose lines all name an image, or as many as there are images.
-        results: a file that takes GenEval's lines of results, see `write_results`.
         settings: "key=value" each, of a configuration's options those of rewards.
+
+    Returns:
+        What the rewards say, and of which images, in its order.
 
     Raises:
         UserError: an image has no prompt, or a prompt no image; or as above.
@@ -203,12 +204,7 @@ def evaluate_images(
         )
     config = changed(validated(TrainConfig, {"rewards": rewards}), settings)
     with contextlib.closing(new_judge(config)) as judge:
-        report = evaluate_pictures(pictures, judge, config.balance)
-    if results is not None:
-        assert report.scores is not None, "they have just been measured"
-        write_results(results, pictures, report.scores)
-        say(f"results: {results}")
-    return report
+        return evaluate_pictures(pictures, judge, config.balance), pictures
 
 
 def _evaluated(

@@ -18,6 +18,7 @@ from tdmr1.errors import UserError
 from tdmr1.progress import showing, starting
 
 if TYPE_CHECKING:
+    from tdmr1.rewards.offline.pairing import Picture
     from tdmr1.trainers.evaluation.paired import Paired
     from tdmr1.trainers.evaluation.report import Report
 
@@ -91,8 +92,11 @@ def evaluate(
                 "--results is of one folder of images; a generator's: --pictures OUT, and then "
                 "tdmr1 eval OUT/after --results FILE"
             )
+        if results and results.is_dir():
+            raise UserError(f"--results is a file, and {results} is a folder; name one in it")
         changed = bool(reward or prompts or images or seed or pictures)
         found: list[Mapping[str, Report]] = []
+        judged: Sequence[Picture] = ()
         for place, name in zip(places, _names(places), strict=True):
             run = RunFolder(place)
             if not run.started:
@@ -101,8 +105,8 @@ def evaluate(
                         f"{place} is not a run; images that exist already are taken as they are, "
                         "without --images, --seed, --pictures and --checkpoint"
                     )
-                of_images = jobs.evaluate_images(place, reward or [], prompts, results, set or ())
-                found.append({"images": of_images})
+                report, judged = jobs.evaluate_images(place, reward or [], prompts, set or ())
+                found.append({"images": report})
                 continue
             if set:
                 raise UserError(
@@ -139,10 +143,17 @@ def evaluate(
     if as_json:
         told = {who: report.to_json() for who, report in reports.items()}
         typer.echo(json.dumps({**told, "paired": _plain(pairs)}, indent=2))
-        return
-    typer.echo(as_table(reports, intervals=True))
-    for (first, second), rewards in pairs.items():
-        typer.echo(f"\n{paired_table(first, second, rewards)}")
+    else:
+        typer.echo(as_table(reports, intervals=True))
+        for (first, second), rewards in pairs.items():
+            typer.echo(f"\n{paired_table(first, second, rewards)}")
+    if results:  # last, so that what cannot be written costs no figures
+        from tdmr1.trainers.evaluation.results import write_results
+
+        scores = reports["images"].scores
+        assert scores is not None, "they have just been measured"
+        write_results(results, judged, scores)
+        typer.echo(f"results: {results}", err=True)
 
 
 def _against_last(reports: Mapping[str, Report]) -> dict[tuple[str, str], dict[str, Paired]]:

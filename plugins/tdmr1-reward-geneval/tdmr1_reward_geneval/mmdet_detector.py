@@ -7,17 +7,16 @@ which this network needs (`mmcv_operators`).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tdmr1.errors import UserError
 from tdmr1.rewards import Image, Weights
 from tdmr1.rewards.models.devices import device_of, dtype_of
-from tdmr1.rewards.models.published import find_weights
-from tdmr1.url_file import UrlFile
+from tdmr1.rewards.models.published import check_file, find_weights
 from tdmr1_reward_geneval import MMDET
 from tdmr1_reward_geneval.coco import LABELS, SAME_NAMES, names_in_place
 from tdmr1_reward_geneval.detector import Detection, DetectorError
@@ -54,21 +53,12 @@ class MMDetDetector(PhotographDetector):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        try:
+        with contextlib.suppress(Exception):  # `ready` says why
             return (str(self._find(self._weights)),)
-        except UserError:
-            return ()
+        return ()
 
     def _find(self, weights: str) -> Path:
-        if weights == MMDET:
-            return find_weights(PUBLISHED, weights, FETCH)
-        file = Path(weights).expanduser()
-        if not file.is_file():
-            raise UserError(
-                f"mmdet_weights={weights!r}: there is no such file; leave the option out for the "
-                f"published one; {FETCH} has it here"
-            )
-        return file
+        return find_weights(PUBLISHED, weights, FETCH)
 
     def _detect(self, images: Sequence[Image], size: tuple[int, int]) -> list[list[Detection]]:
         network = self._network
@@ -103,7 +93,7 @@ class MMDetDetector(PhotographDetector):
     @functools.cached_property
     def _network(self) -> Any:  # noqa: ANN401
         file = self._place()
-        check_hash(file)
+        check_file(PUBLISHED, file, FETCH)
         from tdmr1_reward_geneval.mmcv_operators import do_without_compiled
 
         do_without_compiled()
@@ -120,19 +110,6 @@ class MMDetDetector(PhotographDetector):
         network = mmdet.registry.MODELS.build(config)
         _load(network, file)
         return network.to(device_of(self._device), dtype_of(self._dtype)).eval()
-
-
-def check_hash(file: Path) -> None:
-    """That the published file is whole; of others nobody knows.
-
-    Raises:
-        DetectorError: it is not.
-    """
-    if file.name == MMDET and not UrlFile(PUBLISHED.source, PUBLISHED.sha256).is_whole(file):
-        raise DetectorError(
-            f"{file} is damaged, or another file: its SHA-256 does not begin with "
-            f"{PUBLISHED.sha256}; try: {FETCH}"
-        )
 
 
 def _load(network: Any, file: Path) -> None:  # noqa: ANN401

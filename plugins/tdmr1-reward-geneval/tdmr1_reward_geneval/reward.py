@@ -13,7 +13,14 @@ from tdmr1_reward_geneval.mask2former import Mask2FormerDetector
 from tdmr1_reward_geneval.mmdet_detector import PUBLISHED
 from tdmr1_reward_geneval.shapes import ShapesDetector
 from tdmr1_reward_geneval.task import MetadataInvalid, Task, parse
-from tdmr1_reward_geneval.verdict import MAX_OBJECTS, colored, countable, dense_reward, verdict
+from tdmr1_reward_geneval.verdict import (
+    MAX_OBJECTS,
+    Objects,
+    colored,
+    countable,
+    dense_reward,
+    verdict,
+)
 
 
 class GenEval(Reward):
@@ -133,5 +140,15 @@ def _judged(detector: Detector, images: Sequence[Image], tasks: Sequence[Task]) 
     for own, task, color_of in zip(objects, tasks, colors, strict=True):
         answer = verdict(own, task, color_of.__getitem__)
         value = dense_reward(own, task, color_of.__getitem__)
-        scores.append(Score(value, answer.reason, answer.correct))
+        scores.append(Score(value, answer.reason, answer.correct, _seen(own)))
     return scores
+
+
+def _seen(objects: Objects) -> dict[str, list[list[float]]]:
+    """The objects that count as GenEval's lines of results have them: class -> boxes, each with
+    its confidence, in hundredths of a pixel and in as many digits as float32 has."""
+    return {
+        label: [[*(round(side, 2) for side in one.box), round(one.confidence, 8)] for one in found]
+        for label, found in objects.items()
+        if found
+    }

@@ -13,15 +13,16 @@ from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
+from tdmr1.rewards.models.published import check_file
 from tdmr1_reward_geneval import CLIP, MASK2FORMER, MMDET
 from tdmr1_reward_geneval.coco import LABELS, names_in_place
 from tdmr1_reward_geneval.detector import DetectorError
 from tdmr1_reward_geneval.mmcv_operators import do_without_compiled
 from tdmr1_reward_geneval.mmdet_detector import (
     FETCH,
+    PUBLISHED,
     MMDetDetector,
     _read,
-    check_hash,
     check_names,
 )
 
@@ -78,7 +79,7 @@ def test_a_damaged_checkpoint_is_told_before_anything_is_imported(packages, kept
     reward = load(RewardSpec("geneval"), {"detector": "mmdet"})
     image = np.zeros((40, 40, 3), np.uint8)
     with pytest.raises(
-        DetectorError, match="is damaged, or another file: its SHA-256 does not begin with"
+        UserError, match="is damaged, or another file: its SHA-256 does not begin with"
     ):
         reward.score([Sample(image, "a photo of a dog", ASKED)])
 
@@ -95,15 +96,15 @@ def test_a_file_that_fails_without_a_word_is_told_by_the_kind_of_failure(tmp_pat
 def test_only_the_published_file_is_held_to_a_hash(tmp_path):
     for name in ("net-00000000.pth", MMDET):
         (tmp_path / name).write_bytes(b"another")
-    check_hash(tmp_path / "net-00000000.pth")
-    with pytest.raises(DetectorError, match="its SHA-256 does not begin with c9d0c4f2; try: "):
-        check_hash(tmp_path / MMDET)
+    check_file(PUBLISHED, tmp_path / "net-00000000.pth", FETCH)
+    with pytest.raises(UserError, match="its SHA-256 does not begin with c9d0c4f2; try: "):
+        check_file(PUBLISHED, tmp_path / MMDET, FETCH)
 
 
 def test_a_path_is_taken_as_it_is(packages, kept, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = {"detector": "mmdet", "mmdet_weights": "my.pth"}
-    with pytest.raises(UserError, match=r"mmdet_weights='my\.pth': there is no such file; leave"):
+    with pytest.raises(UserError, match=r"there is no file my\.pth; what can be fetched is mask"):
         load(RewardSpec("geneval"), given).judges("a photo of a dog", ASKED)
     (tmp_path / "my.pth").write_bytes(b"")
     reward = load(RewardSpec("geneval"), given)

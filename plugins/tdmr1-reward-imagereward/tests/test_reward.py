@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from tdmr1.rewards.discovery.info import info
 from tdmr1.rewards.discovery.load import load
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid, WeightsMissing
+from tdmr1.rewards.testing import missing_without_torch
 from tdmr1_reward_imagereward.network import HEAD, TEXT, VISION
 from tdmr1_reward_imagereward.small import (
     small_tensors,
@@ -132,23 +130,6 @@ def test_an_unknown_dtype_is_told_those_there_are(published):
 
 
 def test_neither_what_it_says_of_itself_nor_missing_weights_need_torch(tmp_path):
-    code = """if True:
-        import sys
-        from tdmr1.rewards.discovery.info import info
-        from tdmr1.rewards.discovery.load import load
-        from tdmr1.rewards.discovery.spec import RewardSpec
-        from tdmr1.rewards.errors import WeightsMissing
-        print([weights.megabytes for weights in info(RewardSpec("imagereward")).weights])
-        try:
-            load(RewardSpec("imagereward"))
-        except WeightsMissing:
-            print("torch" in sys.modules)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "HF_HUB_CACHE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
+    assert "tdmr1 rewards fetch imagereward --option" in missing_without_torch(
+        "imagereward", tmp_path
     )
-    assert done.stdout.splitlines() == ["[1790, 1]", "False"]

@@ -32,7 +32,7 @@ def key(number):
 SCORES = {
     key(0): Score(0.1),
     key(1): Score(-1e300, "expected 3 ★, found 2", passed=False),
-    key(2): Score(0.0, passed=True),
+    key(2): Score(0.0, passed=True, details={"dog": [[0.5, 1]]}),
     key(3): None,
 }
 
@@ -73,6 +73,28 @@ def test_room_is_made_by_dropping_what_was_longest_not_asked_for(new_cache):
     known = [number for number in range(4, 300) if cache.read([key(number)])]
     assert known == list(range(300 - len(known), 300))
     assert 90 <= len(known) <= 100
+
+
+def test_long_details_count_and_go_with_their_scores(new_cache):
+    cache = new_cache(max_bytes=100 * ROW_BYTES)
+    seen = {"dog": "x" * 9 * ROW_BYTES}
+    for number in range(100):
+        cache.write({key(number): Score(0.5, details=seen)})
+    known = [score.details for score in cache.read([*map(key, range(100))]).values()]
+    assert known == [seen] * len(known) and len(known) in range(5, 11)
+    (kept,) = cache._connection.execute("SELECT count(*) FROM details").fetchone()
+    assert kept == len(known)
+
+
+def test_a_file_of_before_there_were_details_is_gone_on_with(new_cache):
+    cache = new_cache()
+    cache.write(SCORES)
+    cache._connection.executescript("DROP TRIGGER details_go; DROP TABLE details")
+    cache.close()
+    cache = new_cache()
+    assert cache.read([key(1), key(3)]) == {key(1): SCORES[key(1)], key(3): None}
+    cache.write({key(4): SCORES[key(2)]})
+    assert cache.read([key(4)]) == {key(4): SCORES[key(2)]}
 
 
 def test_long_reasons_count(new_cache):

@@ -47,6 +47,28 @@ def test_a_score_whose_square_is_no_number_is_none(value):
         check([value], range=(-math.inf, math.inf))
 
 
+def test_details_are_as_json_has_them():
+    (score,) = check([Score(0.5, details={"dog": ((1, 2.5), [3])})])
+    assert score.details == {"dog": [[1, 2.5], [3]]}
+
+
+@pytest.mark.parametrize(
+    ("details", "says"),
+    [
+        ({"dog": math.nan}, r"details that are no JSON \(Out of range"),
+        ({"dog": np.zeros(2)}, r"details that are no JSON \(Object of type ndarray"),
+        (["dog"], "as a list for .*; expected a dict"),
+        (
+            {"dog": "x" * 70_000},
+            "details of 70011 characters as a dict for .*; expected a dict",
+        ),
+    ],
+)
+def test_details_that_are_none_are_refused(details, says):
+    with pytest.raises(RewardAnswerInvalid, match=says):
+        check([Score(0.5, details=details)])
+
+
 def test_a_reason_of_megabytes_is_cut():
     (score,) = check([Score(0.5, "x" * 5_000_000)])
     assert 500 < len(score.reason) < 2000

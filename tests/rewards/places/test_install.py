@@ -218,6 +218,13 @@ def test_with_uv_it_is_made_with_that(home, monkeypatch):
     assert pip[-2:] == ["--", "tdmr1==1"]
 
 
+def test_a_home_that_takes_nothing_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TDMR1_HOME", str(tmp_path / "file"))
+    with pytest.raises(EnvironmentFailed, match=r"cannot be written: .*Not a.*\n.*TDMR1_HOME="):
+        install("one", source="tdmr1-reward-one")
+
+
 def test_a_python_that_is_not_there(home, without_uv):
     with pytest.raises(EnvironmentFailed, match=r"no Python '1\.5' .*or pip install uv"):
         install("one", python="1.5")

@@ -76,7 +76,12 @@ def test_an_image_of_any_strides_is_packed_row_by_row():
 
 
 def test_scores_arrive_as_they_were_sent():
-    scores = [Score(0.25, "blurred", False), None, Score(-1e300), Score(1.0, "", True)]
+    scores = [
+        Score(0.25, "blurred", False),
+        None,
+        Score(-1e300),
+        Score(1.0, "", True, {"dog": [[1.5]]}),
+    ]
     (text,) = wire.encode({"scores": wire.pack_scores(scores)})
     header, body = wire.read_frame(text)
     assert wire.unpack_scores(header["scores"]) == scores
@@ -202,6 +207,7 @@ ONE = {"value": 1, "reason": "", "passed": None}
         ([ONE | {"reason": None}], "score 0 is "),
         ([ONE | {"passed": 1}], "score 0 is "),
         ([ONE | {"value": 10**400}], "score 0 is too large"),
+        ([ONE | {"details": []}], "score 0 has details that are no object"),
     ],
 )
 def test_scores_that_are_none_are_refused_with_a_reason(entries, says):
