@@ -7,7 +7,6 @@ LoRA: Hu et al. 2021, arXiv 2106.09685; adapters are peft's, files are diffusers
 from __future__ import annotations
 
 import abc
-import dataclasses
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from tdmr1.core.adapters import NETWORK_FILE, Lora, layer_of, write_lora
 from tdmr1.core.layouts import Ordered, Whole, read_student
+from tdmr1.core.lora_linear import LoraLinear
 from tdmr1.core.naming import Alias, LayerNames
 from tdmr1.errors import UserError
 from tdmr1.files import replacing
@@ -104,19 +104,19 @@ class LoraWeights(Weights):
         super().__init__(network, aliases)
         adapted_layers(network, targets)
         self._targets, self._rank, self._alpha = list(targets), rank, alpha
-        self._config = LoraConfig(
-            r=rank,
-            lora_alpha=alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
-            init_lora_weights="gaussian",
-            target_modules=self._targets,
-        )
         self._layers: list[LoraLayer] = []
         self._own: dict[str, dict[str, nn.Parameter]] = {}
 
     def add(
         self, name: str, *, trainable: bool, targets: str | None = None
     ) -> dict[str, nn.Parameter]:
-        config = self._config if targets is None else self._narrowed(targets)
+        config = LoraConfig(
+            r=self._rank,
+            lora_alpha=self._alpha,  # type: ignore[arg-type]  # peft only divides it by the rank
+            init_lora_weights="gaussian",
+            target_modules=self._targets if targets is None else self._narrowed(targets),
+        )
+        config._register_custom_module({nn.Linear: LoraLinear})
         required = {p: p.requires_grad for p in self._network.parameters()}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")
@@ -132,14 +132,14 @@ class LoraWeights(Weights):
         self._own[name] = {n.replace(mark, "."): p for n, p in own.items()}
         return self._own[name]
 
-    def _narrowed(self, targets: str) -> LoraConfig:
+    def _narrowed(self, targets: str) -> list[str]:
         layers = [name for name in self._targets if re.search(targets, name)]
         if not layers:
             raise UserError(
                 f"no layer that takes a LoRA matches {targets!r}; there are "
                 f"{', '.join(sorted(self._targets))}"
             )
-        return dataclasses.replace(self._config, target_modules=layers)
+        return layers
 
     def activate(self, name: str | None) -> None:
         # peft's own `set_adapter` also clears `requires_grad` of the inactive adapters, which
