@@ -65,7 +65,7 @@ class Limit:
 
 def limit_of(name: str, options: GuardOptions) -> Limit | None:
     """That of a figure of `compared`; None where it is switched off."""
-    option = _option(name)
+    option = option_of(name)
     limit: float | None = getattr(options, option)
     return None if limit is None else Limit(_KINDS[option], limit)
 
@@ -82,7 +82,7 @@ def compared(now: Mapping[str, float], start: Mapping[str, float]) -> dict[str, 
     """
     found: dict[str, float] = {}
     for name, first in start.items():
-        option = _option(name)
+        option = option_of(name)
         value = now.get(name, {"entropy": 0.0, "tv": 1.0}.get(option))
         if value is None:
             continue
@@ -112,8 +112,8 @@ def gain(now: float, first: float, deviation: float) -> float:
     return (now - first) / max(deviation, EPSILON)
 
 
-def _option(name: str) -> str:
-    """The option that holds a figure's limit."""
+def option_of(name: str) -> str:
+    """The option that holds the limit of a figure of `compared`."""
     if name.startswith(REWARD):
         return "reward"
     last = name.rpartition("/")[2]

@@ -232,6 +232,10 @@ class Judge:
                     name,
                 )
 
+    def asking(self) -> list[str]:
+        """The rewards that learn what people answer; without those of gates alone."""
+        return [name for name in self.mix.weights if self._asks(name)]
+
     def _asks(self, name: str) -> bool:
         """Whether people answer for this reward, so that it may have an opinion later."""
         return self.mix.scorers[name].place.info.asks

@@ -4,7 +4,7 @@ the students."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tdmr1.core.metrics import Metrics
@@ -13,7 +13,14 @@ from tdmr1.progress import say
 from tdmr1.rewards.discovery.spec import shown
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.evaluate import Pictures
-from tdmr1.trainers.evaluation.guarded import REWARD, compared, gain, limit_of, outside
+from tdmr1.trainers.evaluation.guarded import (
+    REWARD,
+    compared,
+    gain,
+    limit_of,
+    option_of,
+    outside,
+)
 from tdmr1.trainers.limits import GuardOptions
 from tdmr1.trainers.loop.looks import Look, best, last_inside
 from tdmr1.trainers.loop.run import RunFolder
@@ -163,8 +170,13 @@ class Guard:
         return [look.iteration for look in looks if look.iteration not in needed]
 
 
-def told_at_the_end(run: RunFolder) -> str | None:
-    """What the guard has to say of a run that has ended; None where it did not look."""
+def told_at_the_end(run: RunFolder, asking: Sequence[str] = ()) -> str | None:
+    """What the guard has to say of a run that has ended; None where it did not look.
+
+    Args:
+        run: its folder.
+        asking: those of its rewards that ask people.
+    """
     looks = run.looks()
     chosen = best(looks)
     if chosen is None:
@@ -178,10 +190,19 @@ def told_at_the_end(run: RunFolder) -> str | None:
         if last.outside
         else ("its held-out reward is the highest")
     )
-    return (
+    told = (
         f"{said}: {why}\n"
         "`eval`, `export` and `generate` take the best; --checkpoint last takes the last"
     )
+    options = sorted({option_of(name) for name in last.outside} - {"reward"})
+    if asking and options:
+        settings = " ".join(f"--set guard.{option}=none" for option in options)
+        told += (
+            f"\n{', '.join(map(shown, asking))} asked people, and they may like just what is "
+            "outside: look at the pictures of both. A run that leaves these figures to people has "
+            f"{settings}"
+        )
+    return told
 
 
 def _names(look: Look) -> str:

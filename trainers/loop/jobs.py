@@ -101,11 +101,13 @@ def train(
                 run.close()
             with task("saving"), writing(run.student):
                 stage.method.roles.save(stage.student, run.student)
+            asking = []
             if stage.judge is not None:
                 say(as_table(run.reports()))
+                asking = stage.judge.asking()
         say(str(run.cost()))
         run.write_provenance()
-        if told := told_at_the_end(run):
+        if told := told_at_the_end(run, asking):
             say(told)
 
 

@@ -100,6 +100,18 @@ def test_a_reward_that_pays_for_black_pixels_trips_it(blackening, train, tmp_pat
     assert choose(run).iterations == last_inside(run.looks()).iteration < 12
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_where_people_were_asked_the_end_says_how_to_leave_it_to_them(
+    blackening, train, tmp_path, output, asks
+):
+    (tmp_path / "b.py").write_text(f"{BLACK}\nblack.asks = {asks}\n")
+    run = train(blackening(guard={**LOOSE, "dark": 0.05, "sharpness": 0.75}), tmp_path / "run")
+    assert run.looks()[-1].outside.keys() == {"dark", "sharpness"}
+    hint = "b.py:black asked people, and they may like just what is outside"
+    settings = "has --set guard.dark=none --set guard.sharpness=none"
+    assert (hint in output.getvalue(), settings in output.getvalue()) == (asks, asks)
+
+
 def test_what_is_back_inside_is_told_and_may_trip_again(blackening, train, tmp_path, output):
     config = blackening(guard={**LOOSE, "sharpness": 0.75})
     run = train(config, tmp_path / "run")
