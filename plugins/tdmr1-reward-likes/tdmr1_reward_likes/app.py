@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import pydantic
 from starlette.applications import Starlette
@@ -16,7 +16,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tdmr1_reward_likes.errors import ImageGone, NameInvalid, QueueFailed, VoterUnknown
+from tdmr1_reward_likes.errors import (
+    ImageGone,
+    NameInvalid,
+    QueueFailed,
+    QueueInvalid,
+    VoterUnknown,
+)
 from tdmr1_reward_likes.guard import HEADERS, Guard, remember
 from tdmr1_reward_likes.limits import Limits
 from tdmr1_reward_likes.names import voter_name
@@ -30,6 +36,8 @@ MAX_BODY = 64 * 2**10
 """Bytes of a request."""
 MOST = 500
 """Pictures of one request."""
+SHOWN = "x-voter"
+"""Header of a script: the voter whom its page shows. All pages of a browser share the cookie."""
 
 _log = logging.getLogger(__name__)
 _Body = TypeVar("_Body", bound=pydantic.BaseModel)
@@ -86,6 +94,7 @@ def application(
             HTTPException: _refused,
             ImageGone: _gone,
             QueueFailed: _failed,
+            QueueInvalid: _failed,
             VoterUnknown: _unknown,
             Exception: _broken,
         },
@@ -176,6 +185,9 @@ class _Views:
         voter = await self._voter(request)
         if voter is None:
             raise VoterUnknown("nobody has joined with this cookie")
+        shown = request.headers.get(SHOWN)
+        if shown is not None and unquote(shown) != voter:
+            raise VoterUnknown("another page of this browser has changed who votes")
         return voter
 
     async def _told(self, voter: str, answer: dict[str, Any]) -> Response:

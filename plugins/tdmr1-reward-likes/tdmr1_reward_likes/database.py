@@ -117,6 +117,7 @@ class Database:
             with self._telling("opened"):
                 self._check()
                 self._prepare()
+                self._file = _identity(path)
         except BaseException:
             self.close()
             raise
@@ -137,9 +138,15 @@ class Database:
         or nothing is.
 
         Raises:
-            QueueFailed: likewise, or the disk is full.
+            QueueFailed: likewise, or the disk is full, or the file has been removed or replaced
+                meanwhile, so that nobody would ever read what is written.
         """
         with self._turn, self._telling("written"):
+            if _identity(self.path) != self._file:
+                raise QueueFailed(
+                    f"the queue {self.path} was removed or replaced since it was opened, and "
+                    "nothing was changed; put it back, or start again with the one that is there"
+                )
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -187,3 +194,12 @@ class Database:
                 f"the queue {self.path} cannot be {done}, and nothing was changed ({error}); see "
                 "to its disk, and try again"
             ) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that takes its name later; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

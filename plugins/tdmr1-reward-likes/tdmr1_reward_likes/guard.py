@@ -150,7 +150,12 @@ def remember(response: Response, request: Request, cookie: str, value: str) -> N
 def _is_of_here(request: Request) -> bool:
     """Whether a page of ours asks, or no page at all: a browser says which one does."""
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host", "")
+    except ValueError:
+        return False
 
 
 def _name(host: str) -> str:

@@ -8,8 +8,6 @@ import datetime
 import hashlib
 import io
 import itertools
-import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +38,11 @@ ROWS = 64
 """Of a file that are held in memory at a time."""
 NOBODY = "unknown"
 """The voter of a file that names none."""
+
+LATEST = 2.0**33
+"""Seconds since 1970: the year 2242. What is later was counted in other units."""
+MOST = 2**63 - 1
+"""The largest number of an iteration that a queue holds."""
 
 Row: TypeAlias = Mapping[str, Any]
 Reader: TypeAlias = Callable[[], Iterator[tuple[str, list[Ballot]]]]
@@ -82,6 +85,8 @@ def import_votes(
     """
     if not path.is_file():
         raise FileRefused(f"there is no file {path}")
+    if run is not None and not run.isprintable():
+        raise FileRefused(f"{run!r} is no name of a run; choose another --run")
     read = _parquet(path) if _is_parquet(path) else _lines(store, path, images)
     left_out = sum(not ballots for _, ballots in read())  # the whole file, before one is kept
     new = total = 0
@@ -189,7 +194,9 @@ def _parquet(path: Path) -> Reader:
             _check_columns(dict.fromkeys(schema.names), PICKAPIC_NEEDED, PICKAPIC_COLUMNS)
         else:
             _check_columns(dict.fromkeys(schema.names), LABELS_NEEDED, LABELS_COLUMNS)
-        voters = json.loads((schema.metadata or {}).get(VOTERS, b"[]"))
+        voters = read_json((schema.metadata or {}).get(VOTERS, b"[]").decode())
+        if not isinstance(voters, list):
+            raise ValueError(f"{VOTERS.decode()} of its metadata is no list of names")
 
     def read() -> Iterator[tuple[str, list[Ballot]]]:
         number = 0
@@ -266,11 +273,11 @@ def _who(row: Row) -> dict[str, Any]:
         aware = when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)
         when = aware.timestamp()
     when = 0.0 if when is None else when
-    if isinstance(when, bool) or not isinstance(when, int | float) or not 0 <= when < math.inf:
+    if isinstance(when, bool) or not isinstance(when, int | float) or not 0 <= when < LATEST:
         raise ValueError("`time` is no number of seconds since 1970")
-    if not (run is None or isinstance(run, str)):
-        raise ValueError("`run` is no text")
-    if not (iteration is None or (type(iteration) is int and iteration >= 0)):
+    if not (run is None or (isinstance(run, str) and run.isprintable())):
+        raise ValueError(f"`run` is {run!r}, no text that can be shown")
+    if not (iteration is None or (type(iteration) is int and 0 <= iteration <= MOST)):
         raise ValueError("`iteration` is no whole number")
     if not (voter is None or isinstance(voter, str)):
         raise ValueError("`voter` is no text")

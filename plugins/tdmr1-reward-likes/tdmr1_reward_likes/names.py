@@ -23,7 +23,8 @@ def voter_name(text: str) -> str:
         raise NameInvalid("a voter needs a name; write one, e.g. Ada")
     if len(name) > LONGEST:
         raise NameInvalid(f"a name has at most {LONGEST} characters, this one has {len(name)}")
-    if any(unicodedata.category(letter)[0] == "C" for letter in name if letter not in JOINERS):
+    kinds = [unicodedata.category(letter)[0] for letter in name if letter not in JOINERS]
+    if "C" in kinds or not {*kinds} & {*"LNPS"}:
         raise NameInvalid("a name has letters, digits and signs that can be seen")
     return name
 

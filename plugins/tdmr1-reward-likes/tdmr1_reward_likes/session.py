@@ -17,6 +17,15 @@ DISPUTED = 12
 """Pictures that are shown, of those on which voters differ."""
 POINTS = 40
 """Of a curve at most; more iterations are taken together."""
+FIGURES = {
+    "votes": "votes that its memory has read",
+    "voters/kappa": "agreement of its voters (kappa; 0 is chance, 1 is all)",
+    "voters/shared": "its pictures with votes of several",
+    "memory/held_out": "votes held out from the memory",
+    "memory/agreement": "how often the memory foresees them (0.5 is chance, 1 is always)",
+    "memory/calibration_error": "how far its probability is from their share of likes",
+}
+"""What the figures that a run tells are called on the page, in this order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Session:
         liked: share of likes over the iterations, by run.
         disputed: most first.
         voters: by votes, most first.
-        figures: that runs tell, by run.
+        figures: that runs tell, by run, under the names of `FIGURES`.
     """
 
     time: str
@@ -134,7 +143,7 @@ def look(store: Store) -> Session:
         liked={run: line(_points(rows)) for run, rows in curves.items()},
         disputed=disputed,
         voters=voters,
-        figures=store.notes(),
+        figures={run: _told(figures) for run, figures in store.notes().items()},
     )
 
 
@@ -155,6 +164,12 @@ def agreement_in_words(store: Store) -> str:
     if found.kappa is None:
         return f"agreement: not enough to tell from {found.images} shared"
     return f"agreement: {found.name} {found.kappa:.2f}, {found.images} shared"
+
+
+def _told(figures: dict[str, float]) -> dict[str, float]:
+    """The same in words; of what has none, under its own name, at the end."""
+    known = {words: figures[name] for name, words in FIGURES.items() if name in figures}
+    return known | {name: value for name, value in figures.items() if name not in FIGURES}
 
 
 def _points(rows: Sequence[tuple[int, int, int]]) -> list[tuple[float, float]]:

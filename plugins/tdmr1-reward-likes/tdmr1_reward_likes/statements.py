@@ -7,6 +7,7 @@ of `Sharing`, and what a statement names beside them. A row of a picture is `ROW
 WANTED = "max(wanted, CASE WHEN draw < :share THEN :voters ELSE 1 END)"
 VOTES = """(SELECT count(*) FROM answers
      WHERE image = images.number AND stands AND answer <> 'skip')"""
+WAITS = f"NOT withdrawn AND wanted > 0 AND {VOTES} < {WANTED}"
 LIVE = "lent <= :now AND :now < until"
 IS_FULL = f"""{VOTES}
     + (SELECT count(*) FROM leases WHERE image = images.number AND voter <> :voter AND {LIVE})
@@ -38,8 +39,7 @@ STATE = """SELECT images.number,
 FULL = f"SELECT {IS_FULL} FROM images WHERE number = :image"
 ANSWER = """INSERT INTO answers (batch, image, voter, answer, time, stands)
     VALUES (:batch, :image, :voter, :answer, :now, 1)"""
-SETTLE = f"""UPDATE images SET queued = NOT queued
-    WHERE queued <> (NOT withdrawn AND wanted > 0 AND {VOTES} < {WANTED})"""
+SETTLE = f"UPDATE images SET queued = NOT queued WHERE queued <> ({WAITS})"
 LEAVE_QUEUE = f"""UPDATE images SET queued = 0
     WHERE number = :image AND queued AND {VOTES} >= {WANTED}"""
 
@@ -48,7 +48,7 @@ LAST = """SELECT number, image FROM answers WHERE voter = :voter AND stands AND 
 TAKE_BACK = "UPDATE answers SET stands = 0 WHERE number = :number"
 TOOK_BACK = """INSERT INTO answers (image, voter, answer, time, stands)
     VALUES (:image, :voter, 'undo', :now, 0)"""
-QUEUE_AGAIN = "UPDATE images SET queued = NOT withdrawn WHERE number = :image"
+QUEUE_AGAIN = f"UPDATE images SET queued = {WAITS} WHERE number = :image"
 
 PROGRESS = """SELECT (SELECT count(*) FROM answers WHERE voter = :voter AND stands),
     (SELECT count(*) FROM images WHERE queued)

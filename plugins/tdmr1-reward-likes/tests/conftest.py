@@ -1,6 +1,8 @@
+import importlib.util
 import shutil
 import socket
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import uvicorn
 
 from tdmr1_reward_likes.app import application
 from tdmr1_reward_likes.pictures import Item
+from tdmr1_reward_likes.rehearsal import draw
 from tdmr1_reward_likes.store import Store
 from tdmr1_reward_likes.voting import Sharing, Voting
 
@@ -62,6 +65,24 @@ def post(store):
 
 
 @pytest.fixture(scope="module")
+def bench():
+    """The scripted voter."""
+    pytest.importorskip("tdmr1_shapes")
+    pytest.importorskip("tdmr1_reward_geneval")
+    path = Path(__file__).parents[1] / "bench" / "hidden_rule.py"
+    spec = importlib.util.spec_from_file_location("hidden_rule", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def scenes(bench):
+    """Twenty, some of them with something blue."""
+    return draw(np.random.default_rng(3), 20, 1)
+
+
+@pytest.fixture(scope="module")
 def chromium():
     """Headless, as the distribution brings it, driven by Playwright."""
     playwright = pytest.importorskip(
@@ -113,7 +134,7 @@ def open_page(chromium):
 
     def open_page(address, size="desktop", may_complain=False, **options):
         context = chromium.new_context(viewport=SIZES[size], **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         if not may_complain:

@@ -1,32 +1,9 @@
 """The scripted voter that stands in for people."""
 
-import importlib.util
 import json
-from pathlib import Path
-
-import numpy as np
-import pytest
 
 from tdmr1.rewards import Sample
 from tdmr1_reward_likes.pictures import Item
-from tdmr1_reward_likes.rehearsal import draw
-
-pytest.importorskip("tdmr1_shapes")
-pytest.importorskip("tdmr1_reward_geneval")
-
-
-@pytest.fixture(scope="module")
-def bench():
-    path = Path(__file__).parents[1] / "bench" / "hidden_rule.py"
-    spec = importlib.util.spec_from_file_location("hidden_rule", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    return draw(np.random.default_rng(3), 20, 1)
 
 
 def test_its_eye_sees_what_is_blue(bench, scenes):

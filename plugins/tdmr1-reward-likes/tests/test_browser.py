@@ -36,9 +36,14 @@ def on_screen(page):
     return page.get_attribute("#frame img", "src").removeprefix("/images/").removesuffix(".png")
 
 
+def wait_to_judge(page, answer="like"):
+    """Until what is on the screen can be answered so."""
+    page.wait_for_selector(f'#{answer}[aria-disabled="false"]')
+
+
 def saved(voting, count):
     """Who likes what, once there are so many votes."""
-    for _ in range(200):
+    for _ in range(1200):
         votes = {}
         for vote in voting.store.all_votes():
             votes[vote.image] = vote.liked
@@ -56,18 +61,20 @@ def test_all_of_it_by_keyboard_alone(serve_pages, open_page):
     page = open_page(address)
     page.keyboard.type("Ada")  # the name has the focus
     page.keyboard.press("Enter")
-    page.wait_for_selector("#frame img")
     for key, id in zip(["ArrowRight", "ArrowLeft", "s"], [first, second, third], strict=True):
+        wait_to_judge(page)
         assert on_screen(page) == id
         page.keyboard.press(key)
     assert on_screen(page) == fourth
     page.keyboard.press("u")
     page.wait_for_selector(f'#frame img[src*="{third}"]')
+    wait_to_judge(page)
     page.uncheck("#keys")
     page.keyboard.press("ArrowRight")  # switched off
     assert on_screen(page) == third
     page.check("#keys")
     page.keyboard.press("ArrowRight")
+    wait_to_judge(page)
     page.keyboard.press("ArrowRight")
     assert saved(voting, 4) == {first: True, second: False, third: True, fourth: True}
     page.keyboard.press("Shift+Tab")  # the focus is at the end of the header, or at its beginning
@@ -85,7 +92,7 @@ def test_all_of_it_by_keyboard_alone(serve_pages, open_page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
-    page.wait_for_timeout(450)  # sooner it would be a slip
+    wait_to_judge(page, "done")
     page.keyboard.press("d")
     found = saved(voting, 7)
     assert [found[id] for id in group] == [True, False, True]
@@ -95,10 +102,11 @@ def test_by_tap_and_by_swipe(serve_pages, join):
     voting, address = serve_pages()
     ids = post(voting, 5)
     page = join(address, size="phone", has_touch=True, is_mobile=True)
-    page.wait_for_selector("#frame img")
     for button in ("#like", "#dislike"):
+        wait_to_judge(page)
         page.tap(button)
     for way in (150, -150, 20):  # the last one is no more than a twitch
+        wait_to_judge(page)
         box = page.locator("#frame img").bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(x, y)
@@ -106,15 +114,19 @@ def test_by_tap_and_by_swipe(serve_pages, join):
         page.mouse.move(x + way / 2, y)
         page.mouse.move(x + way, y)
         page.mouse.up()
+    page.set_viewport_size({"width": 700, "height": 360})  # turned
+    prompt, answers = (page.locator(of).bounding_box() for of in ("#prompt", ".answers"))
+    assert 0 < prompt["y"] < prompt["y"] + prompt["height"] < answers["y"]
     assert on_screen(page) == ids[4]
     assert [saved(voting, 4)[id] for id in ids[:4]] == [True, False, True, False]
 
 
 def test_the_next_picture_is_there_before_the_vote(serve_pages, join):
     voting, address = serve_pages()
+    voting.lease = 1e9  # and does not ask for them all the time: a timer cannot wait so long
     ids = post(voting, 12)
     page = join(address)
-    page.wait_for_selector("#frame img")
+    wait_to_judge(page)
     page.wait_for_load_state("networkidle")
     shown = page.evaluate(
         """() => {
@@ -137,7 +149,7 @@ def test_of_a_group_what_is_left_is_disliked_when_the_voter_says_done(serve_page
     page.click("#grid button >> nth=0")  # not after all
     assert page.inner_text("#count") == "like 1 of 4"
     assert voting.store.all_votes() == []
-    page.wait_for_timeout(450)
+    wait_to_judge(page, "done")
     page.dblclick("#done")  # the second click is a slip, of a group that nobody has seen
     assert [saved(voting, 4)[id] for id in group] == [False, False, True, False]
     page.wait_for_selector(f'#grid [data-id="{last[0]}"]')
@@ -152,21 +164,64 @@ def test_who_has_not_seen_all_of_a_group_is_not_done(serve_pages, join):
     page = join(address, size="phone")
     page.goto(f"{address}/groups")
     page.wait_for_selector("#grid img")
-    page.wait_for_timeout(450)
+    wait_to_judge(page, "done")
     page.click("#done")
     page.wait_for_selector("text=more to look at before you are done.")
     assert voting.store.all_votes() == []
-    for _ in range(4):  # each goes on to those that are next
+    for _ in range(60):  # each goes on to those that are next
         page.keyboard.press("d")
-        page.wait_for_timeout(450)
+        if page.is_hidden("#card"):
+            break
+        page.wait_for_timeout(100)
     assert saved(voting, 8) == dict.fromkeys(group, False)
+
+
+def test_who_has_not_seen_a_picture_can_only_skip_it(serve_pages, open_page):
+    voting, address = serve_pages()
+    _, second, *_ = post(voting, 4, group=1)
+    page = open_page(address, may_complain=True)  # of pictures that cannot be loaded
+    held = []
+    page.route("**/images/*.png", lambda route: held.append(route))
+    page.fill("#name", "Ada")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#frame img", state="attached")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("s")
+    page.wait_for_selector(f'#frame img[src*="{second}"]', state="attached")
+    page.click("#like", force=True)
+    while len(held) < 4:
+        page.wait_for_timeout(10)
+    for route in held:
+        route.continue_()
+    wait_to_judge(page)
+    page.keyboard.press("ArrowRight")
+    assert saved(voting, 1) == {second: True}
+    del held[:]
+    page.goto(f"{address}/groups")
+    wait_to_judge(page, "skip")
+    page.keyboard.press("d")
+    for route in held:
+        route.abort()
+    page.wait_for_selector("text=A picture could not be loaded.")
+    page.keyboard.press("d")
+    page.keyboard.press("s")
+    page.wait_for_selector("text=No picture is waiting for you.")
+    assert saved(voting, 1) == {second: True}
+
+
+def test_the_scripted_voter_sees_what_is_on_the_page(serve_pages, open_page, bench, scenes):
+    voting, address = serve_pages()
+    ids = voting.store.post("run", 4, [Item(image, "a star") for image in scenes.images[:8]])
+    voting.join("Ada")
+    bench.vote_on_page(open_page(address, may_complain=True), votes=8, wrong=0.0, seed=0)
+    assert saved(voting, 8) == dict(zip(ids, scenes.rule[:8].tolist(), strict=True))
 
 
 def test_what_cannot_be_saved_is_told_and_sent_again(serve_pages, join):
     voting, address = serve_pages()
     ids = post(voting, 3)
     page = join(address, may_complain=True)  # of requests that fail
-    page.wait_for_selector("#frame img")
+    wait_to_judge(page)
     page.wait_for_load_state("networkidle")
     page.context.set_offline(True)
     page.keyboard.press("ArrowRight")
@@ -176,8 +231,10 @@ def test_what_cannot_be_saved_is_told_and_sent_again(serve_pages, join):
     page.wait_for_selector("#notice", state="hidden")
     with voting.store.database.reading() as connection:
         connection.execute("PRAGMA query_only = ON")  # as where the disk is full
+    wait_to_judge(page)
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("text=its disk is full, or fails")
+    wait_to_judge(page)
     page.keyboard.press("ArrowLeft")
     with voting.store.database.reading() as connection:
         connection.execute("PRAGMA query_only = OFF")
@@ -191,7 +248,7 @@ def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve_pages,
     page.wait_for_selector("text=No picture is waiting for you.")
     page.wait_for_selector("text=New ones appear here by themselves")
     ids = post(voting, 2)
-    page.wait_for_selector("#frame img")
+    wait_to_judge(page)
     with voting.store.database.writing() as connection:
         connection.execute("UPDATE leases SET until = lent")  # they have run out
     voting.join("Bob")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tdmr1_reward_likes.ballots import VOTERS
 from tdmr1_reward_likes.cli import app
 from tdmr1_reward_likes.errors import FileRefused, QueueFailed
 from tdmr1_reward_likes.export import export
@@ -190,6 +191,9 @@ def line(**changes):
         (line(voter=7), "line 2: `voter` is no text"),
         (line(voter="A" * 50), "line 2: a name has at most 40 characters"),
         (line(iteration=-1), "line 2: `iteration` is no whole number"),
+        (line(iteration=2**63), "line 2: `iteration` is no whole number"),
+        (line(time=1.7e12), "line 2: `time` is no number of seconds"),  # but of milliseconds
+        (line(run="\ud800"), "line 2: `run` is .*, no text that can be shown"),
         (line(prompt=None), "line 2: `prompt` is no text"),
         (line(image="../../etc/passwd"), "line 2: `image` is no SHA-256"),
         (line(height=0), "line 2: `height` and `width` are not the picture's"),
@@ -263,6 +267,13 @@ def test_parquet_that_is_neither_or_is_damaged_is_told(voted, other, tmp_path, a
     parquet.write_table(arrow.table({"caption": ["x"]}), path)
     with pytest.raises(FileRefused, match="it has no 'jpg_0'; needed are caption, jpg_0"):
         import_votes(other, path, "likes")
+    for voters in (b"5", b"[" * 10_000, b"{"):
+        pairs = arrow.table(
+            {n: [None] for n in ("caption", "jpg_0", "jpg_1", "label_0", "label_1")}
+        )
+        parquet.write_table(pairs.replace_schema_metadata({VOTERS: voters}), path)
+        with pytest.raises(FileRefused, match=r"any\.parquet, it: "):
+            import_votes(other, path, "likes")
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(FileRefused, match=r"any\.parquet, it: "):
         import_votes(other, path, "likes")

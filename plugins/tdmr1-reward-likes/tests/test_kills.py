@@ -1,7 +1,7 @@
 """A server that is killed loses no vote that it has acknowledged, and counts none twice.
 
-`TDMR1_LIKES_KILLS=20 python -m pytest plugins/tdmr1-reward-likes -k killed` kills it 20 times,
-while 5 voters vote 2,000 times.
+`TDMR1_LIKES_KILLS=20 python -m pytest plugins/tdmr1-reward-likes/tests/test_kills.py` kills it 20
+times while 5 voters vote 2,000 times, and once more with voters in browsers.
 """
 
 import collections
@@ -18,6 +18,7 @@ import time
 from urllib.parse import urlencode
 
 import numpy as np
+import pytest
 
 from tdmr1_reward_likes.pictures import Item
 from tdmr1_reward_likes.store import Store
@@ -81,33 +82,110 @@ def server(queue, port):
             process.kill()
 
 
-def test_a_killed_server_has_every_vote_that_it_acknowledged_once(tmp_path):
+@pytest.fixture
+def queue(tmp_path):
+    """A queue with a picture for each vote."""
     store = Store(tmp_path / "likes.sqlite")
     images = np.random.default_rng(0).integers(0, 256, (VOTES, 8, 8, 3), np.uint8)
     store.post("run", 1, [Item(image, "a star") for image in images])
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def port():
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    voters = [Voter(port, f"voter {number}") for number in range(VOTERS)]
+        return free.getsockname()[1]
+
+
+def kill(store, port, count, begin, end, wait=time.sleep):
+    """Kill the server at random moments of a session.
+
+    Args:
+        count: gives how many votes are acknowledged.
+        begin, end: begin the session once there is a server, and wait for its end.
+        wait: seconds.
+    """
     moments = random.Random()
     for number in range(KILLS + 1):
         with server(store.path, port):
             if number == 0:
-                for voter in voters:
-                    voter.start()
+                begin()
             if number < KILLS:
                 enough = VOTES * (number + moments.random()) / (KILLS + 1)
-                while sum(len(voter.saved) for voter in voters) < enough:
-                    time.sleep(0.001)
-                time.sleep(moments.uniform(0, 0.02))
+                while count() < enough:
+                    wait(0.001)
+                wait(moments.uniform(0, 0.02))
             else:
-                for voter in voters:
-                    voter.join(120)
-    acknowledged = {
-        (image, voter.name): liked for voter in voters for image, liked in voter.saved.items()
-    }
+                end()
+
+
+def check(store, acknowledged):
+    """Every acknowledged vote, (image, voter) -> liked, is there, and once."""
     votes = [((vote.image, vote.voter), vote.liked) for vote in store.all_votes()]
     assert dict(votes) == acknowledged
     assert len(votes) == len(acknowledged) == VOTES
     assert set(collections.Counter(image for (image, _), _ in votes).values()) == {1}
+
+
+def test_a_killed_server_has_every_vote_that_it_acknowledged_once(queue, port):
+    voters = [Voter(port, f"voter {number}") for number in range(VOTERS)]
+
+    def begin():
+        for voter in voters:
+            voter.start()
+
+    def end():
+        for voter in voters:
+            voter.join(120)
+
+    kill(queue, port, lambda: sum(len(voter.saved) for voter in voters), begin, end)
+    saved = [
+        (voter.name, image, liked) for voter in voters for image, liked in voter.saved.items()
+    ]
+    check(queue, {(image, name): liked for name, image, liked in saved})
     assert sum(voter.again for voter in voters) > 0  # the server was missed
-    store.close()
+
+
+ACKNOWLEDGED = """
+const real = fetch;
+window.saved = {};
+window.fetch = async (path, options) => {
+  const answer = await real(path, options);
+  if (path === "/api/vote" && answer.ok) {
+    const { refused } = await answer.clone().json();
+    for (const [id, liked] of Object.entries(JSON.parse(options.body).answers))
+      if (!(id in refused)) saved[id] = liked;
+  }
+  return answer;
+};"""
+VOTE = """() => setInterval(() => {
+  if (like.ariaDisabled === "false") (Math.random() < 0.5 ? like : dislike).click();
+}, 20)"""
+
+
+@pytest.mark.skipif("TDMR1_LIKES_KILLS" not in os.environ, reason="TDMR1_LIKES_KILLS is unset")
+def test_so_it_has_those_of_browsers(queue, port, join):
+    pages = []
+
+    def begin():
+        for number in range(VOTERS):
+            page = join(f"http://127.0.0.1:{port}", f"voter {number}", may_complain=True)
+            pages.append(page)
+            page.evaluate(ACKNOWLEDGED)
+        for page in pages:
+            page.evaluate(VOTE)
+
+    def count():
+        return sum(page.evaluate("Object.keys(saved).length") for page in pages)
+
+    def end():
+        while count() < VOTES:
+            pages[0].wait_for_timeout(100)
+
+    kill(queue, port, count, begin, end, lambda seconds: pages[0].wait_for_timeout(1000 * seconds))
+    saved = [page.evaluate("saved") for page in pages]
+    check(
+        queue,
+        {(id, f"voter {n}"): liked for n, of in enumerate(saved) for id, liked in of.items()},
+    )

@@ -16,7 +16,7 @@ VOTE = """async ([votes, pause]) => {
   const image = () => document.querySelector("#card:not([hidden]) #frame img");
   const times = [];
   for (let vote = 0; vote < votes; vote++) {
-    while (!image()?.complete) await new Promise((go) => setTimeout(go, 1));
+    while (like.ariaDisabled !== "false") await new Promise((go) => setTimeout(go, 1));
     await new Promise((go) => setTimeout(go, pause));
     const before = image(), began = performance.now();
     like.click();

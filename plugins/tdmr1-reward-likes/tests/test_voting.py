@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tdmr1_reward_likes.errors import NameInvalid, VoteRefused, VoterUnknown
-from tdmr1_reward_likes.pictures import Item
+from tdmr1_reward_likes.pictures import Item, Vote
 from tdmr1_reward_likes.voting import Progress, Sharing, Voting
 
 
@@ -122,6 +122,15 @@ def test_several_answers_are_one_step_of_undo(voting, post):
     assert voting.lend("Bob", 9) == []  # they are Ada's again
 
 
+def test_what_is_taken_back_does_not_wait_where_others_have_said_enough(voting, post):
+    (id,) = post(1)
+    voting.lend("Ada", 1)
+    voting.store.record([Vote(id, "Cleo", True, 1e9, 0)])  # e.g. by an import
+    voting.vote("Ada", id, True)
+    voting.undo("Ada")
+    assert voting.progress("Bob").waiting == 0
+
+
 def test_some_pictures_are_shown_to_several_voters(store, voting, post):
     waiting = post(200)
     voting = Voting(store, Sharing(share=0.25, voters=2))
@@ -190,10 +199,17 @@ def test_the_same_name_is_the_same_voter(voting):
     assert voting.voter("guessed") is None
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 41, "a\x00b", "a\u202eb"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "x" * 41, "a\x00b", "a\u202eb", "\u200d", "\u0301", "\ud800"]
+)
 def test_what_is_no_name_is_refused(voting, name):
     with pytest.raises(NameInvalid):
         voting.join(name)
+
+
+@pytest.mark.parametrize("name", ["李 明", "José", "עדה", "👩\u200d🚀", "<b>Ada</b> & Co", "%2"])
+def test_names_are_those_of_all_people(voting, name):
+    assert voting.voter(voting.join(name)) == name
 
 
 def test_who_has_not_joined_is_lent_nothing(voting, post):

@@ -1,13 +1,15 @@
 // What both ways of voting share: the talk with the server, and what is told on the page.
 
 export const element = (id) => document.getElementById(id);
+const VOTER = encodeURIComponent(document.body.dataset.voter); // another tab may have changed it
+const LONGEST = 600; // seconds; a timer of a browser takes 24 days at most
 const wait = (seconds) => new Promise((go) => setTimeout(go, seconds * 1000));
 
 // One request; resolves to {ok, status, body}, and rejects where there is no server.
 export async function ask(path, body) {
   const response = await fetch(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", "X-Voter": VOTER },
     body: JSON.stringify(body),
     keepalive: true,
   });
@@ -93,18 +95,20 @@ export function showProgress({ done, waiting, seconds_left }) {
   element("bar").value = done;
 }
 
-// The picture, decoded, so that it appears at once when it is put on the page.
+// The picture, decoded, so that it appears at once when it is put on the page. Before `isThere`
+// there is nothing to judge; `ready` resolves to whether there ever will be.
 export function fetched(picture, alt) {
   const image = new Image(picture.width, picture.height);
   image.alt = alt;
   image.draggable = false;
   image.style.setProperty("--ratio", picture.width / picture.height);
   image.src = `/images/${picture.id}.png`;
-  const ready = image.decode().then(
-    () => true,
+  const found = { ...picture, image, isThere: false };
+  found.ready = image.decode().then(
+    () => (found.isThere = true),
     () => false,
   );
-  return { ...picture, image, ready };
+  return found;
 }
 
 // Keys act unless the voter has switched them off, is writing, or holds another key.
@@ -155,6 +159,6 @@ export class Supply {
     if (this.again) {
       this.again = false;
       this.refill();
-    } else this.timer = setTimeout(() => this.refill(), next * 1000);
+    } else this.timer = setTimeout(() => this.refill(), Math.min(next, LONGEST) * 1000);
   }
 }

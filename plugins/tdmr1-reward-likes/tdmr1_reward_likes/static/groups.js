@@ -9,7 +9,8 @@ const answered = new Set(); // what an older answer of the server may still take
 let groups = []; // lent groups; the first is on the screen
 let current = null;
 let undone = 0;
-let since = 0; // when the one on the screen came there
+let isNew = false; // the one on the screen
+let shown = 0; // how many have been there
 
 // What lies below the screen cannot have been judged.
 const unseen = new Set();
@@ -54,10 +55,15 @@ function show(said = "") {
   current = next && key(next);
   watch.disconnect();
   unseen.clear();
-  since = performance.now();
+  const mine = ++shown;
+  isNew = true;
+  setTimeout(() => {
+    if (mine !== shown) return;
+    isNew = false;
+    enable();
+  }, SEEN);
   element("card").hidden = !next;
   element("empty").hidden = Boolean(next);
-  for (const id of ["skip", "done"]) element(id).setAttribute("aria-disabled", String(!next));
   if (next) {
     element("prompt").textContent = next[0].prompt;
     grid.replaceChildren(...next.map(tile));
@@ -68,13 +74,30 @@ function show(said = "") {
       unseen.add(button);
       watch.observe(button);
     }
+    for (const picture of next)
+      picture.ready.then((there) => {
+        enable();
+        if (!there && mine === shown)
+          notice("A picture could not be loaded. Skip them all, or load the page again.");
+      });
   } else grid.replaceChildren();
   count();
+  enable();
   tell(`${said} ${next ? `${next.length} pictures for: ${next[0].prompt}` : "No picture is waiting."}`.trim());
 }
 
-function answer(liked, said) {
-  if (!groups.length || performance.now() - since < SEEN) return;
+// Who has not seen all pictures yet can only skip them.
+function isOpen(what) {
+  return groups.length > 0 && !isNew && (what === "skip" || groups[0].every((of) => of.isThere));
+}
+
+function enable() {
+  for (const what of ["skip", "done"])
+    element(what).setAttribute("aria-disabled", String(!isOpen(what)));
+}
+
+function answer(what, liked, said) {
+  if (!isOpen(what)) return;
   groups.shift();
   const answers = Object.fromEntries(tiles().map((button) => [button.dataset.id, liked(button)]));
   for (const id of Object.keys(answers)) answered.add(id);
@@ -89,13 +112,17 @@ function answer(liked, said) {
 
 function done() {
   const [below] = unseen;
-  if (groups.length && below) {
+  if (isOpen("done") && below) {
     below.scrollIntoView({ block: "center" });
     notice(`${unseen.size} more to look at before you are done.`, "unseen");
     return;
   }
   clear("unseen");
-  answer(isLiked, "Done.");
+  answer("done", isLiked, "Done.");
+}
+
+function skip() {
+  answer("skip", () => null, "Skipped.");
 }
 
 function undo() {
@@ -138,11 +165,11 @@ function move(step) {
 }
 
 element("done").addEventListener("click", done);
-element("skip").addEventListener("click", () => answer(() => null, "Skipped."));
+element("skip").addEventListener("click", skip);
 element("undo").addEventListener("click", undo);
 keys({
   d: done,
-  s: () => answer(() => null, "Skipped."),
+  s: skip,
   u: undo,
   ArrowRight: () => move(1),
   ArrowLeft: () => move(-1),

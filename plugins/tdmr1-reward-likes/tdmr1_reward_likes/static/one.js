@@ -20,24 +20,35 @@ function show(said = "") {
   current = next && next.id;
   card.hidden = !next;
   element("empty").hidden = Boolean(next);
-  for (const button of Object.values(buttons)) button.setAttribute("aria-disabled", String(!next));
+  enable();
   if (next) {
     element("frame").replaceChildren(next.image);
     element("prompt").textContent = next.prompt;
     next.ready.then((there) => {
-      if (there || queue[0] !== next) return;
+      if (queue[0] !== next) return;
+      if (there) return enable();
       notice("A picture could not be loaded and was left out.");
       queue.shift();
       show();
-      supply.refill();
+      setTimeout(() => supply.refill(), 2000);
     });
   }
   tell(`${said} ${next ? `Picture ${progress.done + 1}, for: ${next.prompt}` : "No picture is waiting."}`.trim());
 }
 
+// Who has not seen a picture yet can only skip it.
+function isOpen(what) {
+  return queue.length > 0 && (what === "skip" || queue[0].isThere);
+}
+
+function enable() {
+  for (const [what, button] of Object.entries(buttons))
+    button.setAttribute("aria-disabled", String(!isOpen(what)));
+}
+
 function answer(what) {
+  if (!isOpen(what)) return;
   const picture = queue.shift();
-  if (!picture) return;
   answered.add(picture.id);
   progress = { ...progress, done: progress.done + 1, waiting: Math.max(progress.waiting - 1, 0) };
   showProgress(progress);

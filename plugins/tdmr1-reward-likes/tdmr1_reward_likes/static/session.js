@@ -1,7 +1,8 @@
 // The figures anew, now and then, where they stand.
 const figures = document.getElementById("figures");
 setInterval(async () => {
-  if (document.hidden) return;
+  // Who has the focus in them keeps it, and what is there stays.
+  if (document.hidden || figures.contains(document.activeElement)) return;
   try {
     const response = await fetch("/session");
     if (!response.ok) return;
