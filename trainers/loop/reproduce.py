@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tdmr1.core.options import GroupOptions, TDMOptions
 from tdmr1.errors import UserError
-from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.trainers.config import (
     KINDS,
     AnyConfig,
@@ -70,6 +70,18 @@ class Reproduction:
         for (arm, seed), record in self.results.records.items():
             if arm in self.claim.arms and seed in seeds:
                 record.check(self.config(arm, seed), self._versions, self.results.path)
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take from results of other claims the runs that are this claim's, too."""
+        measured = {shown(name) for name in _names(self._base.rewards)}
+        for name in CLAIMS.keys() - {self.name}:
+            found = Results(self._out / f"{name}.json", name, self._quick).records
+            for arm, seed in found.keys() & set(self.runs()) - self.results.records.keys():
+                record = found[arm, seed]
+                same = record.difference(self.config(arm, seed), self._versions) is None
+                if same and measured <= record.images.keys():
+                    self.results.records[arm, seed] = record
 
     def runs(self) -> list[tuple[str, int]]:
         """(arm, seed) of all runs, in the order in which they are done."""

@@ -77,22 +77,29 @@ class Record:
             curve=way,
         )
 
-    def check(self, config: AnyConfig, versions: Mapping[str, str], where: Path) -> None:
-        """Raises UserError where it is of other options, or of other versions.
+    def difference(self, config: AnyConfig, versions: Mapping[str, str]) -> str | None:
+        """How it differs from a run of these options and versions; None where it does not.
 
         What a run uses is there at both times; of other packages it does not matter.
         """
-        remedy = f"move {where} away, or choose another --out"
-        who = f"{self.arm}, seed {self.seed}, in {where}"
         pairs = [
             f"{name} {self.versions[name]}, not {versions[name]}"
             for name in sorted(self.versions.keys() & versions.keys())
             if self.versions[name] != versions[name]
         ]
         if pairs:
-            raise UserError(f"{who} is of another version: {'; '.join(pairs)}\n{remedy}")
+            return f"is of another version: {'; '.join(pairs)}"
         if self.config != digest(config):
-            raise UserError(f"{who} has other options than the claim has now\n{remedy}")
+            return "has other options than the claim has now"
+        return None
+
+    def check(self, config: AnyConfig, versions: Mapping[str, str], where: Path) -> None:
+        """Raises UserError where it is of other options, or of other versions."""
+        if told := self.difference(config, versions):
+            raise UserError(
+                f"{self.arm}, seed {self.seed}, in {where} {told}\n"
+                f"move {where} away, or choose another --out"
+            )
 
 
 class Results:

@@ -132,6 +132,24 @@ def test_what_was_measured_is_not_repeated_not_even_without_its_folder(reproduct
     assert len(finish(reproduction())) == 2
 
 
+def test_a_run_is_taken_from_the_results_of_another_claim(reproduction, monkeypatch, tmp_path):
+    finish(reproduction())
+    checks = (Check("r.py:red reward", Of("still"), above=-1),)
+    monkeypatch.setitem(CLAIMS, "other", Claim("Other", ("still",), checks))
+    (tmp_path / "out" / "small.json").rename(tmp_path / "out" / "other.json")
+    content = json.loads((tmp_path / "out" / "other.json").read_text())
+    content["claim"] = "other"
+    (tmp_path / "out" / "other.json").write_text(json.dumps(content))
+    monkeypatch.setattr(RunFolder, "started", False)
+    assert {arm for arm, _ in reproduction().results.records} == {"placebo", "still"}
+    # Not one of other options, nor one of which another reward was measured.
+    assert not reproduction(iterations=3).results.records
+    for run in content["runs"]:
+        run["images"] = {"another": 8}
+    (tmp_path / "out" / "other.json").write_text(json.dumps(content))
+    assert not reproduction().results.records
+
+
 def test_results_of_other_options_are_refused(reproduction, tmp_path):
     finish(reproduction())
     with pytest.raises(
