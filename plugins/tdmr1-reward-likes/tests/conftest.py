@@ -1,6 +1,9 @@
+import contextlib
 import importlib.util
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -95,6 +98,32 @@ def chromium():
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def server():
+    """Serves a queue in a process of its own for the length of a block; gives the process."""
+
+    @contextlib.contextmanager
+    def server(queue, port):
+        command = [sys.executable, "-c", "from tdmr1.cli import main; main()", "likes", "serve"]
+        command += ["--queue", str(queue), "--port", str(port), "--shared", "0"]
+        command += ["--rate", "10000"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout.readline().startswith("voting: ")
+                yield process
+            finally:
+                process.kill()
+
+    return server
+
+
+@pytest.fixture
+def port():
+    """One that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 @pytest.fixture

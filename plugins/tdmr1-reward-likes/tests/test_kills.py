@@ -5,14 +5,11 @@ times while 5 voters vote 2,000 times, and once more with voters in browsers.
 """
 
 import collections
-import contextlib
+import functools
 import http.client
 import json
 import os
 import random
-import socket
-import subprocess
-import sys
 import threading
 import time
 from urllib.parse import urlencode
@@ -26,7 +23,6 @@ from tdmr1_reward_likes.store import Store
 KILLS = int(os.environ.get("TDMR1_LIKES_KILLS", "1"))
 VOTES = 100 * KILLS
 VOTERS = 5
-SERVE = "from tdmr1.cli import main; main()"
 
 
 class Voter(threading.Thread):
@@ -70,18 +66,6 @@ class Voter(threading.Thread):
             time.sleep(0.02)
 
 
-@contextlib.contextmanager
-def server(queue, port):
-    command = [sys.executable, "-c", SERVE, "likes", "serve", "--queue", str(queue)]
-    command += ["--port", str(port), "--shared", "0", "--rate", "10000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline().startswith("voting: ")
-            yield
-        finally:
-            process.kill()
-
-
 @pytest.fixture
 def queue(tmp_path):
     """A queue with a picture for each vote."""
@@ -92,23 +76,18 @@ def queue(tmp_path):
     store.close()
 
 
-@pytest.fixture
-def port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
-def kill(store, port, count, begin, end, wait=time.sleep):
+def kill(serving, count, begin, end, wait=time.sleep):
     """Kill the server at random moments of a session.
 
     Args:
+        serving: gives a block in which there is a server.
         count: gives how many votes are acknowledged.
         begin, end: begin the session once there is a server, and wait for its end.
         wait: seconds.
     """
     moments = random.Random()
     for number in range(KILLS + 1):
-        with server(store.path, port):
+        with serving():
             if number == 0:
                 begin()
             if number < KILLS:
@@ -128,7 +107,7 @@ def check(store, acknowledged):
     assert set(collections.Counter(image for (image, _), _ in votes).values()) == {1}
 
 
-def test_a_killed_server_has_every_vote_that_it_acknowledged_once(queue, port):
+def test_a_killed_server_has_every_vote_that_it_acknowledged_once(queue, server, port):
     voters = [Voter(port, f"voter {number}") for number in range(VOTERS)]
 
     def begin():
@@ -139,7 +118,8 @@ def test_a_killed_server_has_every_vote_that_it_acknowledged_once(queue, port):
         for voter in voters:
             voter.join(120)
 
-    kill(queue, port, lambda: sum(len(voter.saved) for voter in voters), begin, end)
+    serving = functools.partial(server, queue.path, port)
+    kill(serving, lambda: sum(len(voter.saved) for voter in voters), begin, end)
     saved = [
         (voter.name, image, liked) for voter in voters for image, liked in voter.saved.items()
     ]
@@ -165,7 +145,7 @@ VOTE = """() => setInterval(() => {
 
 
 @pytest.mark.skipif("TDMR1_LIKES_KILLS" not in os.environ, reason="TDMR1_LIKES_KILLS is unset")
-def test_so_it_has_those_of_browsers(queue, port, join):
+def test_so_it_has_those_of_browsers(queue, server, port, join):
     pages = []
 
     def begin():
@@ -183,7 +163,8 @@ def test_so_it_has_those_of_browsers(queue, port, join):
         while count() < VOTES:
             pages[0].wait_for_timeout(100)
 
-    kill(queue, port, count, begin, end, lambda seconds: pages[0].wait_for_timeout(1000 * seconds))
+    serving = functools.partial(server, queue.path, port)
+    kill(serving, count, begin, end, lambda seconds: pages[0].wait_for_timeout(1000 * seconds))
     saved = [page.evaluate("saved") for page in pages]
     check(
         queue,
