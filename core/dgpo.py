@@ -32,7 +32,9 @@ class DGPO(Policy):
         self, roles: Roles, options: DGPOOptions, draws: Draws, accelerator: Accelerator
     ) -> None:
         super().__init__(roles, options, draws, accelerator)
-        self.preference = GroupPreference(self.student, roles, options, draws, accelerator)
+        self.preference = GroupPreference(
+            self.student, self.shift, roles, options, draws, accelerator
+        )
 
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """One step of the policy, down the mean gradient of `draws` of (tau, noise)."""

@@ -35,7 +35,9 @@ class Direct(TDM, Reinforced):
         self, roles: Roles, options: DirectOptions, draws: Draws, accelerator: Accelerator
     ) -> None:
         super().__init__(roles, options, draws, accelerator)
-        self.preference = GroupPreference(self.student, roles, options, draws, accelerator)
+        self.preference = GroupPreference(
+            self.student, self.shift, roles, options, draws, accelerator
+        )
         self._rewarded: tuple[Rollout, Tensor] | None = None
 
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:

@@ -45,9 +45,7 @@ class FlowGRPO(Policy):
 
     def new_sampler(self) -> FlowSdeSampler:
         options = self.options
-        return FlowSdeSampler(
-            options.steps, self.generator.shift, options.noise_level, self._noise
-        )
+        return FlowSdeSampler(options.steps, self.shift, options.noise_level, self._noise)
 
     def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
         self._drawn = []

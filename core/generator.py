@@ -160,7 +160,7 @@ class Generator(abc.ABC):
         name: written into run folders and checkpoints; a checkpoint of another is refused.
         network: the velocity network, with diffusers' adapter methods.
         latent_shape: (C, h, w) of one latent.
-        shift: the timestep shift s of the schedule.
+        shift: the timestep shift s of its schedules; see `shift_of`.
         teacher_steps: Euler steps of the many-step teacher.
         teacher_guidance: its classifier-free guidance weight.
         lora_targets: names of the linear layers that LoRA adapts.
@@ -243,6 +243,15 @@ class Generator(abc.ABC):
 
         Of the class, as rewards are asked about them before its weights are read.
         """
+
+    def shift_of(self, steps: int) -> float:
+        """The timestep shift s of a schedule of so many steps.
+
+        Override it, and leave `shift` out, where it depends on their number. What trains takes
+        that of its own K steps throughout, for tau as well; the teacher draws with that of
+        `teacher_steps`.
+        """
+        return self.shift
 
     def lora_aliases(self) -> Mapping[str, Alias]:
         """LAYER of other code for the same model -> what it is in `network`: the names in LoRA

@@ -36,6 +36,7 @@ class Policy(Reinforced):
         super().__init__(roles, draws, accelerator)
         self.options = options
         self.guidance = options.guidance or self.generator.teacher_guidance
+        self.shift = self.generator.shift_of(options.steps)
         self.student = roles.add("policy", trainable=True)
         self.student_ema = roles.add("policy_ema", trainable=False, like=self.student)
         self.student_learner = Learner(
@@ -44,7 +45,7 @@ class Policy(Reinforced):
 
     def new_sampler(self) -> TrajectorySampler:
         """Of the rollouts, as the options say."""
-        options, shift = self.options, self.generator.shift
+        options, shift = self.options, self.shift
         if options.rollout == "ode":
             return OdeSampler(options.steps, shift)
         return FlowSdeSampler(options.steps, shift, options.noise_level, self._noise)

@@ -30,6 +30,7 @@ class GroupPreference:
 
     Args:
         learning: the role that learns; its name is that of the metrics.
+        shift: the timestep shift s of tau.
         targets: as `Roles.add`, of its averages.
 
     Attributes:
@@ -42,6 +43,7 @@ class GroupPreference:
     def __init__(
         self,
         learning: Role,
+        shift: float,
         roles: Roles,
         options: PreferenceOptions,
         draws: Draws,
@@ -50,7 +52,7 @@ class GroupPreference:
     ) -> None:
         self.options, self._draws, self._accelerator = options, draws, accelerator
         self.learning, self._targets = learning, targets
-        self._shift = roles.generator.shift
+        self._shift = shift
         self.teacher = roles.teacher
         self.averages: list[Role] = []
         self.reference = self.anchor = self.teacher

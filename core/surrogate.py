@@ -56,7 +56,8 @@ class DiffusionSurrogate(GroupPreference, SurrogateReward):
     ) -> None:
         targets = options.surrogate_targets
         self.surrogate = roles.add("surrogate", trainable=True, targets=targets)
-        super().__init__(self.surrogate, roles, options, draws, accelerator, targets)
+        shift = roles.generator.shift_of(options.steps)
+        super().__init__(self.surrogate, shift, roles, options, draws, accelerator, targets)
         self.climbed = self.surrogate
         if options.surrogate_ema > 0:
             self.climbed = self._average(roles, "surrogate_ema")

@@ -65,6 +65,7 @@ class TDM(Method):
         super().__init__(roles, draws, accelerator)
         self.options = options
         self.guidance = options.guidance or self.generator.teacher_guidance
+        self.shift = self.generator.shift_of(options.steps)
         self.student = roles.add("student", trainable=True)
         self.fake = roles.add("fake", trainable=True)
         self.student_ema = roles.add("student_ema", trainable=False, like=self.student)
@@ -77,7 +78,7 @@ class TDM(Method):
         self._sampler = self._new_sampler()
 
     def _new_sampler(self) -> TrajectorySampler:
-        return OdeSampler(self.options.steps, self.generator.shift)
+        return OdeSampler(self.options.steps, self.shift)
 
     def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
         """The student's trajectories; arguments as `TrajectorySampler.rollout`."""
@@ -158,7 +159,7 @@ class TDM(Method):
         """A level above `lowest` () for fake or student: one for all, (), or a group, (B,)."""
         options = self.options
         groups = group if options.student_group_tau else None
-        return self._draws.tau(lowest, self.generator.shift, options.tau_margin, groups)
+        return self._draws.tau(lowest, self.shift, options.tau_margin, groups)
 
     def update_fake(self, query: Query, of: int = 1) -> Metrics:
         """target v = (x_tau - x0_hat) / tau; |v_fake - target|^2 + 0.02 |v_fake - v_teacher|^2.

@@ -54,7 +54,7 @@ class TDMR1(TDM, Reinforced):
         self.iterations = 0
 
     def _new_sampler(self) -> TrajectorySampler:
-        options, shift = self.options, self.generator.shift
+        options, shift = self.options, self.shift
         if options.rollout == "ode":
             return OdeSampler(options.steps, shift)
         if options.noise_level is None:

@@ -49,7 +49,7 @@ class GeneratorContract(RolesContract, abc.ABC):
             generator: for its options alone.
             prompts: B of them.
             noise: (B, *latent_shape).
-            steps: from noise, down the uniform schedule as the generator's `shift` shifts it.
+            steps: from noise, down the uniform schedule as `generator.shift_of(steps)` shifts it.
             guidance: weight w of classifier-free guidance, 1 = none.
 
         Returns:
@@ -61,7 +61,7 @@ class GeneratorContract(RolesContract, abc.ABC):
     def test_it_says_what_it_is(self, generator: Generator) -> None:
         assert generator.name
         assert len(generator.latent_shape) == 3 and min(generator.latent_shape) > 0
-        assert generator.shift > 0
+        assert generator.shift_of(1) > 0 and generator.shift_of(generator.teacher_steps) > 0
         assert generator.teacher_steps >= 1 and generator.teacher_guidance >= 1
 
     def test_lora_targets_are_linear_layers(self, generator: Generator) -> None:
@@ -86,7 +86,7 @@ class GeneratorContract(RolesContract, abc.ABC):
         assert isinstance(generator.network, getattr(diffusers, call.transformer))
         pipeline = getattr(diffusers, call.pipeline)
         assert {"transformer", "scheduler"} <= inspect.signature(pipeline).parameters.keys()
-        given = {"sigmas", "num_inference_steps", *call.arguments}
+        given = {"prompt", "sigmas", "num_inference_steps", *call.arguments}
         assert {"guidance_scale", "height", "width"} <= given
         assert given <= inspect.signature(pipeline.__call__).parameters.keys()
         assert isinstance(getattr(torch, call.dtype), torch.dtype)
@@ -198,7 +198,7 @@ class GeneratorContract(RolesContract, abc.ABC):
     ) -> None:
         condition, empty = generator.encode(self.prompts), generator.encode([""] * len(noise))
         velocity = guided(teacher, condition, empty, guidance)
-        ours = OdeSampler(steps, generator.shift).trajectory(velocity, noise)[-1]
+        ours = OdeSampler(steps, generator.shift_of(steps)).trajectory(velocity, noise)[-1]
         latents, images = self.plain(generator, self.prompts, noise, steps, guidance)
         self.close(ours, latents)
         self.close(generator.decode(ours), images)

@@ -160,6 +160,7 @@ class StudentOptions(ReinforcedOptions):
     student_weight: float | None = Field(
         None, gt=0, description="of its LoRA as an adapter; by default as published, or 1"
     )
+    method: TDMOptions = TDMOptions()
 
 
 class TrainConfig(StudentOptions):

@@ -33,7 +33,7 @@ def find_student(config: StudentOptions, generator: Generator) -> tuple[Path, fl
         published = PUBLISHED.get(config.student)
         if published is not None:
             _check_base(config, [published.base])
-            _check_shift(config, published, generator.shift)
+            _check_shift(config, published, generator.shift_of(config.method.steps))
         path, weight = student_path(config.student), published.weight if published else 1.0
         _check_base(config, bases_of(path))
     return path, weight if config.student_weight is None else config.student_weight

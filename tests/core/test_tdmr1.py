@@ -6,6 +6,8 @@ import torch
 
 from tdmr1.core import flow
 from tdmr1.core.advantage import Feedback
+from tdmr1.core.draws import Draws
+from tdmr1.core.generator import Generator
 from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import FlowSdeSampler, OdeSampler, SdeSampler
@@ -398,3 +400,24 @@ def test_it_evaluates_the_network_as_often_as_it_says(new_tdmr1, step, options):
     told = sum(algorithm.options.evaluations(i, guided=True) for i in range(3))
     drawn = [step(algorithm) for _ in range(3)]
     assert algorithm.roles.evaluations == told and len(drawn) == 3
+
+
+def test_all_levels_are_of_the_schedule_of_the_students_steps(new_tdmr1, monkeypatch):
+    """Those of the rollout, and tau of all players."""
+    monkeypatch.setattr(Generator, "shift_of", lambda self, steps: 10 / steps)
+    shifts, tau = [], Draws.tau
+
+    def drawn(self, lowest, shift, *more):
+        shifts.append(shift)
+        return tau(self, lowest, shift, *more)
+
+    monkeypatch.setattr(Draws, "tau", drawn)
+    algorithm = new_tdmr1(steps=2, boundaries=1)
+    group = torch.zeros(4, dtype=torch.int64)
+    condition = algorithm.generator.encode(["a star"]).of(group)
+    noise = torch.randn(4, *algorithm.generator.latent_shape)
+    rollout = algorithm.rollout(condition, group, noise)
+    assert torch.equal(rollout.sigma, flow.boundaries(2, 5.0))
+    algorithm.query(rollout, 0)
+    algorithm.surrogate.loss(rollout, torch.tensor([1.0, -1, 1, -1]), 0)
+    assert shifts == [5.0, 5.0]

@@ -66,7 +66,7 @@ class Pictures:
 
 def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
     """The student's sampler: `steps` network evaluations."""
-    ode = OdeSampler(steps, generator.shift)
+    ode = OdeSampler(steps, generator.shift_of(steps))
 
     def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
         condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)
@@ -78,7 +78,7 @@ def few_step(generator: Generator, role: Role, steps: int) -> Sampler:
 def many_step(generator: Generator, role: Role, who: str = "the teacher") -> Sampler:
     """The teacher's sampler: its own steps, two network evaluations each with guidance."""
     steps, guidance = generator.teacher_steps, generator.teacher_guidance
-    ode = OdeSampler(steps, generator.shift)
+    ode = OdeSampler(steps, generator.shift_of(steps))
 
     def sample(prompts: Sequence[Prompt], noise: Tensor) -> Tensor:
         condition = generator.encode([prompt.text for prompt in prompts]).to(noise.device)

@@ -79,6 +79,7 @@ class Export:
         _read(roles, student, saved, self.run)
         whole = self.merge or config.method.rank is None
         guidance = config.method.guidance or generator.teacher_guidance
+        shift = generator.shift_of(config.method.steps)
         card = Card(
             name=(self.push or self.run.path.absolute().name).rpartition("/")[2],
             config=config,
@@ -89,7 +90,7 @@ class Export:
             whole=whole,
             call=generator.pipeline_call(),
             package=package.name if package else None,
-            shift=generator.shift,
+            shift=shift,
             teacher=(generator.teacher_steps, guidance),
             size=_size(generator),
             iterations=saved.iterations,
@@ -99,7 +100,7 @@ class Export:
         remove_unfinished(out.parent)
         with task(f"writing {out}"), writing(out), new_folder(out) as beside:
             roles.save(student, beside / TRANSFORMER if whole else beside, whole=whole)
-            scheduler = FlowMatchEulerDiscreteScheduler(shift=generator.shift)
+            scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
             scheduler.save_pretrained(beside / SCHEDULER)
             (beside / CARD).write_text(card.text(), encoding="utf-8")
         if self.push is not None:

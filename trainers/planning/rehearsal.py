@@ -109,7 +109,7 @@ def _iteration(config: MethodConfig, method: TDM, counter: TensorCounter) -> dic
         group = torch.zeros(samples, dtype=torch.int64)
         noise = torch.empty(samples, *generator.latent_shape)
     condition = generator.encode([""] * groups).to(META).of(group)
-    sampler = OdeSampler(config.method.steps, generator.shift)
+    sampler = OdeSampler(config.method.steps, method.shift)
     rollout = phase("rollout", sampler.rollout)(method.student, condition, group, noise)
     del noise
     watched: list[tuple[Any, str, str]] = [

@@ -3,6 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tdmr1.core.flow import boundaries
 from tdmr1.core.roles import Roles
 from tdmr1.rewards.offline.pairing import Picture
 from tdmr1.trainers.config import TrainConfig
@@ -126,6 +127,23 @@ def test_samplers_use_as_many_evaluations_as_they_say(generator, monkeypatch):
         assert calls == [3] * sampler.nfe
     monkeypatch.setattr(generator, "teacher_guidance", 1.0, raising=False)
     assert many_step(generator, roles.teacher).nfe == 5
+
+
+def test_samplers_have_the_shift_of_their_own_steps(generator, monkeypatch):
+    monkeypatch.setattr(generator, "shift_of", lambda steps: 12 / steps, raising=False)
+    roles, levels, original = Roles(generator, 2, 4.0), [], generator.velocity
+
+    def velocity(x, sigma, condition):
+        levels.append(sigma)
+        return original(x, sigma, condition)
+
+    monkeypatch.setattr(generator, "velocity", velocity)
+    student = roles.add("student", trainable=False)
+    few, many = few_step(generator, student, 4), many_step(generator, roles.teacher)
+    for sampler, expected in ((few, boundaries(4, 3.0)), (many, boundaries(5, 2.4))):
+        levels.clear()
+        sampler.sample(generator.prompts("heldout")[:1], torch.randn(1, *generator.latent_shape))
+        assert torch.equal(torch.stack(levels).unique(), expected[:-1].flip(0))
 
 
 @pytest.mark.parametrize("size", [2, 5, 64])
