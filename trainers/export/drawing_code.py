@@ -50,7 +50,7 @@ pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
 )
 pipe.to("cuda" if torch.cuda.is_available() else "cpu")
 image = pipe(
-    "PROMPT",
+    prompt="PROMPT",
 {given}
     generator=torch.Generator().manual_seed(0),
 ).images[0]
