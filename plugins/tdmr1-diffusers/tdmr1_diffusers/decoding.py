@@ -11,7 +11,7 @@ Decoding = Literal["sliced", "tiled", "whole"]
 
 
 class Decoder:
-    """An AutoencoderKL or AutoencoderTiny of diffusers, which decodes.
+    """A VAE of diffusers, or an AutoencoderTiny, which decodes.
 
     Args:
         vae: frozen.
@@ -29,10 +29,8 @@ class Decoder:
 
     @torch.no_grad()
     def __call__(self, latents: Tensor) -> Tensor:
-        """Latents (B, C, h, w) as the transformer knows them to images (B, 3, H, W) in [0, 1]."""
-        config = self._vae.config
-        own = latents.to(self._vae.dtype) / config.scaling_factor + (config.shift_factor or 0.0)
-        images: Tensor = self._vae.decode(own, return_dict=False)[0].float()
+        """The VAE's own latents (B, C, h, w) to images (B, 3, H, W) in [0, 1]."""
+        images: Tensor = self._vae.decode(latents, return_dict=False)[0].float()
         return (images / 2 + 0.5).clamp(0, 1)
 
     def to(self, device: torch.device) -> None:

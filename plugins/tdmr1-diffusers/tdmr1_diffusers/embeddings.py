@@ -15,7 +15,8 @@ from tdmr1.errors import UserError
 from tdmr1.files import remove_unfinished, replacing
 
 KEPT = 256
-"""Prompts whose embeddings stay in memory; those of SD3 take 2.7 MB each in bfloat16."""
+"""Prompts whose embeddings stay in memory; in bfloat16 those of SD3 take 2.7 MB each, those of
+FLUX.2 klein, which are all as long as the longest, 7.9 or 12.6."""
 
 SAMPLED = 64
 """Blocks of 4 KiB, evenly spread, by which a file of weights is told from another."""

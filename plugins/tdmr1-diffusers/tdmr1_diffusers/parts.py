@@ -63,6 +63,13 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def fixed_shift(scheduler: Path) -> float | None:
+    """The timestep shift of a scheduler; None where it shifts by the number of tokens."""
+    config = read_config(scheduler / "scheduler_config.json")
+    shift = config.get("shift")
+    return None if shift is None or config.get("use_dynamic_shifting") else float(shift)
+
+
 def read_part(kind: Any, folder: Path, **options: Any) -> Any:  # noqa: ANN401
     """`kind.from_pretrained(folder, **options)`, from safetensors files alone.
 

@@ -21,6 +21,7 @@ from tdmr1_diffusers.embeddings import EmbeddingCache, fingerprint
 from tdmr1_diffusers.options import PipelineOptions
 from tdmr1_diffusers.parts import (
     check_complete,
+    fixed_shift,
     left_out,
     outline_network,
     read_config,
@@ -36,7 +37,9 @@ log = logging.getLogger(__name__)
 class PipelineGenerator(Generator):
     """A text-to-image pipeline with a transformer, a VAE and text encoders.
 
-    A subclass says what is the model's own: its classes and numbers, `grid`, `embed`, `velocity`.
+    A subclass says what is the model's own: its classes and numbers, `grid`, `embed`, `velocity`;
+    and, where they are not those of an AutoencoderKL and of a fixed shift, `latent_pixels`,
+    `to_vae` and `dynamic_shift`.
 
     Args:
         folder: of the pipeline, complete.
@@ -44,7 +47,7 @@ class PipelineGenerator(Generator):
         weights: false makes an outline, from the configurations alone.
 
     Attributes:
-        pipeline, transformer: diffusers' classes.
+        pipeline, transformer, vae: diffusers' classes.
         prompt_tokens: where diffusers cuts a prompt.
         no_guidance: the `guidance_scale` with which diffusers gives none.
 
@@ -61,6 +64,7 @@ class PipelineGenerator(Generator):
     )
     pipeline: ClassVar[Any]
     transformer: ClassVar[Any]
+    vae: ClassVar[Any] = AutoencoderKL
     prompt_tokens: ClassVar[int]
     no_guidance: ClassVar[float] = 1.0
 
@@ -72,7 +76,8 @@ class PipelineGenerator(Generator):
         self._tokens = options.prompt_tokens or self.prompt_tokens
         self._told_of_cut = False
         self.resolution, self.latent_shape = self._size(folder, options.resolution)
-        self.shift = options.shift or _shift(folder / "scheduler")
+        self._fixed_shift = options.shift or fixed_shift(folder / "scheduler")
+        self.shift_of(self.teacher_steps)  # now, where there is none
         self.teacher_steps = options.teacher_steps or self.teacher_steps
         self.teacher_guidance = options.teacher_guidance or self.teacher_guidance
         read = read_network if weights else outline_network
@@ -101,8 +106,40 @@ class PipelineGenerator(Generator):
 
     @staticmethod
     @abc.abstractmethod
-    def grid(config: Mapping[str, Any]) -> tuple[int, int]:
-        """Of a transformer's configuration: a patch's side in latents, the most patches a side."""
+    def grid(config: Mapping[str, Any]) -> tuple[int, int | None]:
+        """Of a transformer's configuration: a patch's side in latents, the most patches a side.
+
+        None where there may be any number of them.
+        """
+
+    @staticmethod
+    def latent_pixels(config: Mapping[str, Any]) -> int:
+        """Of a VAE's configuration: pixels of a side of one latent as the transformer knows it."""
+        pixels: int = 2 ** (len(config["block_out_channels"]) - 1)
+        return pixels
+
+    def to_vae(self, latents: Tensor) -> Tensor:
+        """Latents as the transformer knows them, (B, *latent_shape) in the VAE's dtype, to those
+        that the VAE decodes."""
+        config = self._vae.config
+        own: Tensor = latents / config.scaling_factor + (config.shift_factor or 0.0)
+        return own
+
+    def dynamic_shift(self, steps: int) -> float:
+        """The shift e^mu of a schedule of so many steps, for a scheduler that has no fixed one.
+
+        Override it with the pipeline's own mu.
+
+        Raises:
+            UserError: nobody did.
+        """
+        raise UserError(
+            f"the scheduler in {self._folder / 'scheduler'} has no fixed shift; "
+            "say which one, e.g.: --set generator.shift=3"
+        )
+
+    def shift_of(self, steps: int) -> float:
+        return self._fixed_shift or self.dynamic_shift(steps)
 
     @staticmethod
     @abc.abstractmethod
@@ -135,8 +172,9 @@ class PipelineGenerator(Generator):
     def expect(self, prompts: Sequence[str]) -> None:
         self._prompts.expect(prompts)
 
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        return self._decoder(latents)
+        return self._decoder(self.to_vae(latents.to(self._vae.dtype)))
 
     def parts(self) -> list[Part]:
         vae = sum(p.nbytes for p in self._vae.parameters())
@@ -195,17 +233,18 @@ class PipelineGenerator(Generator):
         """Pixels of a side, and the shape of a latent."""
         transformer = read_config(folder / "transformer" / "config.json")
         vae = read_config(folder / "vae" / "config.json")
-        pixels = 2 ** (len(vae["block_out_channels"]) - 1)
+        pixels = self.latent_pixels(vae)
         patch, most = self.grid(transformer)
         resolution = resolution or int(vae["sample_size"])
         unit = pixels * patch
-        if resolution % unit or not unit <= resolution <= most * unit:
-            below = max(unit, min(resolution // unit, most) * unit)
+        fits = max(unit, min(resolution // unit, most or resolution) * unit)
+        if resolution != fits:
+            limit = f" up to {most * unit}" if most else ""
             raise UserError(
                 f"generator.resolution = {resolution}: this model takes multiples of {unit} "
-                f"pixels up to {most * unit}, because its VAE makes one latent of {pixels} x "
-                f"{pixels} and its transformer one token of {patch} x {patch} latents; "
-                f"try --set generator.resolution={below}"
+                f"pixels{limit}, because its VAE makes one latent of {pixels} x {pixels} and its "
+                f"transformer one token of {patch} x {patch} latents; "
+                f"try --set generator.resolution={fits}"
             )
         side = resolution // pixels
         return resolution, (int(transformer["in_channels"]), side, side)
@@ -213,7 +252,12 @@ class PipelineGenerator(Generator):
     def _read_vae(self, folder: Path, tiny: str | None) -> Any:  # noqa: ANN401
         read = read_network if self._weights else outline_network
         if tiny is None:
-            return read(AutoencoderKL, folder / "vae", self._dtype)
+            return read(self.vae, folder / "vae", self._dtype)
+        if self.vae is not AutoencoderKL:
+            raise UserError(
+                f"generator.tiny_decoder = {tiny}: it decodes latents of an AutoencoderKL, and "
+                f"this model has an {self.vae.__name__}; leave it out"
+            )
         return read(AutoencoderTiny, network_folder(tiny, self._weights), self._dtype)
 
     def _blank_prompts(self) -> BlankPrompts:
@@ -235,14 +279,3 @@ class PipelineGenerator(Generator):
         kept = None if options.embeddings is None else Path(options.embeddings)
         cache = EmbeddingCache(content, kept)
         return PromptEncoder(read, self._embed_whole, options.text_encoders, cache)
-
-
-def _shift(scheduler: Path) -> float:
-    config = read_config(scheduler / "scheduler_config.json")
-    shift = config.get("shift")
-    if shift is None or config.get("use_dynamic_shifting"):
-        raise UserError(
-            f"the scheduler in {scheduler} has no fixed shift; "
-            "say which one, e.g.: --set generator.shift=3"
-        )
-    return float(shift)

@@ -24,6 +24,15 @@ Embed: TypeAlias = Callable[[Encoders, str, torch.device], Condition]
 """(encoders, prompt, their device) -> its condition."""
 
 
+def chat_length(tokenizer: Any, prompt: str, thinking: bool) -> int:  # noqa: ANN401
+    """Tokens of a prompt as a user's turn of a chat with Qwen3."""
+    turn = [{"role": "user", "content": prompt}]
+    chat = tokenizer.apply_chat_template(
+        turn, tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+    )
+    return len(tokenizer(chat).input_ids)
+
+
 class PromptEncoder:
     """Encodes each prompt once, and alone.
 

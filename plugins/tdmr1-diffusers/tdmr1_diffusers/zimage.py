@@ -12,7 +12,7 @@ from torch import Tensor
 from tdmr1.core.generator import Condition
 from tdmr1.core.naming import Alias
 from tdmr1_diffusers.pipeline import PipelineGenerator
-from tdmr1_diffusers.prompts import Encoders
+from tdmr1_diffusers.prompts import Encoders, chat_length
 
 
 class ZImageGenerator(PipelineGenerator):
@@ -57,11 +57,7 @@ class ZImageGenerator(PipelineGenerator):
         return aliases
 
     def token_counts(self, encoders: Encoders, prompt: str) -> tuple[int, int]:
-        turn = [{"role": "user", "content": prompt}]
-        chat = encoders.tokenizer.apply_chat_template(
-            turn, tokenize=False, add_generation_prompt=True, enable_thinking=True
-        )
-        return len(encoders.tokenizer(chat).input_ids), self._tokens
+        return chat_length(encoders.tokenizer, prompt, thinking=True), self._tokens
 
     def embed(self, encoders: Encoders, prompt: str, device: torch.device) -> Condition:
         (tokens,), _ = encoders.encode_prompt(

@@ -2,6 +2,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
+from tdmr1.trainers.models import load_generator
 from tdmr1_diffusers.decoding import Decoder
 from tdmr1_diffusers.sd3 import SD3Generator
 
@@ -11,13 +12,14 @@ def vae(folder):
     return AutoencoderKL.from_pretrained(folder / "vae").eval()
 
 
-def test_latents_are_those_that_the_vae_makes_scaled_and_shifted(vae):
+def test_latents_are_those_that_the_vae_makes_scaled_and_shifted(vae, folder, options):
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         own = vae.encode(images * 2 - 1).latent_dist.mode()
         expected = (vae.decode(own).sample / 2 + 0.5).clamp(0, 1)
     latents = (own - vae.config.shift_factor) * vae.config.scaling_factor
-    torch.testing.assert_close(Decoder(vae, "whole")(latents), expected, rtol=0, atol=1e-5)
+    decoded = load_generator(str(folder), options(decoding="whole").model_dump()).decode(latents)
+    torch.testing.assert_close(decoded, expected, rtol=0, atol=1e-5)
 
 
 def test_slices_are_the_same_images_one_at_a_time(vae):

@@ -94,7 +94,7 @@ def test_an_outline_is_the_generator_without_weights(folder, tmp_path):
         {n: (p.shape, p.dtype) for n, p in g.network.named_parameters()} for g in (whole, empty)
     ]
     assert shapes[0] == shapes[1]
-    assert empty.latent_shape == whole.latent_shape and empty.shift == whole.shift
+    assert empty.latent_shape == whole.latent_shape and empty.shift_of(4) == whole.shift_of(4)
     longest = whole.encode(["a red star " * 20])
     for given, of in ((empty.encode(["a"]), longest), (whole.encode(["a"]), longest)):
         assert given.pooled.shape == of.pooled.shape

@@ -23,12 +23,12 @@ def test_the_folder_says_which_generator_takes_it(written):
 
 def test_a_model_is_as_it_was_published_unless_said_otherwise(written):
     sd3, zimage = (load_generator(str(written[name]), OPTIONS) for name in ("sd3", "zimage"))
-    assert (sd3.shift, sd3.teacher_steps, sd3.teacher_guidance) == (3.0, 40, 4.5)
-    assert (zimage.shift, zimage.teacher_steps, zimage.teacher_guidance) == (6.0, 50, 5.0)
+    assert (sd3.shift_of(4), sd3.teacher_steps, sd3.teacher_guidance) == (3.0, 40, 4.5)
+    assert (zimage.shift_of(4), zimage.teacher_steps, zimage.teacher_guidance) == (6.0, 50, 5.0)
     assert sd3.latent_shape == zimage.latent_shape == (16, 8, 8)
     other = {"shift": 2, "teacher_steps": 8, "teacher_guidance": 1, "resolution": 48}
     sd3 = load_generator(str(written["sd3"]), {**OPTIONS, **other})
-    assert (sd3.shift, sd3.teacher_steps, sd3.teacher_guidance) == (2.0, 8, 1.0)
+    assert (sd3.shift_of(4), sd3.teacher_steps, sd3.teacher_guidance) == (2.0, 8, 1.0)
     assert sd3.latent_shape == (16, 6, 6)
     noise = torch.randn(1, 16, 6, 6)
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_a_shift_that_depends_on_the_resolution_has_to_be_chosen(copied):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"use_dynamic_shifting": True}))
     with pytest.raises(UserError, match=r"no fixed shift.*--set generator\.shift=3"):
         load_generator(str(folder), OPTIONS)
-    assert load_generator(str(folder), {**OPTIONS, "shift": 3}).shift == 3
+    assert load_generator(str(folder), {**OPTIONS, "shift": 3}).shift_of(4) == 3
 
 
 def test_frozen_weights_in_bfloat16_have_adapters_in_float32(folder):
