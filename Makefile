@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-reward-geneval plugins/tdmr1-reward-ocr \
-	plugins/tdmr1-reward-variety plugins/tdmr1-reward-basic plugins/tdmr1-reward-aesthetic plugins/tdmr1-reward-preference \
+PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-flux2 plugins/tdmr1-reward-geneval \
+	plugins/tdmr1-reward-ocr plugins/tdmr1-reward-variety plugins/tdmr1-reward-basic plugins/tdmr1-reward-aesthetic plugins/tdmr1-reward-preference \
 	plugins/tdmr1-reward-vlm plugins/tdmr1-reward-likes plugins/tdmr1-reward-imagereward \
 	plugins/tdmr1-reward-hpsv3
 # What tests need beyond what a package itself requires.

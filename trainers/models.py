@@ -107,7 +107,8 @@ def _entry_for(layout: str, model: str, entries: Mapping[str, EntryPoint]) -> En
         raise UserError(
             f"{model} is a {layout}, for which no generator is installed; there are: "
             f"{_names(entries)}\n"
-            "Stable Diffusion 3, 3.5 and Z-Image come with: pip install tdmr1-diffusers"
+            "Stable Diffusion 3, 3.5 and Z-Image come with: pip install tdmr1-diffusers\n"
+            "FLUX.2 klein comes with: pip install tdmr1-flux2"
         )
     return entries[layout]
 

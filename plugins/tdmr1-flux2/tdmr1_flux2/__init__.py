@@ -1,0 +1,1 @@
+"""FLUX.2 klein as a generator, from pipelines of diffusers."""
