@@ -77,7 +77,7 @@ class PipelineGenerator(Generator):
         self._told_of_cut = False
         self.resolution, self.latent_shape = self._size(folder, options.resolution)
         self._fixed_shift = options.shift or fixed_shift(folder / "scheduler")
-        self.shift_of(self.teacher_steps)  # now, where there is none
+        self.shift_of(self.teacher_steps)  # if there is none, it says so now
         self.teacher_steps = options.teacher_steps or self.teacher_steps
         self.teacher_guidance = options.teacher_guidance or self.teacher_guidance
         read = read_network if weights else outline_network

@@ -58,9 +58,9 @@ def test_a_folder_is_of_another_pipeline(distill, copied):
     folder = copied("sd3")
     index = folder / "model_index.json"
     index.write_text(index.read_text().replace("StableDiffusion3Pipeline", "OtherPipeline"))
-    assert re.search(
-        r"^error: .*sd3 is a OtherPipeline, for .*StableDiffusion3Pipeline", distill(folder)
-    )
+    err = distill(folder)
+    assert re.search(r"^error: .*sd3 is a OtherPipeline, for .*StableDiffusion3Pipeline", err)
+    assert "pip install tdmr1-diffusers" in err and "pip install tdmr1-flux2" in err
 
 
 def test_files_are_missing(distill, copied):
