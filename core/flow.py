@@ -19,6 +19,11 @@ def expand(level: Tensor, x: Tensor) -> Tensor:
     return level.reshape(level.shape + (1,) * (x.ndim - level.ndim)) if level.ndim else level
 
 
+def levels_of(samples: slice, level: Tensor) -> Tensor:
+    """The level of some samples; one of all, (), stays as it is."""
+    return level[samples] if level.ndim else level
+
+
 def interpolate(x0: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
     """x_sigma = (1 - sigma) x0 + sigma eps."""
     s = expand(sigma, x0)
@@ -38,6 +43,11 @@ def noise(x: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
 def euler(x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
     """One step of the ODE from `sigma` down to `sigma_next`: x - (sigma - sigma_next) v."""
     return x - expand(sigma - sigma_next, x) * v
+
+
+def slope(x: Tensor, x_next: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+    """The v of such a step, from where it led: the inverse of `euler`."""
+    return (x - x_next) / expand(sigma - sigma_next, x)
 
 
 def sde_step(

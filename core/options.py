@@ -87,7 +87,7 @@ class LevelOptions(Options):
     tau_margin: float = Field(0.02, gt=0, lt=1, description="kept above sigma, in unshifted time")
 
 
-class PreferenceOptions(LevelOptions):
+class PreferenceOptions(LevelOptions, GroupOptions):
     """Of whoever learns group preferences: TDM-R1's surrogate, or a baseline's generator."""
 
     beta: float = Field(30.0, gt=0, description="scale of the implicit reward")
@@ -152,9 +152,12 @@ class TDMOptions(NetworkOptions, LevelOptions):
 
     def tdm_evaluations(self, samples: int) -> int:
         """Of the network in one iteration of TDM on so many samples, without its rollout."""
-        size = min(self.batch // self.parts, samples // self.parts) * self.parts
+        size = self._part(samples) * self.parts
         # student and teacher in the query, fake; fake again, teacher without a prompt
         return 5 * self.boundaries * size
+
+    def _part(self, samples: int) -> int:
+        return min(self.batch, samples) // self.parts
 
     @model_validator(mode="after")
     def _boundaries_exist(self) -> TDMOptions:
@@ -171,7 +174,7 @@ class TDMOptions(NetworkOptions, LevelOptions):
         return self
 
 
-class TDMR1Options(TDMOptions, GroupOptions, PreferenceOptions):
+class TDMR1Options(TDMOptions, PreferenceOptions):
     """TDM-R1, arXiv 2603.07700, Algorithm 1."""
 
     fake_start: Literal["student", "teacher"] = Field(
@@ -216,7 +219,9 @@ class TDMR1Options(TDMOptions, GroupOptions, PreferenceOptions):
             found += self.surrogate_draws * samples * self.preference_evaluations()
         each = self.tdm_evaluations(samples) / 5
         if iteration < self.warmup:
-            return found - 2 * each
+            # The rollout tells what the student answers; micro-batches ask it in its update alone.
+            told = self.micro_batch and self.micro_batch < self._part(samples)
+            return found - (3 if told and self.rollout == "ode" else 2) * each
         share = max(0, min(self.trunc_steps, self.steps) - self.reward_start) / self.steps
         return found + share * each * (2 if self.rl_cfg == 1 else 3)
 
@@ -262,7 +267,7 @@ class PublishedPreferenceOptions(PreferenceOptions):
     t_min: float = Field(0.5625, ge=0, lt=1, description="lowest tau; 0.3 in unshifted time")
 
 
-class DirectOptions(TDMOptions, GroupOptions, PublishedPreferenceOptions):
+class DirectOptions(TDMOptions, PublishedPreferenceOptions):
     """TDM and DGPO's loss, both on the student: the ablation of TDM-R1."""
 
     preference_weight: float = Field(0.7, ge=0, description="of DGPO's loss")

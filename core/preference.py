@@ -6,17 +6,86 @@ itself the generator does; in the direct combination of both the few-step studen
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from tdmr1.core import flow, losses
+from tdmr1.core.accumulate import accumulated
 from tdmr1.core.advantage import rank_agreement
 from tdmr1.core.draws import Draws
+from tdmr1.core.generator import Conditions
 from tdmr1.core.metrics import Metrics
 from tdmr1.core.options import PreferenceOptions
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """N samples re-noised from boundary j + 1 to `tau`, () or (N,), and what is known of them.
+
+    Attributes:
+        x, target: (N, ...), and the velocity that takes x back.
+        group, advantage: (N,).
+        v_teacher: (N, ...).
+        d_teacher, d_reference, d_anchor: denoising errors of these roles, (N,).
+    """
+
+    j: int
+    steps: int
+    x: Tensor
+    tau: Tensor
+    target: Tensor
+    condition: Conditions
+    group: Tensor
+    advantage: Tensor
+    v_teacher: Tensor
+    d_teacher: Tensor
+    d_reference: Tensor
+    d_anchor: Tensor
+
+    def of(self, samples: slice) -> _Asked:
+        """Some of the samples, whole groups, which are counted from 0 again."""
+        group = self.group[samples]
+        return _Asked(
+            self.j,
+            self.steps,
+            self.x[samples],
+            flow.levels_of(samples, self.tau),
+            self.target[samples],
+            self.condition[samples],
+            group - group.min(),
+            self.advantage[samples],
+            self.v_teacher[samples],
+            self.d_teacher[samples],
+            self.d_reference[samples],
+            self.d_anchor[samples],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answers:
+    """Of N samples, without gradient.
+
+    Attributes:
+        d, drift: denoising error, and squared distance from the teacher, (N,).
+        frozen: whether they give no gradient, bool (N,).
+        losses: the preference of each part's groups, in its share of the mean, (parts,).
+    """
+
+    d: Tensor
+    drift: Tensor
+    frozen: Tensor
+    losses: Tensor
+
+    @classmethod
+    def cat(cls, parts: Sequence[_Answers]) -> _Answers:
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 class GroupPreference:
@@ -52,7 +121,7 @@ class GroupPreference:
     ) -> None:
         self.options, self._draws, self._accelerator = options, draws, accelerator
         self.learning, self._targets = learning, targets
-        self._shift = shift
+        self._roles, self._shift = roles, shift
         self.teacher = roles.teacher
         self.averages: list[Role] = []
         self.reference = self.anchor = self.teacher
@@ -72,12 +141,46 @@ class GroupPreference:
 
         With several processes each holds as many samples of every group, in the same order.
 
+        Where whole groups fit a micro-batch, they are gone through in such parts.
+
         Args:
-            rollout: of N samples.
+            rollout: of N samples, `group_size` of each group.
             advantage: A (N,).
             j: x_{j+1} is re-noised.
         """
-        options, K, who = self.options, rollout.steps, self.learning.name
+        options, who = self.options, self.learning.name
+        asked = self._asked(rollout, advantage, j)
+        parts = self._roles.parts(len(advantage), options.group_size)
+
+        def learnt(drift: Tensor | None) -> tuple[Tensor, _Answers]:
+            answers: list[_Answers] = []
+
+            def term(part: slice) -> Tensor:
+                loss, answer = self._answer(asked.of(part), drift)
+                share = len(answer.d) / len(advantage)
+                answers.append(dataclasses.replace(answer, losses=answer.losses * share))
+                return loss * share
+
+            loss = accumulated(parts, term, list(self.learning.parameters().values()))
+            return loss, _Answers.cat(answers)
+
+        # The drift of all is known once all parts are through; until then the guard sleeps.
+        loss, found = learnt(None if len(parts) == 1 else torch.zeros_like(asked.tau.mean()))
+        if len(parts) > 1 and options.guard is not None:
+            drift = self._mean(found.drift)
+            if drift > options.guard:
+                loss, found = learnt(drift)
+        return loss, {
+            f"{who}/loss": found.losses.sum().item(),
+            f"{who}/agreement": rank_agreement(
+                asked.d_teacher - found.d, advantage, rollout.group
+            ).item(),
+            f"{who}/drift": found.drift.mean().item(),
+            f"{who}/frozen": found.frozen.float().mean().item(),
+        }
+
+    def _asked(self, rollout: Rollout, advantage: Tensor, j: int) -> _Asked:
+        options, condition = self.options, rollout.condition
         x_n, sigma_n = rollout.x[j + 1], rollout.sigma[j + 1]
         tau = self._draws.tau(
             sigma_n.clamp_min(
@@ -90,26 +193,49 @@ class GroupPreference:
         eps = self._draws.noise(x_n, rollout.group if options.group_noise else None)
         x_tau = flow.bridge(x_n, eps, sigma_n, tau)
         target = flow.bridge_velocity(x_n, eps, sigma_n, tau)
-
-        v = self.learning.velocity(x_tau, tau, rollout.condition)
         with torch.no_grad():
-            v_teacher = self.teacher.velocity(x_tau, tau, rollout.condition)
+            v_teacher = self.teacher.velocity(x_tau, tau, condition)
             d_teacher = losses.squared_error(target, v_teacher)
             d_reference, d_anchor = (
                 d_teacher
                 if role is self.teacher
-                else losses.squared_error(target, role.velocity(x_tau, tau, rollout.condition))
+                else losses.squared_error(target, role.velocity(x_tau, tau, condition))
                 for role in (self.reference, self.anchor)
             )
-        d = losses.squared_error(target, v)
-        drift = losses.squared_error(v, v_teacher)
-        mean_drift = self._accelerator.reduce(drift.detach().mean(), "mean")
-        frozen = self._frozen(d, d_anchor, d_teacher, advantage, mean_drift)
+        return _Asked(
+            j=j,
+            steps=rollout.steps,
+            x=x_tau,
+            tau=tau,
+            target=target,
+            condition=condition,
+            group=rollout.group,
+            advantage=advantage,
+            v_teacher=v_teacher,
+            d_teacher=d_teacher,
+            d_reference=d_reference,
+            d_anchor=d_anchor,
+        )
+
+    def _answer(self, asked: _Asked, mean_drift: Tensor | None) -> tuple[Tensor, _Answers]:
+        """The loss of some groups.
+
+        Args:
+            asked: of their samples.
+            mean_drift: of all samples; None where these are all.
+        """
+        options = self.options
+        v = self.learning.velocity(asked.x, asked.tau, asked.condition)
+        d = losses.squared_error(asked.target, v)
+        drift = losses.squared_error(v, asked.v_teacher)
+        if mean_drift is None:
+            mean_drift = self._mean(drift)
+        frozen = self._frozen(d, asked, mean_drift)
         preference = losses.group_preference_loss(
             torch.where(frozen, d.detach(), d),
-            d_reference,
-            advantage,
-            rollout.group,
+            asked.d_reference,
+            asked.advantage,
+            asked.group,
             options.beta,
             lambda sums: self._accelerator.reduce(sums, "sum"),
         )
@@ -117,28 +243,25 @@ class GroupPreference:
         preference_sum = preference * self._accelerator.num_processes
         regularizer = options.surrogate_regularizer * drift.mean()
         if options.surrogate_loss == "public":
-            loss = (preference_sum / options.beta + regularizer) * (j + 1) / K
+            loss = (preference_sum / options.beta + regularizer) * (asked.j + 1) / asked.steps
         else:
-            loss = preference_sum * (j + 1) / K + regularizer
-        return loss, {
-            f"{who}/loss": preference.item(),
-            f"{who}/agreement": rank_agreement(
-                (d_teacher - d).detach(), advantage, rollout.group
-            ).item(),
-            f"{who}/drift": drift.mean().item(),
-            f"{who}/frozen": frozen.float().mean().item(),
-        }
+            loss = preference_sum * (asked.j + 1) / asked.steps + regularizer
+        return loss, _Answers(d.detach(), drift.detach(), frozen, preference.detach().reshape(1))
 
-    def _frozen(
-        self, d: Tensor, d_anchor: Tensor, d_teacher: Tensor, advantage: Tensor, drift: Tensor
-    ) -> Tensor:
+    def _mean(self, drift: Tensor) -> Tensor:
+        """Of all processes, ()."""
+        mean: Tensor = self._accelerator.reduce(drift.detach().mean(), "mean")
+        return mean
+
+    def _frozen(self, d: Tensor, asked: _Asked, drift: Tensor) -> Tensor:
         """Samples that give no gradient: outside the trust region, or running away; bool (N,)."""
         frozen = torch.zeros_like(d, dtype=torch.bool)
         if self.options.clip is not None:
             clip = self.options.clip
-            frozen |= losses.outside_trust_region(d, d_anchor, advantage, clip)
+            frozen |= losses.outside_trust_region(d, asked.d_anchor, asked.advantage, clip)
         if self.options.guard is not None:
-            frozen |= losses.running_away(d, d_teacher, advantage, drift, self.options.guard)
+            limit = self.options.guard
+            frozen |= losses.running_away(d, asked.d_teacher, asked.advantage, drift, limit)
         return frozen
 
     def follow(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tdmr1.core.accumulate import deferred
 from tdmr1.core.generator import Condition, Conditions, Generator
 from tdmr1.core.options import NetworkOptions
 from tdmr1.core.overflow import check_finite
@@ -31,10 +32,22 @@ class Role:
         self._roles, self.name = roles, name
         self._parameters = parameters
 
-    def velocity(self, x: Tensor, sigma: Tensor, condition: Condition | Conditions) -> Tensor:
-        """v = eps - x0 of latents x (B, ...) at `sigma` () or (B,) in [0, 1]."""
+    def velocity(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        condition: Condition | Conditions,
+        known: Tensor | None = None,
+    ) -> Tensor:
+        """v = eps - x0 of latents x (B, ...) at `sigma` () or (B,) in [0, 1].
+
+        Args:
+            x, sigma, condition: of B samples.
+            known: v (B, ...), where it has been computed before; micro-batches then run the
+                network in the backward pass alone.
+        """
         key = None if self._parameters is None else self.name
-        return self._roles.velocity(key, x, sigma, condition)
+        return self._roles.velocity(key, x, sigma, condition, known)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """The role's own parameters by name; none for the teacher."""
@@ -67,8 +80,9 @@ class Roles:
             its own instead, for small models.
         gradient_checkpointing: keep the activations between the network's blocks alone, and
             compute those inside a block again in the backward pass (arXiv 1604.06174).
-        micro_batch: samples of one network evaluation; None takes them as they come. A larger
-            batch keeps no activations, and its parts are computed again in the backward pass, one
+        micro_batch: samples of one network evaluation; None takes them as they come. Of a larger
+            batch no activations are kept. Whoever asks goes through it part by part
+            (`core/accumulate.py`); else its parts are computed again in the backward pass, one
             after the other. Whatever is computed of all samples is, but for rounding, the same: in
             bfloat16 a gradient differs by about a thousandth.
 
@@ -94,6 +108,7 @@ class Roles:
         self.generator, self.micro_batch = generator, micro_batch
         self.evaluations = 0
         self._active: str | None = None
+        self._trainable: dict[str | None, list[nn.Parameter]] = {None: []}
         if gradient_checkpointing:
             checkpoint_blocks(generator, self._recomputed)
         network, aliases = generator.network, generator.lora_aliases()
@@ -131,31 +146,59 @@ class Roles:
         Raises:
             UserError: `targets` is found in no name, or roles have whole weights.
         """
-        role = Role(self, name, self._weights.add(name, trainable=trainable, targets=targets))
+        parameters = self._weights.add(name, trainable=trainable, targets=targets)
+        self._trainable[name] = list(parameters.values()) if trainable else []
+        role = Role(self, name, parameters)
         if like is not None:
             role.copy_from(like)
         return role
 
+    def parts(self, samples: int, unit: int = 1) -> list[slice]:
+        """A batch in as few parts as micro-batches allow, each of whole units; in one, where not
+        even a unit fits.
+
+        Args:
+            samples: of the batch.
+            unit: samples that belong together.
+        """
+        size = self.micro_batch or samples
+        size = size // unit * unit or samples
+        return [slice(start, start + size) for start in range(0, samples, size)]
+
     def velocity(
-        self, name: str | None, x: Tensor, sigma: Tensor, condition: Condition | Conditions
+        self,
+        name: str | None,
+        x: Tensor,
+        sigma: Tensor,
+        condition: Condition | Conditions,
+        known: Tensor | None = None,
     ) -> Tensor:
         """The generator's velocity as the role `name`, `micro_batch` samples at a time.
 
         Raises:
             Overflow: it is not finite.
         """
-        self._activate(name)
-        self.evaluations += len(x)
-        size = self.micro_batch or len(x)
-        if len(x) <= size:
+        parts = self.parts(len(x))
+        if len(parts) == 1:
+            self.evaluations += len(x)
+            self._activate(name)
             return self._finite(x, sigma, condition)
         sigma = sigma.expand(len(x))
-        return torch.cat(
-            [
-                self._recomputed(self._finite, x[part], sigma[part], condition[part])
-                for part in (slice(start, start + size) for start in range(0, len(x), size))
-            ]
-        )
+
+        def evaluated(part: slice) -> Tensor:
+            return self._finite(x[part], sigma[part], condition[part])
+
+        if known is not None and self._trainable[name] and torch.is_grad_enabled():
+
+            def first(part: slice) -> Tensor:
+                self.evaluations += len(x[part])
+                with self._activated(name):
+                    return evaluated(part)
+
+            return deferred(known, parts, first, self._trainable[name])
+        self.evaluations += len(x)
+        self._activate(name)
+        return torch.cat([self._recomputed(evaluated, part) for part in parts])
 
     def _finite(self, x: Tensor, sigma: Tensor, condition: Condition | Conditions) -> Tensor:
         """The generator's velocity, which is finite."""

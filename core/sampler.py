@@ -64,7 +64,12 @@ class TrajectorySampler(abc.ABC):
     Args:
         steps: K.
         shift: the timestep shift s.
+
+    Attributes:
+        deterministic: whether a step is `flow.euler`'s, so that where it leads tells its velocity.
     """
+
+    deterministic = False
 
     def __init__(self, steps: int, shift: float) -> None:
         self.sigma = flow.boundaries(steps, shift)
@@ -102,6 +107,8 @@ class TrajectorySampler(abc.ABC):
 class OdeSampler(TrajectorySampler):
     """Deterministic Euler: p(x_0 | x_k) is a point, so the reward of the final image is an
     unbiased, zero-variance estimate of the reward of every x_k (TDM-R1, Eq. 6)."""
+
+    deterministic = True
 
     def step(self, x: Tensor, v: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         return flow.euler(x, v, sigma, sigma_next)

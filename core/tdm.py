@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from tdmr1.core import flow, losses
+from tdmr1.core.accumulate import accumulated
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Conditions
 from tdmr1.core.learner import Learner
@@ -115,23 +116,36 @@ class TDM(Method):
         ]
         of = len(draws) if self.options.accumulate else 1
         learning = tracked(draws, "updating fake and student", "draws")
-        return averaged([self._learn(part, k, of) for part, k in learning])
+        before = self.student_updates
+        return averaged(
+            [self._learn(part, k, of, self.student_updates == before) for part, k in learning]
+        )
 
     def parts(self, rollout: Rollout) -> list[slice]:
         """The samples of each part, as many in each."""
         size = len(rollout.group) // self.options.parts
         return [slice(part * size, (part + 1) * size) for part in range(self.options.parts)]
 
-    def _learn(self, part: Rollout, k: int, of: int) -> Metrics:
-        query = self.query(part, k)
+    def _learn(self, part: Rollout, k: int, of: int, fresh: bool) -> Metrics:
+        query = self.query(part, k, fresh)
         return self.update_fake(query, of) | self.update_student(query, of)
 
-    def query(self, rollout: Rollout, k: int) -> Query:
-        """The student at boundary k of some samples, and the teacher at tau >= sigma_{k+1}."""
+    def query(self, rollout: Rollout, k: int, fresh: bool = False) -> Query:
+        """The student at boundary k of some samples, and the teacher at tau >= sigma_{k+1}.
+
+        Args:
+            rollout: of N samples.
+            k: the boundary.
+            fresh: whether the student is the one of the rollout as yet, which then tells what it
+                answers.
+        """
         index = self._subset(rollout.group)
         x, condition = rollout.x[k][index], rollout.condition[index]
         sigma, sigma_next = rollout.sigma[k], rollout.sigma[k + 1]
-        v = self.student.velocity(x, sigma, condition)
+        known = None
+        if fresh and self._sampler.deterministic:
+            known = flow.slope(x, rollout.x[k + 1][index], sigma, sigma_next)
+        v = self.student.velocity(x, sigma, condition, known)
         with torch.no_grad():
             x_next = flow.euler(x, v, sigma, sigma_next)
             group = rollout.group[index]
@@ -166,9 +180,18 @@ class TDM(Method):
 
         The step is taken with the last of `of` calls.
         """
-        v_fake = self.fake.velocity(query.x_tau, query.tau, query.condition)
-        target = (query.x_tau - query.x0.detach()) / flow.expand(query.tau, query.x_tau)
-        loss = losses.fake_loss(v_fake, target, query.v_teacher, self.options.fake_regularizer)
+        x, tau, v_teacher = query.x_tau, query.tau, query.v_teacher
+        target = (x - query.x0.detach()) / flow.expand(tau, x)
+
+        def term(part: slice) -> Tensor:
+            tau_part = flow.levels_of(part, tau)
+            v_fake = self.fake.velocity(x[part], tau_part, query.condition[part])
+            loss = losses.fake_loss(
+                v_fake, target[part], v_teacher[part], self.options.fake_regularizer
+            )
+            return loss * (len(v_fake) / len(x))
+
+        loss = accumulated(self.roles.parts(len(x)), term, list(self.fake.parameters().values()))
         self._fake_learner.minimize(loss, of)
         return {"fake/loss": loss.item()}
 

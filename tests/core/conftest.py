@@ -6,6 +6,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import SD3Transformer2DModel
 
+from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Condition, Generator
 from tdmr1.core.options import TDMOptions, TDMR1Options
@@ -96,7 +97,9 @@ def new_tdmr1(new_roles, accelerator):
     def new_tdmr1(seed=0, accelerator=accelerator, **options):
         defaults = {"batch": 4, "rank": 4, "alpha": 8.0, "groups": 2, "group_size": 4}
         options = TDMR1Options(**{**defaults, **options})
-        return TDMR1(new_roles(seed), options, Draws(seed), accelerator)
+        roles = new_roles(seed)
+        roles.micro_batch = options.micro_batch
+        return TDMR1(roles, options, Draws(seed), accelerator)
 
     return new_tdmr1
 
@@ -126,6 +129,32 @@ def perturb():
                 parameter += scale * torch.randn(parameter.shape, generator=random)
 
     return perturb
+
+
+@pytest.fixture
+def rewarded(new_rollout):
+    """A rollout of the student, and what gives the mean of its first channel as a reward."""
+
+    def rewarded(algorithm, seed=0):
+        rollout = new_rollout(algorithm.student, algorithm.generator, seed=seed)
+        values = rollout.latents[:, 0].mean((1, 2))
+        feedback = [Feedback("mean", values, torch.ones(8, dtype=torch.bool))]
+        return rollout, lambda: feedback
+
+    return rewarded
+
+
+@pytest.fixture
+def moved(new_tdmr1, perturb):
+    """An algorithm whose roles all differ."""
+
+    def moved(**options):
+        algorithm = new_tdmr1(reference="ema", **options)
+        for seed, role in enumerate(algorithm.all_roles()):
+            perturb(role, seed)
+        return algorithm
+
+    return moved
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ def evaluations(monkeypatch):
     """Names of the roles whose network ran, once for each of the batch's samples."""
     names, velocity = [], Role.velocity
 
-    def counted(self, x, sigma, condition):
+    def counted(self, x, *rest):
         names.extend([self.name] * len(x))
-        return velocity(self, x, sigma, condition)
+        return velocity(self, x, *rest)
 
     monkeypatch.setattr(Role, "velocity", counted)
     return names

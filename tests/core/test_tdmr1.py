@@ -18,38 +18,12 @@ def evaluations(monkeypatch):
     """Names of the roles whose network ran, once for each of the batch's samples."""
     names, velocity = [], Role.velocity
 
-    def counted(self, x, sigma, condition):
+    def counted(self, x, *rest):
         names.extend([self.name] * len(x))
-        return velocity(self, x, sigma, condition)
+        return velocity(self, x, *rest)
 
     monkeypatch.setattr(Role, "velocity", counted)
     return names
-
-
-@pytest.fixture
-def rewarded(new_rollout):
-    """A rollout of the student, and what gives the mean of its first channel as a reward."""
-
-    def rewarded(algorithm, seed=0):
-        rollout = new_rollout(algorithm.student, algorithm.generator, seed=seed)
-        values = rollout.latents[:, 0].mean((1, 2))
-        feedback = [Feedback("mean", values, torch.ones(8, dtype=torch.bool))]
-        return rollout, lambda: feedback
-
-    return rewarded
-
-
-@pytest.fixture
-def moved(new_tdmr1, perturb):
-    """An algorithm whose roles all differ."""
-
-    def moved(**options):
-        algorithm = new_tdmr1(reference="ema", **options)
-        for seed, role in enumerate(algorithm.all_roles()):
-            perturb(role, seed)
-        return algorithm
-
-    return moved
 
 
 @pytest.fixture
@@ -323,27 +297,6 @@ def test_the_student_climbs_the_reward(new_tdmr1, rewarded):
     assert mean_reward() > before + 0.3
 
 
-def test_micro_batches_change_nothing_in_an_iteration(moved, rewarded):
-    """A group's samples are then in different evaluations; its loss is still that of the group."""
-    whole, parts = moved(clip=None, guard=None), moved(clip=None, guard=None)
-    parts.roles.micro_batch = 3
-    rollout, feedback = rewarded(whole)
-    metrics = [algorithm.reinforce(rollout, feedback) for algorithm in (whole, parts)]
-    assert metrics[1] == pytest.approx(metrics[0], rel=1e-3, abs=1e-5)
-    for one, other in zip(whole.learners(), parts.learners(), strict=True):
-        gradients = [
-            [p.grad for p in learner.role.parameters().values()] for learner in (one, other)
-        ]
-        largest = max(gradient.abs().max() for gradient in gradients[0])
-        assert largest > 0
-        for a, b in zip(*gradients, strict=True):
-            torch.testing.assert_close(b / largest, a / largest, rtol=0, atol=1e-3)
-    for one, other in zip(whole.all_roles(), parts.all_roles(), strict=True):
-        moved_by = [role.state_dict() for role in (one, other)]
-        for name in moved_by[0]:
-            torch.testing.assert_close(moved_by[1][name], moved_by[0][name], rtol=0, atol=1e-4)
-
-
 def test_a_surrogate_that_is_trained_once_learns_no_more(new_tdmr1, changes, step):
     algorithm = new_tdmr1(warmup=1, surrogate_until=1)
     with changes(algorithm.all_roles()) as first:
@@ -393,6 +346,8 @@ def test_rollouts_are_as_the_options_say(new_tdmr1, options, kind):
         {"reference": "ema", "trunc_steps": 0, "boundaries": 3},
         {"warmup": 2, "surrogate_draws": 3, "parts": 2},
         {"surrogate_until": 1, "trunc_steps": 0},
+        {"warmup": 2, "micro_batch": 3},
+        {"warmup": 2, "micro_batch": 3, "rollout": "sde"},
     ],
 )
 def test_it_evaluates_the_network_as_often_as_it_says(new_tdmr1, step, options):

@@ -43,11 +43,13 @@ class Call:
         role: by whom; None for the decoder, which makes images of latents.
         samples: on how many.
         backward: whether the gradient was kept, which one backward pass then used.
+        known: whether the velocity was known before, so that the backward pass alone evaluates.
     """
 
     role: Role | None
     samples: int
     backward: bool = False
+    known: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,10 +142,14 @@ def recorded(generator: Generator) -> Iterator[list[Call]]:
     original, original_decode = Role.velocity, generator.decode
 
     def velocity(
-        self: Role, x: Tensor, sigma: Tensor, condition: Condition | Conditions
+        self: Role,
+        x: Tensor,
+        sigma: Tensor,
+        condition: Condition | Conditions,
+        known: Tensor | None = None,
     ) -> Tensor:
-        v = original(self, x, sigma, condition)
-        calls.append(Call(self, len(x), v.requires_grad))
+        v = original(self, x, sigma, condition, known)
+        calls.append(Call(self, len(x), v.requires_grad, known is not None))
         return v
 
     def decode(latents: Tensor) -> Tensor:
@@ -169,7 +175,7 @@ def _alone(stage: Reinforcement, call: Call) -> float:
     condition = generator.encode([""] * call.samples).to(device)
     with torch.set_grad_enabled(call.backward):
         started = time.perf_counter()
-        v = call.role.velocity(x, sigma, condition)
+        v = call.role.velocity(x, sigma, condition, x if call.known else None)
         if call.backward:
             torch.autograd.backward(v.square().mean())
         return time.perf_counter() - started

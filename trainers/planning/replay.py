@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tdmr1.core.generator import Condition, Conditions, Generator
-from tdmr1.core.roles import Role, Roles
+from tdmr1.core.roles import Roles
 from tdmr1.trainers.config import MethodConfig
 from tdmr1.trainers.planning.meta_device import META
 from tdmr1.trainers.planning.tensor_counter import Phase, TensorCounter
@@ -47,19 +47,10 @@ class PlannedRoles(Roles):
                 micro_batch=options.micro_batch,
             )
         self._counter = counter
-        self._own: dict[str | None, list[nn.Parameter]] = {None: []}
         self._found: dict[tuple[int, bool, bool], Evaluation] = {}
 
-    def add(
-        self, name: str, *, trainable: bool, like: Role | None = None, targets: str | None = None
-    ) -> Role:
-        role = super().add(name, trainable=trainable, like=like, targets=targets)
-        own = role.parameters().values()
-        self._own[name] = [p for p in own if p.requires_grad]
-        return role
-
     def _finite(self, x: Tensor, sigma: Tensor, condition: Condition | Conditions) -> Tensor:
-        own = self._own[self._active]
+        own = self._trainable[self._active]
         backward = bool(own) and torch.is_grad_enabled()
         key = len(x), self._active is None, backward
         if key not in self._found:
@@ -67,7 +58,7 @@ class PlannedRoles(Roles):
         found = self._found[key]
         self._counter.flops += found.flops
         if backward:
-            v: Tensor = _Replayed.apply(own[0], x, found, own, self._counter)  # type: ignore[no-untyped-call]
+            v: Tensor = _Replayed.apply(x, found, self._counter, *own)  # type: ignore[no-untyped-call]
             return v
         return _replay(x, found.forward)
 
@@ -122,11 +113,10 @@ class _Replayed(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401
-        any: Tensor,
         x: Tensor,
         found: Evaluation,
-        own: list[nn.Parameter],
         counter: TensorCounter,
+        *own: nn.Parameter,
     ) -> Tensor:
         v = _replay(x, found.forward)
         ctx.save_for_backward(torch.empty(found.kept, dtype=torch.uint8, device=x.device))
@@ -134,12 +124,9 @@ class _Replayed(torch.autograd.Function):
         return v
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, ...]:  # noqa: ANN401
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (kept,) = ctx.saved_tensors
         size = max(0, ctx.found.backward - kept.nbytes)
         torch.empty(size, dtype=torch.uint8, device=gradient.device)
         ctx.counter.flops += ctx.found.backward_flops
-        if ctx.own[0].grad is None:
-            for p in ctx.own:
-                p.grad = torch.empty_like(p)
-        return (None,) * 5
+        return None, None, None, *(torch.empty_like(p) for p in ctx.own)

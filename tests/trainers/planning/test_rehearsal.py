@@ -104,7 +104,7 @@ def really(config):
     [
         (TrainConfig, {}),
         (TrainConfig, {"gradient_checkpointing": True, "micro_batch": 5}),
-        (TrainConfig, {"parts": 3, "accumulate": True}),
+        (TrainConfig, {"parts": 3, "accumulate": True, "micro_batch": 3}),
         (TrainConfig, {"rank": None}),
         (DistillConfig, {"micro_batch": 4}),
         (DistillConfig, {"gradient_checkpointing": True}),
