@@ -19,6 +19,8 @@ from tdmr1_reward_likes.guard import check_token
 from tdmr1_reward_likes.store import Store
 from tdmr1_reward_likes.voting import LEASE, Sharing, Voting
 
+ANY = ("0.0.0.0", "::")
+"""Hosts that are all addresses of this machine."""
 _BACKLOG = 128
 _LEFT = 5
 """Seconds that requests under way have when the server is ended."""
@@ -69,8 +71,11 @@ def serve(
                 None if token is None else check_token(token),
                 rate,
             )
-            link = address if token is None else f"{address}/?token={token}"
-            say(f"voting: {link}\nsession: {address}/session\nqueue: {queue}")
+            shown = "" if token is None else f"/?token={token}"
+            say(f"voting: {address}{shown}")
+            if host in ANY and (number := own_address()) is not None:
+                say(f"or, where that name is not known: http://{number}:{port}{shown}")
+            say(f"session: {address}/session\nqueue: {queue}")
             # Warnings and errors go where those of everything else go.
             logging.getLogger("uvicorn").setLevel(logging.WARNING)
             config = uvicorn.Config(
@@ -102,5 +107,14 @@ def _listening(host: str, port: int) -> Iterator[tuple[socket.socket, bool]]:
 
 def _shown(host: str) -> str:
     """The host as it stands in a link."""
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    name = socket.gethostname() if host in ANY else host
     return f"[{name}]" if ":" in name else name
+
+
+def own_address() -> str | None:
+    """This machine's address, as others of its network see it; None where it has none."""
+    with contextlib.suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # of no machine, and nothing is sent
+        found: str = probe.getsockname()[0]
+        return found
+    return None

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import platform
 import re
 import signal
@@ -13,6 +14,7 @@ import time
 import pytest
 
 from tdmr1.cli import main
+from tdmr1_reward_likes.server import own_address
 from tdmr1_reward_likes.store import Store
 
 
@@ -29,8 +31,9 @@ def start(tmp_path):
             )
             stack.callback(process.communicate)
             stack.callback(process.kill)
-            lines = [process.stdout.readline() for _ in range(3)]
-            return process, "".join(lines)
+            lines = iter(process.stdout.readline, "")
+            said = [*itertools.takewhile(lambda line: not line.startswith("queue: "), lines)]
+            return process, "".join(said)
 
         yield start
 
@@ -52,12 +55,12 @@ def refused(tmp_path, monkeypatch, capsys):
     return refused
 
 
-def get(port, path, **headers):
+def get(port, path, host="127.0.0.1"):
     deadline = time.monotonic() + 30
     while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection(host, port, timeout=30)
         try:
-            connection.request("GET", path, headers=headers)
+            connection.request("GET", path)
             return connection.getresponse().status
         except ConnectionError:
             assert time.monotonic() < deadline
@@ -72,6 +75,9 @@ def test_it_serves_and_a_second_one_is_told_where(start, refused, tmp_path):
     address, port, token = link[1], int(link[2]), link[3]
     assert get(port, "/") == 401
     assert get(port, f"/?token={token}") == 200
+    if (number := own_address()) is not None:  # a phone knows no names of machines
+        assert f": http://{number}:{port}/?token={token}\n" in said
+        assert get(port, f"/?token={token}", number) == 200
     assert refused() == (
         f"error: the queue {tmp_path}/q.sqlite is in use by process {first.pid} on "
         f"{platform.node()}, at {address}\n"
