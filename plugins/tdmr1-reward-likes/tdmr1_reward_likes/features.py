@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 
 from tdmr1.rewards import Image
-from tdmr1.rewards.models.features import SPACES, open_features, thumbnails
+from tdmr1.rewards.models.features import open_features, thumbnails
+from tdmr1.rewards.models.spaces import SPACES
 
 Floats: TypeAlias = NDArray[np.floating]
 Blocks: TypeAlias = tuple[Floats, ...]
