@@ -293,3 +293,16 @@ def test_the_command_fetches_it_where_options_ask_for_it(
     assert status == 1 and "there is no file other.pth; what can be fetched is my net.pth" in err
     _, out, _ = tdmr1("rewards", "info", "mine")
     assert f"from {file.url}, with eyes=small or eyes=l*" in " ".join(out.split())
+
+
+def test_ctrl_c_says_that_the_command_goes_on(file, install, tdmr1, monkeypatch):
+    code = f"    ADDRESS, DIGEST = {file.url!r}, {DIGEST!r}\n{REWARD}"
+    install("tdmr1-reward-mine", ["mine"], code=code)
+
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(url_file.shutil, "copyfileobj", pressed)
+    status, _, err = tdmr1("rewards", "fetch", "mine", "--option", "eyes=small")
+    assert status == 130 and "stopped; the same command goes on from here" in err
+    assert [path.name for path in file.place().parent.iterdir()] == [".my net.pth.part"]

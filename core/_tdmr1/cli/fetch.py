@@ -67,7 +67,11 @@ def fetch(
                 typer.echo(f"{name}: nothing to fetch")
             command = " ".join(["tdmr1 rewards fetch", shlex.quote(name), *given])
             for weights, place in wanted:
-                fetched = fetch_weights(weights, place, command, carried, cache)
+                try:
+                    fetched = fetch_weights(weights, place, command, carried, cache)
+                except KeyboardInterrupt:
+                    typer.echo("stopped; the same command goes on from here", err=True)
+                    raise typer.Exit(130) from None
                 typer.echo(f"{name}: {place}: {_told(fetched)}")
                 homes |= {fetched.home} if fetched else set()
     if cache is not None and homes:
