@@ -17,6 +17,7 @@ from tdmr1 import downloads, hub_fetch
 from tdmr1.errors import UserError
 from tdmr1.hub_cache import CachedModel, HubFile, lacking, matches
 from tdmr1.hub_fetch import fetch
+from tdmr1.rewards.models.features import find_space
 
 COMMIT = "c0ffee" + 34 * "0"
 LARGE = 1000
@@ -361,6 +362,14 @@ def test_the_command_fetches_what_rewards_state(hub, install, tdmr1, monkeypatch
     status, out, _ = tdmr1("rewards", "fetch", "mine", "--from", "disk", "--option", "model=here")
     assert out.splitlines()[0] == "mine: here: a path, used as it is"
     assert found(patterns=["pytorch_model.bin"]) and not found()
+
+
+def test_a_feature_space_is_fetched_by_its_name(hub, tdmr1):
+    _, out, _ = tdmr1("rewards", "fetch", "dinov2:org/name")
+    assert out == "dinov2:org/name: org/name: 2 files, 0 MB, whole\n"
+    assert find_space("dinov2:org/name", "eval_features") == found()
+    status, _, err = tdmr1("rewards", "fetch", "dinov2:org/unknown")
+    assert status == 1 and "nor a model of that name on the Hub" in err
 
 
 def test_without_the_hubs_library_its_package_is_named(install, tdmr1, monkeypatch):

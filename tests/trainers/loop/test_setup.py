@@ -1,4 +1,5 @@
 import pytest
+from huggingface_hub import constants
 
 from tdmr1.core.generator import Prompt
 from tdmr1.errors import UserError
@@ -8,6 +9,7 @@ from tdmr1.rewards.errors import (
     RewardFailed,
     RewardNotFound,
     RewardOptionInvalid,
+    WeightsMissing,
 )
 from tdmr1.trainers.config import DistillConfig
 from tdmr1.trainers.loop import setup
@@ -45,6 +47,18 @@ def test_a_wrong_option_of_a_reward_is_found_out_then_too(new_config, no_weights
     name = reward("bright")
     with pytest.raises(RewardOptionInvalid, match=r"gain = 1\.0"):
         reinforcement(new_config(rewards=(name,), reward_options={name: {"gain": "much"}}))
+
+
+def test_weights_of_a_feature_space_are_looked_for_then_too(
+    new_config, no_weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for config in (
+        new_config(eval_features="dinov2:org/dino"),
+        DistillConfig(model="tiny", eval_features="dinov2:org/dino"),
+    ):
+        with pytest.raises(WeightsMissing, match="try: tdmr1 rewards fetch dinov2:org/dino"):
+            new_stage(config)
 
 
 def test_training_needs_a_reward_and_distilling_does_not(new_config, no_weights, monkeypatch):
