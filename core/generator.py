@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tdmr1.core.naming import Alias
 from tdmr1.core.options import Options
+from tdmr1.errors import UserError
 
 Split: TypeAlias = Literal["train", "heldout"]
 """What rewards may train on, and what only evaluation sees."""
@@ -207,6 +208,26 @@ class Generator(abc.ABC):
             UserError: as `load`.
         """
         return cls.load(folder, options)
+
+    @classmethod
+    def with_random_weights(
+        cls, folder: Path | None, options: Options, device: torch.device
+    ) -> Generator:
+        """The generator for `tdmr1 bench --random-weights`, as large and as fast as it is.
+
+        Override it where weights are large and can be left out.
+
+        Args:
+            folder: as in `load`, with the JSON files alone.
+            options: as in `load`.
+            device: where it is then.
+
+        Raises:
+            UserError: nobody did; or as `load`.
+        """
+        raise UserError(
+            f"the generator {cls.name!r} cannot do without its weights; drop --random-weights"
+        )
 
     def parts(self) -> Sequence[Part]:
         """What takes memory beside the network; that of an outline says so before it is there."""

@@ -63,7 +63,7 @@ FOLDERS = {
         "checks",
         "authoring",
     ],
-    "trainers": ["", "evaluation", "loop", "export", "benchmarks", "planning", "report"],
+    "trainers": ["", "evaluation", "loop", "export", "planning", "benchmarks", "report"],
 }
 """From the foundations, the folder itself, upwards."""
 FACADE = ROOT / "rewards" / "testing.py"

@@ -86,6 +86,9 @@ class RunOptions(Options):
     precision: Literal["auto", "no", "bf16"] = Field(
         "no", description="of the network, by autocast; auto: bf16 where the hardware has it"
     )
+    shard: bool = Field(
+        False, description="the frozen network is shared out over the processes of a run (FSDP2)"
+    )
     rewards: tuple[RewardText, ...] = Field(
         (), description="NAME[=WEIGHT][@PLACE]; distillation only measures"
     )

@@ -17,11 +17,12 @@ from accelerate import Accelerator
 from tdmr1.core.generator import Generator
 from tdmr1.core.hub import outline_folder, pipeline_folder, pipeline_layout
 from tdmr1.core.options import Options
+from tdmr1.core.sharding import share_out
 from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 from tdmr1.progress import task
 from tdmr1.trainers.config import Config, validated
-from tdmr1.trainers.presets import ENTRY_POINT_GROUP
+from tdmr1.trainers.presets import ENTRY_POINT_GROUP, configurations
 
 
 def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Generator:
@@ -36,20 +37,57 @@ def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Gene
         UserError: there is none; it cannot be read, or its package cannot be imported; or an
             option is unknown or impossible.
     """
+    if _configuration(model) is not None:
+        raise UserError(
+            f"{model} is a configuration without weights, for `tdmr1 plan` and `tdmr1 bench "
+            "--random-weights`; name the model itself: a Hub id ORG/NAME, or a folder"
+        )
     kind, chosen = _kind(model, options)
     with task(f"loading {model}"):
         return kind.load(None if model in _installed() else pipeline_folder(model), chosen)
+
+
+def random_generator(
+    model: str, options: Mapping[str, Any] | None, device: torch.device
+) -> Generator:
+    """The same generator with random weights, for `tdmr1 bench`; of a model of the Hub the
+    configurations alone are downloaded.
+
+    Args:
+        model, options: as above; or the name of a configuration that a package brings.
+        device: where it is then.
+
+    Raises:
+        UserError: as above, or the generator is not one whose weights can be left out.
+    """
+    kind, chosen = _kind(model, options)
+    with task(f"drawing weights of {model}"):
+        return kind.with_random_weights(_outline_folder(model), chosen, device)
 
 
 def outline(model: str, options: Mapping[str, Any] | None = None) -> Generator:
     """The same generator for `tdmr1 plan`; of a model of the Hub the configurations alone are
     downloaded.
 
+    Args:
+        model, options: as above; or the name of a configuration that a package brings.
+
     Raises:
         UserError: as above.
     """
     kind, chosen = _kind(model, options)
-    return kind.outline(None if model in _installed() else outline_folder(model), chosen)
+    return kind.outline(_outline_folder(model), chosen)
+
+
+def _outline_folder(model: str) -> Path | None:
+    if model in _installed():
+        return None
+    return _configuration(model) or outline_folder(model)
+
+
+def _configuration(model: str) -> Path | None:
+    """The folder of a configuration that a package brings under the name `model`."""
+    return configurations().get(model)
 
 
 def generator_type(model: str) -> type[Generator]:
@@ -61,6 +99,8 @@ def generator_type(model: str) -> type[Generator]:
     entries = _installed()
     if model in entries:
         entry = entries[model]
+    elif (folder := _configuration(model)) is not None:
+        entry = _entry_for(pipeline_layout(str(folder)), model, entries)
     elif "/" in model or Path(model).is_dir():
         entry = _entry_for(pipeline_layout(model), model, entries)
     else:
@@ -154,13 +194,30 @@ def computes_in_bfloat16() -> bool:
     return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def prepared(generator: Generator, accelerator: Accelerator) -> Generator:
+def prepared(generator: Generator, accelerator: Accelerator, shard: bool = False) -> Generator:
     """The same generator, on the device, its network under autocast.
 
     Autocast covers one forward pass at a time: a longer block would go on using the low-precision
     copies of parameters that an optimiser has changed since.
+
+    With `shard` each process keeps a share of the network's weights, and two blocks at most are
+    ever whole on its device.
+
+    Raises:
+        UserError: `shard` would save nothing.
     """
+    if shard:
+        if accelerator.mixed_precision == "bf16" and _dtypes(generator) != {torch.bfloat16}:
+            raise UserError(
+                "--shard: in precision=bf16 each process would keep a copy of all weights of a "
+                "network that is not in bfloat16; set generator.dtype=bfloat16, or precision=no"
+            )
+        share_out(generator.network, accelerator.device, accelerator.num_processes)
     generator.to(accelerator.device)
     network = accelerator.prepare_model(generator.network, evaluation_mode=True)
     generator.network = network
     return generator
+
+
+def _dtypes(generator: Generator) -> set[torch.dtype]:
+    return {parameter.dtype for parameter in generator.network.parameters()}

@@ -9,8 +9,8 @@ from tdmr1.errors import UserError
 from tdmr1.trainers.config import AnyConfig, changed
 from tdmr1.trainers.models import generator_type
 
-METHOD = ("method.micro_batch", "method.gradient_checkpointing")
-"""Those of every method; a generator's own are its class's `sparing`."""
+OWN = ("method.micro_batch", "method.gradient_checkpointing", "shard")
+"""Those of every run; a generator's own are its class's `sparing`."""
 
 
 def next_setting(config: AnyConfig) -> str | None:
@@ -42,7 +42,7 @@ def with_sparing(config: AnyConfig, settings: Sequence[str]) -> AnyConfig:
         UserError: one of them is none that saves memory alone.
     """
     own = [setting.partition("=")[0] for setting in generator_type(config.model).sparing]
-    allowed = list(dict.fromkeys([*METHOD, *own]))
+    allowed = list(dict.fromkeys([*OWN, *own]))
     for setting in settings:
         if setting.partition("=")[0].strip() not in allowed:
             raise UserError(

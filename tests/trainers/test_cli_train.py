@@ -248,7 +248,7 @@ def test_resume_takes_no_other_options(train, tdmr1, tmp_path):
     status, _, err = tdmr1("train", "--resume", "run", "--set", "seed=1")
     assert status == 1
     assert err.startswith("error: --set seed=1: a run that goes on keeps its own options, but for")
-    assert "save memory: method.micro_batch, method.gradient_checkpointing\n" in err
+    assert "save memory: method.micro_batch, method.gradient_checkpointing, shard\n" in err
     status, _, err = train("--changed-prompts")
     assert status == 1
     assert err == "error: --changed-prompts is for a run that goes on: --resume RUN\n"
@@ -537,6 +537,17 @@ def test_too_little_memory_is_saved_and_says_what_to_set(
     assert (status, err) == (0, "")
     assert RunFolder(tmp_path / "run").config().method.micro_batch is None
     assert RunFolder(tmp_path / "run").last_checkpoint()["iteration"] == 3
+
+
+def test_one_process_has_nobody_to_share_the_network_with(train, tdmr1, tmp_path):
+    status, _, err = train("--shard")
+    assert (status, (tmp_path / "run").exists()) == (1, False)
+    assert err.startswith("error: --shard shares the frozen network out over the processes of a")
+    status, _, err = tdmr1("plan", "--config", "train.toml", "--shard")
+    assert status == 1 and "of `tdmr1 plan`: --processes 8" in err
+    status, out, _ = tdmr1("plan", "--config", "train.toml", "--shard", "--processes", 8)
+    assert status == 0
+    assert "memory of each process" in out and re.search("network, frozen, a share of 8 ", out)
 
 
 def test_another_error_of_torch_is_not_taken_for_it(train, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
@@ -47,6 +48,7 @@ from tdmr1.trainers.loop.stopping import stopping
 from tdmr1.trainers.loop.trackers import check_trackers
 from tdmr1.trainers.memory import too_little_explained
 from tdmr1.trainers.models import load_generator, located, new_accelerator, prepared
+from tdmr1.trainers.sharding import check_sharding
 from tdmr1.trainers.sparing import next_setting
 from tdmr1.trainers.students import find_student
 from tdmr1.trainers.writing import writing
@@ -73,6 +75,7 @@ def train(
             another process trains in the folder, or there are several of this run.
     """
     refuse_several_processes()
+    check_sharding(config, PartialState().num_processes)
     check_trackers(config.trackers)
     config = located(config)
     with stopping(max_seconds) as stop, run.locked():

@@ -54,7 +54,8 @@ def distillation(config: DistillConfig) -> Distillation:
         if judge is not None:
             judge.ask((), heldout)
         accelerator = new_accelerator(config.precision, config.seed)
-        generator = prepared(load_generator(config.model, config.generator), accelerator)
+        generator = load_generator(config.model, config.generator)
+        generator = prepared(generator, accelerator, config.shard)
         expect(generator, prompts)
         stage = Distillation(config, generator, prompts, judge, accelerator)
         opened.pop_all()
@@ -81,7 +82,8 @@ def reinforcement(config: TrainConfig | BaselineConfig) -> Reinforcement:
         if watch is not None:
             watch.ask((), heldout)
         accelerator = new_accelerator(config.precision, config.seed)
-        generator = prepared(load_generator(config.model, config.generator), accelerator)
+        generator = load_generator(config.model, config.generator)
+        generator = prepared(generator, accelerator, config.shard)
         found = find_student(config, generator) if isinstance(config, StudentOptions) else None
         expect(generator, prompts)
         with task("trying the rewards"):

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from tdmr1.core.generator import Part
+from tdmr1.core.sharding import gathered_bytes, held_bytes
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import MethodConfig, TrainConfig, changed
 from tdmr1.trainers.models import generator_type, outline
 from tdmr1.trainers.planning.rehearsal import Rehearsal, rehearse
 from tdmr1.trainers.planning.tensor_counter import total_bytes
+from tdmr1.trainers.sharding import check_sharding
 
 LEFT = 0.1
 """Share of a card that is left to the driver, to libraries' workspaces and to fragmentation, none
@@ -22,7 +24,9 @@ class Plan:
     """Predictions for one process, in bytes.
 
     Attributes:
-        network: weights and buffers of the frozen network.
+        network: weights and buffers of the frozen network; of one that is shared out over
+            processes, what this one holds.
+        gathered: what it gathers of the others' shares, the most at a time.
         parts: what the generator has beside it.
         rehearsal: roles, optimisers, and what happens in an iteration.
     """
@@ -30,11 +34,12 @@ class Plan:
     network: int
     parts: Sequence[Part]
     rehearsal: Rehearsal
+    gathered: int = 0
 
     @property
     def fixed(self) -> int:
         """What is there all the time and is not trained."""
-        return self.network + self._held("always")
+        return self.network + self.gathered + self._held("always")
 
     @property
     def trained(self) -> int:
@@ -68,18 +73,27 @@ class Plan:
         return sum(part.bytes for part in self.parts if part.held == when)
 
 
-def new_plan(config: MethodConfig) -> Plan:
-    """The plan of a run.
+def new_plan(config: MethodConfig, processes: int = 1) -> Plan:
+    """The plan of a run, for the process with the most to do.
+
+    Args:
+        config: of the run.
+        processes: among which its samples, and with `shard` its frozen network, are shared out.
 
     Raises:
         UserError: there is no such model, or an option asks for the impossible.
     """
+    check_sharding(config, processes)
     generator = outline(config.model, config.generator)
-    tensors = [*generator.network.parameters(), *generator.network.buffers()]
-    return Plan(total_bytes(tensors), generator.parts(), rehearse(config, generator))
+    network, gathered = generator.network, 0
+    if config.shard:
+        held, gathered = held_bytes(network, processes), gathered_bytes(network)
+    else:
+        held = total_bytes([*network.parameters(), *network.buffers()])
+    return Plan(held, generator.parts(), rehearse(config, generator, processes), gathered)
 
 
-def fitted(config: MethodConfig, memory: int) -> tuple[list[str], Plan]:
+def fitted(config: MethodConfig, memory: int, processes: int = 1) -> tuple[list[str], Plan]:
     """What has to be set, KEY=VALUE, so that a run fits a card.
 
     What it learns stays the same but for rounding; only decoding in tiles, which comes last of the
@@ -91,24 +105,25 @@ def fitted(config: MethodConfig, memory: int) -> tuple[list[str], Plan]:
     Args:
         config: of the run.
         memory: bytes of the card, of which `LEFT` is left free.
+        processes: as above, each with a card of its own.
 
     Raises:
         UserError: no setting is enough; or as `new_plan`.
     """
     limit = int(memory * (1 - LEFT))
-    if (plan := new_plan(config)).peak <= limit:
+    if (plan := new_plan(config, processes)).peak <= limit:
         return [], plan
-    largest = _samples(config)
+    largest = _samples(config, processes)
     sizes = [2**n for n in range(largest.bit_length()) if 2**n < largest]
     recomputing = ["method.micro_batch=1"] if sizes else []
     if _can_recompute(config):
         recomputing.append("method.gradient_checkpointing=true")
     needed: list[str] = []
-    plan = new_plan(changed(config, recomputing))
+    plan = new_plan(changed(config, recomputing), processes)
     for option in generator_type(config.model).sparing:
         if plan.peak <= limit:
             break
-        other = new_plan(changed(config, [*recomputing, *needed, option]))
+        other = new_plan(changed(config, [*recomputing, *needed, option]), processes)
         if other.peak < plan.peak:
             needed.append(option)
             plan = other
@@ -118,13 +133,13 @@ def fitted(config: MethodConfig, memory: int) -> tuple[list[str], Plan]:
     for checkpointing in more[: 1 + _can_recompute(config)]:
         unchanged = config.method.gradient_checkpointing == checkpointing.endswith("true")
         settings = [*needed, *([] if unchanged else [checkpointing])]
-        if (whole := new_plan(changed(config, settings))).peak <= limit:
+        if (whole := new_plan(changed(config, settings), processes)).peak <= limit:
             return settings, whole
         low, high, best = 0, len(sizes), None
         while low < high:
             middle = (low + high) // 2
             tried = [*settings, f"method.micro_batch={sizes[middle]}"]
-            if (other := new_plan(changed(config, tried))).peak <= limit:
+            if (other := new_plan(changed(config, tried), processes)).peak <= limit:
                 low, best = middle + 1, (tried, other)
             else:
                 high = middle
@@ -133,11 +148,12 @@ def fitted(config: MethodConfig, memory: int) -> tuple[list[str], Plan]:
     raise AssertionError("a micro-batch of one sample was found to fit")
 
 
-def _samples(config: MethodConfig) -> int:
+def _samples(config: MethodConfig, processes: int) -> int:
     """The most samples that a role is asked about at a time."""
     method, batch = config.method, config.method.batch
     if isinstance(config, TrainConfig):
-        batch = max(batch, config.method.groups * config.method.group_size)
+        batch = config.method.groups * config.method.group_size
+    batch //= processes
     return min(batch, method.micro_batch or batch)
 
 

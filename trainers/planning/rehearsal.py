@@ -48,11 +48,13 @@ class Rehearsal:
         return max(phase.peak for phase in self.phases.values())
 
 
-def rehearse(config: MethodConfig, generator: Generator) -> Rehearsal:
+def rehearse(config: MethodConfig, generator: Generator, processes: int = 1) -> Rehearsal:
     """An iteration of a run, its second, when the optimisers have states.
 
     Args:
         config: of the run.
+        processes: among which the samples are shared out; what is rehearsed is that of one, whose
+            samples are all among those that fake and student learn from, if there are as many.
         generator: an outline, which is moved to the meta device and belongs to the rehearsal.
 
     Raises:
@@ -80,14 +82,16 @@ def rehearse(config: MethodConfig, generator: Generator) -> Rehearsal:
             learner.minimize(sum((p.sum() for p in learner.role.parameters().values()), META_ZERO))
         before = copy.deepcopy(method.state_dict())
         kept = _bytes(before)
-        phases = _iteration(config, method, counter)
+        phases = _iteration(config, method, counter, processes)
         del before
     own = [p for role in method.all_roles() for p in role.parameters().values()]
     states = [learner.state_dict()["state"] for learner in method.learners()]
     return Rehearsal(total_bytes(own), _bytes(states), kept, phases)
 
 
-def _iteration(config: MethodConfig, method: TDM, counter: TensorCounter) -> dict[str, Phase]:
+def _iteration(
+    config: MethodConfig, method: TDM, counter: TensorCounter, processes: int
+) -> dict[str, Phase]:
     generator, phases = method.generator, dict[str, Phase]()
 
     def phase(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +108,7 @@ def _iteration(config: MethodConfig, method: TDM, counter: TensorCounter) -> dic
     groups, size = config.method.batch, 1
     if isinstance(config, TrainConfig):
         groups, size = config.method.groups, config.method.group_size
-    samples = groups * size
+    samples = -(-groups * size // processes)
     with META:
         group = torch.zeros(samples, dtype=torch.int64)
         noise = torch.empty(samples, *generator.latent_shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from typing import Annotated
 
@@ -27,10 +28,14 @@ def bench(
     config: ConfigFile = None,
     set: Settings = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measured iterations.")] = 5,
+    random_weights: Annotated[
+        bool,
+        typer.Option("--random-weights", help="Of the model read the configuration alone."),
+    ] = False,
 ) -> None:
     """Time a training iteration against its networks' forwards and backwards alone."""
     if context.invoked_subcommand is not None:
-        if any((reward, model, preset, config, set)):
+        if any((reward, model, preset, config, set, random_weights)):
             raise UserError("write options of `tdmr1 bench rewards` after its name")
         return
     from tdmr1.trainers.config import TrainConfig, build_config
@@ -42,17 +47,25 @@ def bench(
         with starting():
             from tdmr1.trainers.benchmarks.iteration import bench as measure
             from tdmr1.trainers.benchmarks.iteration import untrained
-            from tdmr1.trainers.memory import PeakMemory
+            from tdmr1.trainers.benchmarks.matrix_rate import matrix_rate
+            from tdmr1.trainers.memory import PeakMemory, too_little_explained
             from tdmr1.trainers.models import new_accelerator
             from tdmr1.trainers.planning.plan import new_plan
+            from tdmr1.trainers.sparing import next_setting
 
         # First, so that what it imports is there before the memory is looked at.
         with task("planning"):
             plan = new_plan(options)
         device = new_accelerator(options.precision, options.seed).device
         memory = PeakMemory(device)
-        with contextlib.closing(untrained(options)) as stage:
+        with (
+            too_little_explained(next_setting(options)),
+            contextlib.closing(untrained(options, random_weights)) as stage,
+        ):
             timing = measure(stage, repeats, memory)
+            plan = dataclasses.replace(plan, parts=stage.generator.parts())
+        with task("multiplying matrices"):
+            rate = matrix_rate(device)
     planned = plan.peak if device.type == "cuda" else plan.peak_on_cpu
     rows = [
         ("one iteration", f"{timing.iteration:.2f} s"),
@@ -60,6 +73,9 @@ def bench(
         ("its networks, timed alone", f"{timing.networks:.2f} s"),
         ("(iteration - rewards) / networks", f"{timing.ratio:.3f}"),
         ("network evaluations, per sample", str(timing.evaluations)),
+        ("operations of its networks", f"{timing.operations / 1e9:.4g} x 10^9"),
+        ("bf16 matrix products here", f"{rate / 1e9:.4g} x 10^9 operations a second"),
+        ("share of that, its networks", f"{timing.throughput / rate:.1%}"),
         ("peak memory, planned", f"{planned / 2**20:.1f} MiB"),
     ]
     if timing.peak_bytes is not None:

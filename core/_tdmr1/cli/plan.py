@@ -25,6 +25,12 @@ def plan(
     config: ConfigFile = None,
     set: Settings = None,
     batch: Annotated[int | None, typer.Option(min=1, help="method.batch, samples.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Of a run, each on a card; figures are of one of them.")
+    ] = 1,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="The frozen network is shared out over them.")
+    ] = False,
     distill: Annotated[bool, typer.Option("--distill", help="Of `tdmr1 distill`.")] = False,
     card_memory: Annotated[
         float | None,
@@ -40,7 +46,11 @@ def plan(
     """Predict memory and time of a training from the model's configuration alone."""
     from tdmr1.trainers.config import DistillConfig, TrainConfig, build_config
 
-    arguments = {"model": model, "method": None if batch is None else {"batch": batch}}
+    arguments = {
+        "model": model,
+        "method": None if batch is None else {"batch": batch},
+        "shard": shard or None,
+    }
     options: MethodConfig
     if distill:
         options = build_config(DistillConfig, preset, config, set or (), arguments)
@@ -51,10 +61,10 @@ def plan(
         from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
 
         if card_memory is None:
-            found = new_plan(options)
+            found = new_plan(options, processes)
         else:
-            settings, found = fitted(options, int(card_memory * GIB))
-    typer.echo(_memory(found))
+            settings, found = fitted(options, int(card_memory * GIB), processes)
+    typer.echo(_memory(found, processes))
     typer.echo()
     typer.echo(_time(found, tflops))
     typer.echo("an estimate: operations over the throughput that was stated, nothing measured")
@@ -69,10 +79,16 @@ def plan(
         typer.echo(f"{fits}, as it is")
 
 
-def _memory(plan: Plan) -> str:
+def _memory(plan: Plan, processes: int) -> str:
     rehearsal, moments = plan.rehearsal, plan.moments
+    network = {"network, frozen": plan.network}
+    if plan.gathered:
+        network = {
+            f"network, frozen, a share of {processes}": plan.network,
+            "blocks of it, gathered": plan.gathered,
+        }
     found = {
-        "network, frozen": plan.network,
+        **network,
         **{f"{part.name}, {part.held}": part.bytes for part in plan.parts},
         "roles": rehearsal.roles,
         "their optimisers' states": rehearsal.optimizers,
@@ -83,7 +99,8 @@ def _memory(plan: Plan) -> str:
     most = max(moments, key=lambda name: moments[name])
     found[f"most at a time, in: {most}"] = plan.peak
     rows = [(what, f"{size / GIB:.2f}") for what, size in found.items()]
-    return as_columns(("memory, GiB", "predicted"), rows)
+    what = "memory, GiB" if processes == 1 else "memory of each process, GiB"
+    return as_columns((what, "predicted"), rows)
 
 
 def _time(plan: Plan, tflops: float) -> str:

@@ -104,6 +104,9 @@ MaxTime = Annotated[
         parser=seconds, metavar="TIME", help="Save and stop after 90m, 1h30m or 1:30:00."
     ),
 ]
+Shard = Annotated[
+    bool, typer.Option("--shard", help="Share the frozen network out over several processes.")
+]
 Iterations = Annotated[int | None, typer.Option(help="Iterations in all.")]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 
@@ -129,6 +132,7 @@ def train(
     max_time: MaxTime = None,
     iterations: Iterations = None,
     seed: Seed = None,
+    shard: Shard = False,
 ) -> None:
     """Train a few-step generator on black-box rewards (TDM-R1)."""
     from tdmr1.trainers.config import TrainConfig
@@ -144,6 +148,7 @@ def train(
         "max_reward_errors": max_reward_errors,
         "iterations": iterations,
         "seed": seed,
+        "shard": shard or None,
     }
     sources = Sources(preset, config, set or [], arguments)
     start(TrainConfig, sources, out, resume, changed_prompts, max_time, guard)
@@ -164,6 +169,7 @@ def distill(
     max_time: MaxTime = None,
     iterations: Iterations = None,
     seed: Seed = None,
+    shard: Shard = False,
 ) -> None:
     """Distil a many-step teacher into a few-step student (TDM). Rewards only measure it."""
     from tdmr1.trainers.config import DistillConfig
@@ -176,6 +182,7 @@ def distill(
         "max_reward_errors": max_reward_errors,
         "iterations": iterations,
         "seed": seed,
+        "shard": shard or None,
     }
     sources = Sources(preset, config, set or [], arguments)
     start(DistillConfig, sources, out, resume, changed_prompts, max_time)
@@ -202,6 +209,7 @@ def _baseline(kind: str, about: str) -> Callable[..., None]:
         max_time: MaxTime = None,
         iterations: Iterations = None,
         seed: Seed = None,
+        shard: Shard = False,
     ) -> None:
         from tdmr1.trainers.config import KINDS
 
@@ -215,6 +223,7 @@ def _baseline(kind: str, about: str) -> Callable[..., None]:
             "max_reward_errors": max_reward_errors,
             "iterations": iterations,
             "seed": seed,
+            "shard": shard or None,
         }
         sources = Sources(preset, config, set or [], arguments)
         start(KINDS[kind], sources, out, resume, changed_prompts, max_time, guard)

@@ -39,6 +39,9 @@ class PipelineOptions(Options):
     decoding: Literal["sliced", "tiled", "whole"] = Field(
         "sliced", description="one image at a time, tile by tile, or a batch at once"
     )
+    blocks: int | None = Field(
+        None, ge=2, description="of a network with random weights, or one that is only planned"
+    )
     tiny_decoder: PathOrName | None = Field(
         None, description="Hub id or folder of an AutoencoderTiny, instead of the VAE"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,19 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def outline_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def outline_network(
+    kind: Any,  # noqa: ANN401
+    folder: Path,
+    dtype: torch.dtype,
+    changes: Mapping[str, Any] | None = None,
+) -> Any:  # noqa: ANN401
     """A frozen network of class `kind` on the meta device, from its configuration alone.
+
+    Args:
+        kind: a class of diffusers.
+        folder: with a config.json.
+        dtype: of the weights.
+        changes: values that the configuration has otherwise.
 
     Raises:
         UserError: there is none, or it is one of another class.
@@ -115,7 +126,7 @@ def outline_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa
     config = read_config(folder / "config.json")
     try:
         with torch.device("meta"):
-            network = kind.from_config(config)
+            network = kind.from_config({**config, **(changes or {})})
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder} does not describe a {kind.__name__}: {error}; download it again"
@@ -123,6 +134,17 @@ def outline_network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa
     # Not its own `to`, which warns that it cannot know what `from_pretrained` would do.
     torch.nn.Module.to(network, "meta", dtype)
     return network.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def draw_weights(network: torch.nn.Module, device: torch.device) -> None:
+    """Give an outline random weights, with which its signals neither vanish nor overflow."""
+    network.to_empty(device=device)
+    for tensor in [*network.parameters(), *network.buffers()]:
+        if tensor.dim() > 1:
+            tensor.normal_(std=0.02)
+        else:
+            tensor.fill_(1)  # of a norm; a bias does no harm
 
 
 def text_encoder_bytes(folder: Path, dtype: torch.dtype) -> dict[str, int]:

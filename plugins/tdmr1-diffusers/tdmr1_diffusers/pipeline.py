@@ -6,7 +6,7 @@ import abc
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
@@ -21,6 +21,7 @@ from tdmr1_diffusers.embeddings import EmbeddingCache, fingerprint
 from tdmr1_diffusers.options import PipelineOptions
 from tdmr1_diffusers.parts import (
     check_complete,
+    draw_weights,
     fixed_shift,
     left_out,
     outline_network,
@@ -31,7 +32,12 @@ from tdmr1_diffusers.parts import (
 )
 from tdmr1_diffusers.prompts import BlankPrompts, Encoders, PromptEncoder
 
+if TYPE_CHECKING:
+    from typing import Self  # of Python 3.11
+
 log = logging.getLogger(__name__)
+
+META = torch.device("meta")
 
 
 class PipelineGenerator(Generator):
@@ -50,6 +56,7 @@ class PipelineGenerator(Generator):
         pipeline, transformer, vae: diffusers' classes.
         prompt_tokens: where diffusers cuts a prompt.
         no_guidance: the `guidance_scale` with which diffusers gives none.
+        depth: key of the transformer's configuration that counts its blocks.
 
     Raises:
         UserError: a part is missing or damaged, or an option asks for the impossible.
@@ -67,6 +74,7 @@ class PipelineGenerator(Generator):
     vae: ClassVar[Any] = AutoencoderKL
     prompt_tokens: ClassVar[int]
     no_guidance: ClassVar[float] = 1.0
+    depth: ClassVar[str] = "num_layers"
 
     def __init__(self, folder: Path, options: PipelineOptions, weights: bool = True) -> None:
         if weights:
@@ -74,17 +82,18 @@ class PipelineGenerator(Generator):
         self._folder, self._placement, self._weights = folder, options.text_encoders, weights
         self._dtype: torch.dtype = getattr(torch, options.dtype)
         self._tokens = options.prompt_tokens or self.prompt_tokens
-        self._told_of_cut = False
+        self._told_of_cut, self._encodes = False, True
         self.resolution, self.latent_shape = self._size(folder, options.resolution)
         self._fixed_shift = options.shift or fixed_shift(folder / "scheduler")
         self.shift_of(self.teacher_steps)  # if there is none, it says so now
         self.teacher_steps = options.teacher_steps or self.teacher_steps
         self.teacher_guidance = options.teacher_guidance or self.teacher_guidance
-        read = read_network if weights else outline_network
-        self.network = read(self.transformer, folder / "transformer", self._dtype)
+        self.network = self._read_transformer(folder / "transformer", options.blocks)
         self._vae = self._read_vae(folder, options.tiny_decoder)
         self._decoder = Decoder(self._vae, options.decoding)
-        self._prompts = self._prompt_encoder(folder, options) if weights else self._blank_prompts()
+        self._prompts: PromptEncoder | BlankPrompts = (
+            self._prompt_encoder(folder, options) if weights else self._blank_prompts(META)
+        )
 
     @classmethod
     def load(cls, folder: Path | None, options: Options) -> Generator:
@@ -95,7 +104,19 @@ class PipelineGenerator(Generator):
         return cls._of(folder, options, weights=False)
 
     @classmethod
-    def _of(cls, folder: Path | None, options: Options, weights: bool) -> Generator:
+    def with_random_weights(
+        cls, folder: Path | None, options: Options, device: torch.device
+    ) -> Generator:
+        """Without text encoders: prompts are as long as they can be, and say nothing."""
+        generator = cls._of(folder, options, weights=False)
+        for network in (generator.network, generator._vae):
+            draw_weights(network, device)
+        generator._prompts = generator._blank_prompts(device)
+        generator._encodes = False
+        return generator
+
+    @classmethod
+    def _of(cls, folder: Path | None, options: Options, weights: bool) -> Self:
         if folder is None:
             raise UserError(
                 f"{cls.pipeline.__name__} is a class of pipelines; name one of them: "
@@ -141,6 +162,12 @@ class PipelineGenerator(Generator):
     def shift_of(self, steps: int) -> float:
         return self._fixed_shift or self.dynamic_shift(steps)
 
+    @classmethod
+    def thinned(cls, config: Mapping[str, Any], blocks: int) -> dict[str, Any]:
+        """What a transformer's configuration has otherwise with so many blocks; the number of them
+        all is in its key `depth`."""
+        return {cls.depth: blocks}
+
     @staticmethod
     @abc.abstractmethod
     def condition_shape(config: Mapping[str, Any], tokens: int) -> tuple[int, int, int]:
@@ -183,7 +210,7 @@ class PipelineGenerator(Generator):
             "offload": "while encoding",
             "free": "before training",
         }
-        encoders = text_encoder_bytes(self._folder, self._dtype)
+        encoders = text_encoder_bytes(self._folder, self._dtype) if self._encodes else {}
         return [
             Part(f"vae ({type(self._vae).__name__})", vae, "always"),
             *(Part(name, size, held[self._placement]) for name, size in encoders.items()),
@@ -249,6 +276,22 @@ class PipelineGenerator(Generator):
         side = resolution // pixels
         return resolution, (int(transformer["in_channels"]), side, side)
 
+    def _read_transformer(self, folder: Path, blocks: int | None) -> Any:  # noqa: ANN401
+        if self._weights and blocks is not None:
+            raise UserError(
+                f"generator.blocks = {blocks}: the weights are of all blocks; leave it out, or "
+                "draw random ones: tdmr1 bench --random-weights"
+            )
+        if self._weights:
+            return read_network(self.transformer, folder, self._dtype)
+        changes: dict[str, Any] = {}
+        if blocks is not None:
+            config = read_config(folder / "config.json")
+            if blocks > config[self.depth]:
+                raise UserError(f"generator.blocks = {blocks}: there are {config[self.depth]}")
+            changes = self.thinned(config, blocks)
+        return outline_network(self.transformer, folder, self._dtype, changes)
+
     def _read_vae(self, folder: Path, tiny: str | None) -> Any:  # noqa: ANN401
         read = read_network if self._weights else outline_network
         if tiny is None:
@@ -260,9 +303,9 @@ class PipelineGenerator(Generator):
             )
         return read(AutoencoderTiny, network_folder(tiny, self._weights), self._dtype)
 
-    def _blank_prompts(self) -> BlankPrompts:
+    def _blank_prompts(self, device: torch.device) -> BlankPrompts:
         config = read_config(self._folder / "transformer" / "config.json")
-        return BlankPrompts(self.condition_shape(config, self._tokens), self._dtype)
+        return BlankPrompts(self.condition_shape(config, self._tokens), self._dtype, device)
 
     def _prompt_encoder(self, folder: Path, options: PipelineOptions) -> PromptEncoder:
         def read() -> Encoders:

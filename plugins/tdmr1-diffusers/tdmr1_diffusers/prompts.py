@@ -108,23 +108,28 @@ def _move(encoders: Encoders, device: torch.device) -> None:
 
 
 class BlankPrompts:
-    """Stands in an outline for a `PromptEncoder`: embeddings without numbers, on the meta device.
+    """Stands for a `PromptEncoder` where there is none: all prompts are as long as they can be,
+    and their embeddings zeros.
 
     Args:
         shape: (L, D, P), tokens of a prompt, their width, and that of the pooled vector.
         dtype: of all of them.
+        device: where they are; on the meta device they have no numbers.
     """
 
-    def __init__(self, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
-        self._shape, self._dtype = shape, dtype
+    def __init__(
+        self, shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._shape, self._dtype, self._device = shape, dtype, device
 
     def __call__(self, prompts: Sequence[str]) -> Condition:
         length, width, pooled = self._shape
-        empty = torch.empty(len(prompts), length, width, dtype=self._dtype, device="meta")
-        return Condition(empty, empty.new_empty(len(prompts), pooled))
+        shape = len(prompts), length, width
+        zeros = torch.zeros(shape, dtype=self._dtype, device=self._device)
+        return Condition(zeros, zeros.new_zeros(len(prompts), pooled))
 
     def expect(self, prompts: Sequence[str]) -> None:
         """Nothing needs to be prepared."""
 
     def to(self, device: torch.device) -> None:
-        """They stay on the meta device."""
+        """They stay where they are."""

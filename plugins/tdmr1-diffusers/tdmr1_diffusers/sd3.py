@@ -60,6 +60,11 @@ class SD3Generator(PipelineGenerator):
     def grid(config: Mapping[str, Any]) -> tuple[int, int]:
         return config["patch_size"], config["pos_embed_max_size"]
 
+    @classmethod
+    def thinned(cls, config: Mapping[str, Any], blocks: int) -> dict[str, Any]:
+        dual = [index for index in config.get("dual_attention_layers", ()) if index < blocks]
+        return {**super().thinned(config, blocks), "dual_attention_layers": dual}
+
     @staticmethod
     def condition_shape(config: Mapping[str, Any], tokens: int) -> tuple[int, int, int]:
         return 77 + tokens, config["joint_attention_dim"], config["pooled_projection_dim"]

@@ -29,6 +29,7 @@ class ZImageGenerator(PipelineGenerator):
     transformer = ZImageTransformer2DModel
     prompt_tokens = 512
     no_guidance = 0.0
+    depth = "n_layers"
     teacher_steps = 50
     teacher_guidance = 5.0
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0")

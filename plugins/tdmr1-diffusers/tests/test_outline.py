@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
+import tdmr1_diffusers
 from tdmr1.core.roles import Roles
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import TrainConfig
@@ -15,62 +18,23 @@ from tdmr1_diffusers.parts import outline_network
 from tdmr1_diffusers.sd3 import SD3Generator
 from tdmr1_diffusers.zimage import ZImageGenerator
 
-SD35_MEDIUM = {
-    "_class_name": "SD3Transformer2DModel",
-    "attention_head_dim": 64,
-    "caption_projection_dim": 1536,
-    "dual_attention_layers": list(range(13)),
-    "in_channels": 16,
-    "joint_attention_dim": 4096,
-    "num_attention_heads": 24,
-    "num_layers": 24,
-    "out_channels": 16,
-    "patch_size": 2,
-    "pooled_projection_dim": 2048,
-    "pos_embed_max_size": 384,
-    "qk_norm": "rms_norm",
-    "sample_size": 128,
-}
-Z_IMAGE = {
-    "_class_name": "ZImageTransformer2DModel",
-    "axes_dims": [32, 48, 48],
-    "axes_lens": [1536, 512, 512],
-    "cap_feat_dim": 2560,
-    "dim": 3840,
-    "in_channels": 16,
-    "n_heads": 30,
-    "n_kv_heads": 30,
-    "n_layers": 30,
-    "n_refiner_layers": 2,
-}
-
-
-@pytest.fixture
-def real(tmp_path):
-    """The transformer of a published configuration, in bfloat16 on the meta device."""
-
-    def real(kind, config):
-        (tmp_path / "config.json").write_text(json.dumps(config))
-        return outline_network(kind.transformer, tmp_path, torch.bfloat16)
-
-    return real
+CONFIGURATIONS = Path(tdmr1_diffusers.__file__).parent / "configurations"
 
 
 @pytest.mark.parametrize(
-    ("kind", "config", "parameters", "gigabytes", "lora"),
+    ("kind", "name", "parameters", "gigabytes", "lora"),
     [
         # "2.5B" with the positions: the published file, 4.76 GiB with a VAE of 0.16, leaves 4.94
         # GB. An adapter of rank 32 is of 32 (1536 + 1536) in 7 layers of each of 24 blocks and in
         # to_add_out of 23.
-        (SD3Generator, SD35_MEDIUM, 2_243_171_520, 4.94, 32 * 3072 * (7 * 24 + 23)),
+        (SD3Generator, "sd3.5-medium", 2_243_171_520, 4.94, 32 * 3072 * (7 * 24 + 23)),
         # "6B": 30 blocks and 2 + 2 refiners, each with 4 adapted layers of 3840 x 3840.
-        (ZImageGenerator, Z_IMAGE, 6_154_908_736, 12.31, 32 * 7680 * 4 * 34),
+        (ZImageGenerator, "z-image", 6_154_908_736, 12.31, 32 * 7680 * 4 * 34),
     ],
 )
-def test_the_published_models_have_as_many_parameters(
-    real, kind, config, parameters, gigabytes, lora
-):
-    network = real(kind, config)
+def test_the_published_models_have_as_many_parameters(kind, name, parameters, gigabytes, lora):
+    folder = CONFIGURATIONS / name
+    network = outline_network(kind.transformer, folder / "transformer", torch.bfloat16)
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert {p.device.type for p in network.parameters()} == {"meta"}
     tensors = [*network.parameters(), *network.buffers()]
@@ -80,6 +44,8 @@ def test_the_published_models_have_as_many_parameters(
     with torch.device("meta"):
         student = Roles(generator, 32, 64.0).add("student", trainable=True)
     assert sum(p.numel() for p in student.parameters().values()) == lora
+    vae = outline_network(AutoencoderKL, folder / "vae", torch.bfloat16)
+    assert sum(p.nbytes for p in vae.parameters()) / 2**30 == pytest.approx(0.16, abs=0.01)
 
 
 def test_an_outline_is_the_generator_without_weights(folder, tmp_path):

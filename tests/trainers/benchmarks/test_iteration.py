@@ -7,6 +7,7 @@ from tdmr1.core.roles import Role
 from tdmr1.trainers.benchmarks.iteration import bench, recorded, untrained
 from tdmr1.trainers.loop.setup import reinforcement
 from tdmr1.trainers.memory import PeakMemory, peak_memory
+from tdmr1.trainers.planning.plan import new_plan
 
 GROUPS, SIZE, STEPS, BATCH = 3, 4, 4, 8
 
@@ -102,13 +103,17 @@ def test_any_model_can_be_timed(new_config, generator, monkeypatch, memory):
     assert set(encoded) == {"", "a photo of a red star"}
 
 
-def test_timings_add_up(new_stage, memory):
+def test_timings_add_up(new_config, memory):
     original = Role.velocity
-    stage = new_stage(surrogate_draws=1, reference="frozen", clip=None, trunc_steps=0)
-    timing = bench(stage, 2, memory)
+    shape = {"groups": GROUPS, "group_size": SIZE, "steps": STEPS, "batch": BATCH}
+    least = {"surrogate_draws": 1, "reference": "frozen", "clip": None, "trunc_steps": 0}
+    config = new_config({**shape, **least, "boundaries": 2})
+    timing = bench(reinforcement(config), 2, memory)
     assert Role.velocity is original
     assert timing.evaluations == GROUPS * SIZE * (STEPS + 2) + 2 * BATCH * 5
     assert 0 < timing.rewards < timing.iteration
     assert timing.networks > 0
     assert timing.ratio > 0
     assert timing.peak_bytes is None or timing.peak_bytes > 0
+    assert timing.operations == sum(new_plan(config).flops().values())
+    assert timing.throughput == pytest.approx(timing.operations / timing.networks, rel=0.5)

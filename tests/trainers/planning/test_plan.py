@@ -9,9 +9,9 @@ from tdmr1.trainers.config import DistillConfig, TrainConfig, changed
 from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
 
 
-def config(**method):
+def config(shard=False, **method):
     shape = {"groups": 4, "group_size": 16, "batch": 64, "rank": 2, "steps": 2, "boundaries": 1}
-    return TrainConfig(model="tiny", method={**shape, **method})
+    return TrainConfig(model="tiny", shard=shard, method={**shape, **method})
 
 
 def test_the_peak_is_of_the_worst_moment(site):
@@ -28,6 +28,31 @@ def test_operations_are_those_of_the_network(site):
     layers = 8 * 16 + 16 * 3
     adapters = 2 * (8 + 16) + 2 * (16 + 3)
     assert new_plan(config()).flops()["rollout"] == 2 * 64 * 2 * 16 * (layers + adapters)
+
+
+def test_several_processes_share_the_samples_and_a_sharded_network(site):
+    alone, one = new_plan(config()), new_plan(config(), processes=2)
+    assert one.network == alone.network and one.trained == alone.trained
+    assert 2 * one.flops()["rollout"] == alone.flops()["rollout"]
+    assert one.rehearsal.peak < alone.rehearsal.peak
+    sharded = new_plan(config(shard=True), processes=5)
+    # 16 x 8, 16, 3 x 16 and 3 numbers in slices along the first dimension: 4, 4, 1 and 1 of them
+    assert sharded.network == 4 * (4 * 8 + 4 + 16 + 1)
+    assert sharded.gathered == alone.network  # it has no blocks
+    assert sharded.fixed == sharded.network + sharded.gathered
+
+
+@pytest.mark.parametrize(
+    ("processes", "method", "message"),
+    [
+        (1, {}, "and there is one; .*--processes 8"),
+        (2, {"rank": None}, "rank = none trains all"),
+        (2, {"batch": 32, "micro_batch": 4}, "as method.batch = 32 takes some"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused(site, processes, method, message):
+    with pytest.raises(UserError, match=message):
+        new_plan(config(shard=True, **method), processes)
 
 
 def test_what_fits_is_left_as_it_is(site):
