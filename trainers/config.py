@@ -36,9 +36,12 @@ else:
     import tomli as tomllib
 
 
+def _is_installed(model: str) -> bool:
+    return model in {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
 def _absolute_model(model: str) -> str:
-    installed = {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    return model if model in installed else absolute_if_there(model)
+    return model if _is_installed(model) else absolute_if_there(model)
 
 
 def _absolute_cache(choice: str) -> str:
@@ -102,6 +105,11 @@ class RunOptions(Options):
     max_reward_errors: float = Field(0.0, ge=0, lt=1, description="share of samples that may fail")
     reward_cache: Annotated[str, AfterValidator(_absolute_cache)] = Field(
         "off", description="scores that are kept on disk: on (in the user's cache), off, or a file"
+    )
+    teacher_cache: Annotated[str, AfterValidator(_absolute_cache)] = Field(
+        "on",
+        description="what was measured of the teacher is kept: on (in the user's cache), off, or "
+        "a folder",
     )
     trackers: tuple[str, ...] = Field(
         ("tensorboard",), description="of Accelerate: tensorboard, wandb, mlflow, trackio, ..."

@@ -116,6 +116,7 @@ def new_config(site, reward):
             "checkpoint_every": 2,
             "images_every": 3,
             "eval_images": 4,
+            "teacher_cache": "off",
         }
         return TrainConfig(**{**defaults, **options}, method={**METHOD, **(method or {})})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import OdeSampler, guided
-from tdmr1.progress import task
+from tdmr1.progress import say, task
 from tdmr1.rewards.groups import batches_of, units_by
 from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.rewards.models.features import open_features
 from tdmr1.trainers.config import AnyConfig, ManyStepConfig, RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
+from tdmr1.trainers.evaluation.known_teachers import Measurement, open_known
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.images import to_uint8
@@ -29,6 +30,9 @@ from tdmr1.trainers.prompts import kind_of, spread
 BATCH = 64
 """Images that are generated and scored at a time; where a reward is grouped, a prompt with more of
 them is still scored as a whole."""
+
+PROBED = 8
+"""The teacher's pictures by which it is recognised."""
 
 Keep: TypeAlias = Callable[[NDArray[np.uint8], Sequence[Prompt]], None]
 """Is shown the pictures (N, H, W, 3) of an evaluation and their N prompts, batch by batch."""
@@ -101,8 +105,9 @@ class Evaluation:
     Args:
         config: `balance` is the metadata key that tags a prompt, `eval_images` the images a tag,
             `eval_group` those of one prompt, `eval_features` the space in which they are
-            compared, `eval_seed` the noise's. A tag has as many of its
-            prompts as that takes, evenly spread, or all of them and more images of each.
+            compared, `eval_seed` the noise's, `teacher_cache` where what was measured of teachers
+            is kept. A tag has as many of its prompts as that takes, evenly spread, or all of them
+            and more images of each.
         generator: decodes.
         prompts: held-out prompts, at least one.
         judge: the rewards; None where there are only pictures to make.
@@ -128,7 +133,7 @@ class Evaluation:
     ) -> None:
         seeds = seeds or (config.eval_seed,)
         self._generator, self.judge, self._device = generator, judge, device
-        self.watch = watch
+        self.watch, self._known = watch, open_known(config.teacher_cache)
         by_tag: dict[str, list[Prompt]] = {}
         for prompt in prompts:
             by_tag.setdefault(kind_of(prompt, config.balance), []).append(prompt)
@@ -158,10 +163,39 @@ class Evaluation:
         return self.report(sampler, self.measure(sampler, keep))
 
     def measure_teacher(self, sampler: Sampler, keep: Keep | None = None) -> Report:
-        """The same for the teacher, with whom all others are compared from now on."""
-        pictures = self.measure(sampler, keep)
+        """The same for the teacher, with whom all others are compared from now on; what is known
+        of it from before is not measured again, unless its pictures are asked for."""
+        about = self._about(sampler)
+        known = None
+        if about is not None and self._known is not None and keep is None:
+            known = self._known.read(about)
+        if known is not None:
+            say(
+                f"the teacher's figures are known since {known.since}; "
+                "--set teacher_cache=off measures it again"
+            )
+            pictures = Pictures(known.album, known.scores.outcomes, self.group)
+        else:
+            pictures = self.measure(sampler, keep)
+            failed = any(of.errors.any() for of in pictures.outcomes.values())
+            if about is not None and self._known is not None and not failed:
+                self._known.write(about, pictures.album, self._scores(pictures))
         self.teacher = pictures.album
         return self.report(sampler, pictures)
+
+    def _about(self, sampler: Sampler) -> dict[str, Any] | None:
+        """All that a teacher's figures depend on; None where that is not known, or not asked."""
+        judges = [judge for judge in (self.judge, self.watch) if judge is not None]
+        rewards = [s.place.info for judge in judges for s in judge.mix.scorers.values()]
+        if self._known is None or not all(info.cacheable for info in rewards):
+            return None
+        first = self.first_per_tag(1)[:PROBED]
+        images = self.images(sampler, first)
+        prompts = [self.prompts[i] for i in first]
+        album = Album.of(to_uint8(images), prompts, self._generator, self._features)
+        return Measurement(
+            self._generator, sampler.nfe, self.prompts, self.noise, rewards, images, album
+        ).about()
 
     def first_per_tag(self, count: int) -> list[int]:
         """Indices of the first `count` prompts of every tag, or of all that it has."""
@@ -225,10 +259,12 @@ class Evaluation:
     def report(self, sampler: Sampler, pictures: Pictures) -> Report:
         """What `measure` has found, once the teacher was measured."""
         assert self.teacher is not None, "measure_teacher comes first"
-        texts = [prompt.text for prompt in self.prompts]
-        scores = Scores(texts, self.tags, self._seeds, pictures.outcomes)
         varied = figures(pictures.album, self.teacher, self.group)
-        return Report.of(sampler.nfe, scores, varied)
+        return Report.of(sampler.nfe, self._scores(pictures), varied)
+
+    def _scores(self, pictures: Pictures) -> Scores:
+        texts = [prompt.text for prompt in self.prompts]
+        return Scores(texts, self.tags, self._seeds, pictures.outcomes)
 
     def _generate(
         self, sampler: Sampler, indices: Sequence[int]

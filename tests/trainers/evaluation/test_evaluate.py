@@ -18,7 +18,8 @@ CPU = torch.device("cpu")
 def evaluation(generator, reward):
     def evaluation(*rewards, **options):
         judge = Judge([reward(name) for name in rewards]) if rewards else None
-        config = TrainConfig(model="tiny", **{"eval_images": 5, **options})
+        defaults = {"eval_images": 5, "teacher_cache": "off"}
+        config = TrainConfig(model="tiny", **{**defaults, **options})
         return Evaluation(config, generator, generator.prompts("heldout"), judge, CPU)
 
     return evaluation
