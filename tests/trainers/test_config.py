@@ -238,3 +238,24 @@ def test_what_is_not_finite_is_refused(setting, key):
 def test_an_argument_that_is_too_large_is_refused():
     with pytest.raises(UserError, match="'iterations'"):
         build_config(TrainConfig, overrides={"iterations": 10**23})
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision"),
+    [
+        (["model=ORG/NAME"], "auto"),
+        (["model=ORG/NAME", "generator.resolution=512"], "auto"),
+        (["model=ORG/NAME", "precision=no"], "no"),
+        (["model=ORG/NAME", "generator.dtype=float32"], "no"),
+        (["model=tiny"], "no"),
+        ([], "no"),
+    ],
+)
+def test_a_pipeline_in_bfloat16_computes_in_it(presets, site, settings, precision):
+    presets()
+    assert build_config(TrainConfig, settings=settings).precision == precision
+
+
+def test_a_preset_says_the_precision_of_its_pipeline(presets):
+    presets(mine={"model": "ORG/NAME"})
+    assert build_config(TrainConfig, "mine").precision == "no"
