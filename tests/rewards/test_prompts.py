@@ -176,6 +176,7 @@ def test_a_null_is_as_no_key(tmp_path):
         ("NaN", "NaN is not a JSON number; leave the key out, or write null"),
         ("Infinity", "Infinity is not a JSON number"),
         ('{"deep": [-Infinity]}', "-Infinity is not a JSON number"),
+        ('{"a": 1, "a": 2}', "not valid JSON: the key 'a' is there twice; leave the key out"),
         ("1e999", "1e999 is too large a number"),
         ("9" * 400, "is too large a number"),
         ("9" * 5000, "is too large a number"),

@@ -112,6 +112,7 @@ def test_frames_follow_one_another_in_a_stream():
         (frame(b""), "not JSON"),
         (frame(b"{}{}"), "not JSON"),
         (frame(b"\xff"), "not JSON"),
+        (frame(b'{"x": 1, "x": 1}'), "the key 'x' is there twice"),
         (frame(b'{"x": NaN}'), "NaN is not a JSON number"),
         (frame(b'{"x": 1e999}'), "1e999 is too large a number"),
         (frame(b'{"x": -Infinity}'), "-Infinity is not a JSON number"),
