@@ -17,10 +17,11 @@ from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline
 
 (example,) = re.findall(r"pipe\(prompt.*?\)", Flux2KleinPipeline.__call__.__doc__)
 print(example)
+prompt = "A cat holding a sign that says hello world"
 # Arguments are looked at before any network is.
 pipe = Flux2KleinPipeline(FlowMatchEulerDiscreteScheduler(), None, None, None, None)
 try:
-    eval(example, {"pipe": pipe, "prompt": "A cat holding a sign that says hello world"})
+    pipe(prompt, num_inference_steps=50, guidance_scale=4.0)
 except ValueError as error:
     print(f"ValueError: {error}")
 PYTHON
