@@ -76,8 +76,14 @@ def _gradient(
 
 def _sum(gradients: Iterable[Gradients]) -> Gradients:
     total: Gradients = ()
+    ours = False  # autograd's own may share memory
     for some in gradients:
-        total = torch._foreach_add(total, some) if total else some
+        if ours:
+            torch._foreach_add_(total, some)
+        elif total:
+            total, ours = torch._foreach_add(total, some), True
+        else:
+            total = some
     return total
 
 

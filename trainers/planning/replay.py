@@ -129,4 +129,5 @@ class _Replayed(torch.autograd.Function):
         size = max(0, ctx.found.backward - kept.nbytes)
         torch.empty(size, dtype=torch.uint8, device=gradient.device)
         ctx.counter.flops += ctx.found.backward_flops
-        return None, None, None, *(torch.empty_like(p) for p in ctx.own)
+        own = (torch.empty(p.shape, dtype=p.dtype, device=p.device) for p in ctx.own)
+        return None, None, None, *own
