@@ -39,6 +39,12 @@ class Feedback:
     weight: float = 1.0
     gated: Tensor | None = None
 
+    def to(self, device: torch.device) -> Feedback:
+        """The same on a device."""
+        gated = None if self.gated is None else self.gated.to(device)
+        values, scored = self.values.to(device), self.scored.to(device)
+        return dataclasses.replace(self, values=values, scored=scored, gated=gated)
+
 
 def group_advantage(
     values: Tensor, scored: Tensor, group: Tensor, std: Literal["batch", "group"] = "batch"

@@ -38,7 +38,7 @@ class DGPO(Policy):
 
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """One step of the policy, down the mean gradient of `draws` of (tau, noise)."""
-        advantage, without_signal = self._advantage(feedback(), rollout.group)
+        advantage, without_signal = self._advantage(feedback(), rollout.share)
         ends, draws, learnt = rollout.ends(), range(self.options.draws), []
         for _ in tracked(draws, "updating the policy", "draws"):
             loss, metrics = self.preference.loss(ends, advantage, 0)

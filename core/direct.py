@@ -42,7 +42,7 @@ class Direct(TDM, Reinforced):
 
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """The rewards come first, as the student learns from them itself."""
-        advantage, without_signal = self._advantage(feedback(), rollout.group)
+        advantage, without_signal = self._advantage(feedback(), rollout.share)
         self._rewarded = rollout.ends(), advantage
         metrics = self.iteration(rollout)
         return {**metrics, "groups_without_signal": without_signal.item()}

@@ -8,22 +8,23 @@ import torch
 from torch import Tensor
 
 from tdmr1.core import flow
+from tdmr1.core.share import Share
 
 
 class Draws:
-    """Two streams of random numbers.
+    """Two streams of random numbers, the same in every process.
 
-    `shared` is the same in every process: boundaries, tau, a group's noise. `local` differs:
-    the noise of single samples.
+    `shared` is of what samples have in common: boundaries, tau, a group's noise. `local` is the
+    noise of single samples: of several processes each draws that of all, and takes its own. So no
+    two samples have the same, and it does not depend on who has them.
 
     Args:
         seed: of both streams.
-        rank: of the process.
     """
 
-    def __init__(self, seed: int, rank: int = 0) -> None:
+    def __init__(self, seed: int) -> None:
         self.shared = torch.Generator().manual_seed(seed)
-        self.local = torch.Generator().manual_seed(seed * 1_000_003 + rank + 1)
+        self.local = torch.Generator().manual_seed(seed * 1_000_003 + 1)
 
     def weighted(self, weights: Sequence[float]) -> int:
         """An index, drawn with probability proportional to its weight."""
@@ -34,21 +35,26 @@ class Draws:
         return torch.randperm(below, generator=self.shared)[:count].tolist()
 
     def tau(
-        self, lowest: Tensor, shift: float, margin: float, group: Tensor | None = None
+        self, lowest: Tensor, shift: float, margin: float, share: Share | None = None
     ) -> Tensor:
-        """A re-noise level in (lowest, 1): one for the whole batch, (); with `group` (N,) one for
-        each group, (N,)."""
-        shape = () if group is None else (int(group.max()) + 1,)
+        """A re-noise level in (lowest, 1): one for the whole batch, (); with `share` one for each
+        group, (n,)."""
+        shape = () if share is None else (int(share.everyone.max()) + 1,)
         u = torch.rand(shape, generator=self.shared).to(lowest.device)
         tau = flow.draw_tau(lowest, shift, margin, u)
-        return tau if group is None else tau[group]
+        return tau if share is None else tau[share.group]
 
-    def noise(self, like: Tensor, group: Tensor | None = None) -> Tensor:
-        """Gaussian noise like (N, ...); with `group` (N,) the samples of a group share theirs."""
-        if group is None:
+    def noise(self, like: Tensor, share: Share | None = None) -> Tensor:
+        """Gaussian noise like the own samples (n, ...); without `share` they are the batch."""
+        if share is None or share.own is None:
             return torch.randn(like.shape, generator=self.local).to(like)
-        shape = (int(group.max()) + 1, *like.shape[1:])
-        return torch.randn(shape, generator=self.shared).to(like)[group]
+        shape = (len(share.everyone), *like.shape[1:])
+        return torch.randn(shape, generator=self.local)[share.own.cpu()].to(like)
+
+    def group_noise(self, like: Tensor, share: Share) -> Tensor:
+        """The same, where the samples of a group have one noise."""
+        shape = (int(share.everyone.max()) + 1, *like.shape[1:])
+        return torch.randn(shape, generator=self.shared).to(like)[share.group]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"shared": self.shared.get_state(), "local": self.local.get_state()}

@@ -20,6 +20,7 @@ from tdmr1.core.options import FlowGRPOOptions
 from tdmr1.core.policy import Policy
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import FlowSdeSampler, Rollout
+from tdmr1.core.share import Share
 from tdmr1.progress import tracked
 
 
@@ -43,23 +44,28 @@ class FlowGRPO(Policy):
         super().__init__(roles, options, draws, accelerator)
         self._drawn: list[Tensor] = []
 
-    def new_sampler(self) -> FlowSdeSampler:
-        options = self.options
-        return FlowSdeSampler(options.steps, self.shift, options.noise_level, self._noise)
+    def new_sampler(self, share: Share) -> FlowSdeSampler:
+        options, noise = self.options, self._noise_of(share)
+        return FlowSdeSampler(options.steps, self.shift, options.noise_level, noise)
 
-    def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
+    def rollout(self, condition: Conditions, share: Share, noise: Tensor) -> Rollout:
         self._drawn = []
-        return super().rollout(condition, group, noise)
+        return super().rollout(condition, share, noise)
 
-    def _noise(self, like: Tensor) -> Tensor:
-        """That of a step; it is kept, as it tells how likely the step was."""
-        self._drawn.append(super()._noise(like))
-        return self._drawn[-1]
+    def _noise_of(self, share: Share) -> Callable[[Tensor], Tensor]:
+        """It is kept, as it tells how likely a step was."""
+        drawn = super()._noise_of(share)
+
+        def noise(like: Tensor) -> Tensor:
+            self._drawn.append(drawn(like))
+            return self._drawn[-1]
+
+        return noise
 
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """`updates` steps of the policy, each down the mean gradient of as many groups and of all
         steps of their trajectories."""
-        advantage, without_signal = self._advantage(feedback(), rollout.group)
+        advantage, without_signal = self._advantage(feedback(), rollout.share)
         steps = range(rollout.steps - 1)
         size = len(advantage) // self.options.updates
         draws = [
@@ -89,7 +95,7 @@ class FlowGRPO(Policy):
             k: the step.
             advantage: of the samples.
         """
-        options, sampler = self.options, self.new_sampler()
+        options, sampler = self.options, self.new_sampler(rollout.share)
         condition = rollout.condition[samples]
         x, x_next = rollout.x[k, samples], rollout.x[k + 1, samples]
         sigma, sigma_next = rollout.sigma[k], rollout.sigma[k + 1]

@@ -64,10 +64,7 @@ class Learner:
     def _step(self) -> Tensor:
         loss, self._pending = torch.stack(self._pending).mean(), []
         if self._accelerator.num_processes > 1:
-            for parameter in self._parameters:
-                # A whole network may have weights that this process's samples did not need.
-                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                parameter.grad = self._accelerator.reduce(own, "mean")
+            loss = self._averaged(loss)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         if not (loss.isfinite() and norm.isfinite()):
             raise Diverged(
@@ -76,6 +73,18 @@ class Learner:
             )
         self._optimizer.step()
         return norm
+
+    def _averaged(self, loss: Tensor) -> Tensor:
+        """The mean loss of all processes, who now have their mean gradient, too: one message."""
+        parameters = self._parameters
+        # A whole network may have weights that this process's samples did not need.
+        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        sizes = [p.numel() for p in parameters]
+        flat = torch.cat([loss.reshape(1), *(gradient.flatten() for gradient in own)])
+        loss, *means = self._accelerator.reduce(flat, "mean").split([1, *sizes])
+        for parameter, mean in zip(parameters, means, strict=True):
+            parameter.grad = mean.view_as(parameter)
+        return loss[0]
 
     def scale_rate(self, factor: float) -> None:
         """From now on the learning rate is `factor` (>= 0) times the one it was made with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +42,6 @@ def group_preference_loss(
     advantage: Tensor,
     group: Tensor,
     beta: float,
-    reduce: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> Tensor:
     """Bradley-Terry between the weighted halves of every group (TDM-R1, Eq. 9; DGPO, Eq. 14).
 
@@ -55,9 +53,6 @@ def group_preference_loss(
         advantage: A (B,); 0 takes a sample out.
         group: int64 (B,) in [0, number of groups).
         beta: > 0.
-        reduce: sums the groups' sums (number of groups,) over processes. The loss stays exact
-            when a group is split over ranks, because the gradient of each rank's own part is
-            sigmoid(S) (beta / G) sum_i A_i grad d_i with S the sum over all ranks.
 
     Returns:
         The mean over groups, ().
@@ -65,8 +60,7 @@ def group_preference_loss(
     count = int(group.max()) + 1
     terms = torch.stack([advantage * (d - d_reference), torch.ones_like(d)])
     sums = d.new_zeros(2, count).index_add(1, group, terms)
-    total = sums + (reduce(sums.detach()) - sums.detach())
-    return F.softplus(beta * total[0] / total[1].detach().clamp_min(1)).mean()
+    return F.softplus(beta * sums[0] / sums[1].detach().clamp_min(1)).mean()
 
 
 def outside_trust_region(d: Tensor, d_anchor: Tensor, advantage: Tensor, clip: float) -> Tensor:

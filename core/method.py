@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from tdmr1.core.metrics import Metrics
 from tdmr1.core.options import GroupOptions
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
+from tdmr1.core.share import Share
 
 
 class Method(abc.ABC):
@@ -73,12 +73,12 @@ class Reinforced(Method):
     options: GroupOptions
 
     @abc.abstractmethod
-    def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
+    def rollout(self, condition: Conditions, share: Share, noise: Tensor) -> Rollout:
         """Trajectories to learn from, without gradient.
 
         Args:
             condition: of the N samples.
-            group: int64 (N,), the prompt each belongs to.
+            share: which they are.
             noise: (N, *latent_shape).
         """
 
@@ -88,34 +88,18 @@ class Reinforced(Method):
 
         Args:
             rollout: of N samples.
-            feedback: waits for the rewards of its images, and gives them.
+            feedback: waits for the rewards of the batch's images, and gives them: of several
+                processes those of all, in the order of the batch.
         """
 
-    def _advantage(self, feedback: Sequence[Feedback], group: Tensor) -> tuple[Tensor, Tensor]:
-        """A (N,) of this process's samples, from the groups of all processes; and the share of
-        groups without signal, ()."""
-
+    def _advantage(self, feedback: Sequence[Feedback], share: Share) -> tuple[Tensor, Tensor]:
+        """A (n,) of own samples, from the groups of the whole batch; and the share of groups
+        without signal, ()."""
+        options, groups = self.options, share.everyone
         # The GPUs of Apple have no float64.
-        device = torch.device("cpu") if group.device.type == "mps" else group.device
-
-        def gathered(values: Tensor) -> Tensor:
-            everywhere: Tensor = self._accelerator.gather(values.to(device))
-            return everywhere
-
-        feedback = [
-            dataclasses.replace(
-                f,
-                values=gathered(f.values),
-                scored=gathered(f.scored),
-                gated=None if f.gated is None else gathered(f.gated),
-            )
-            for f in feedback
-        ]
-        groups = gathered(group)
-        options = self.options
+        device = torch.device("cpu") if groups.device.type == "mps" else groups.device
+        feedback = [f.to(device) for f in feedback]
         advantage = combined_advantage(
-            feedback, groups, options.advantage_std, options.advantage_mix
-        )
-        first = self._accelerator.process_index * len(group)
-        own = advantage[first : first + len(group)]
-        return own.to(group.device), groups_without_signal(advantage, groups)
+            feedback, groups.to(device), options.advantage_std, options.advantage_mix
+        ).to(groups.device)
+        return share.take(advantage), groups_without_signal(advantage, groups)

@@ -59,6 +59,11 @@ class NetworkOptions(Options):
         None, ge=1, description="samples of one network evaluation; by default all at once"
     )
 
+    @property
+    def pieces(self) -> int:
+        """Parts of a rollout of which each makes a gradient of its own."""
+        return 1
+
 
 class GroupOptions(Options):
     """Of groups of samples and their rewards."""
@@ -149,6 +154,10 @@ class TDMOptions(NetworkOptions, LevelOptions):
     ema_ramp: bool = Field(
         False, description="that decay rises as (1 + n) / (10 + n), n updates done, up to `ema`"
     )
+
+    @property
+    def pieces(self) -> int:
+        return self.parts
 
     def tdm_evaluations(self, samples: int) -> int:
         """Of the network in one iteration of TDM on so many samples, without its rollout."""
@@ -295,6 +304,10 @@ class FlowGRPOOptions(PolicyOptions):
     clip: float = Field(1e-4, gt=0, description="of the ratio of probabilities")
     kl: float = Field(0.04, ge=0, description="weight of the divergence from the teacher")
     updates: int = Field(2, ge=1, description="steps of the policy in an iteration")
+
+    @property
+    def pieces(self) -> int:
+        return self.updates
 
     def evaluations(self, iteration: int, guided: bool) -> float:
         learnt = (self.steps - 1) * (2 if self.kl > 0 else 1)

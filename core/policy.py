@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -20,6 +23,7 @@ from tdmr1.core.sampler import (
     Velocity,
     guided,
 )
+from tdmr1.core.share import Share
 
 
 class Policy(Reinforced):
@@ -43,20 +47,21 @@ class Policy(Reinforced):
             self.student, options.lr, 0.9, options.max_grad_norm, accelerator
         )
 
-    def new_sampler(self) -> TrajectorySampler:
-        """Of the rollouts, as the options say."""
+    def new_sampler(self, share: Share) -> TrajectorySampler:
+        """Of a rollout of these samples, as the options say."""
         options, shift = self.options, self.shift
         if options.rollout == "ode":
             return OdeSampler(options.steps, shift)
-        return FlowSdeSampler(options.steps, shift, options.noise_level, self._noise)
+        return FlowSdeSampler(options.steps, shift, options.noise_level, self._noise_of(share))
 
-    def _noise(self, like: Tensor) -> Tensor:
-        return self._draws.noise(like)
+    def _noise_of(self, share: Share) -> Callable[[Tensor], Tensor]:
+        """That of a step of the rollout of these samples."""
+        return functools.partial(self._draws.noise, share=share)
 
-    def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
-        sampler = self.new_sampler()
+    def rollout(self, condition: Conditions, share: Share, noise: Tensor) -> Rollout:
+        sampler = self.new_sampler(share)
         x = sampler.trajectory(self.velocity(self.student, condition), noise)
-        return Rollout(x, sampler.sigma.to(noise.device), condition, group)
+        return Rollout(x, sampler.sigma.to(noise.device), condition, share)
 
     def velocity(self, role: Role, condition: Conditions) -> Velocity:
         """A role's, with the guidance of the rollouts."""

@@ -22,6 +22,7 @@ from tdmr1.core.metrics import Metrics
 from tdmr1.core.options import PreferenceOptions
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
+from tdmr1.core.share import Share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +140,7 @@ class GroupPreference:
     def loss(self, rollout: Rollout, advantage: Tensor, j: int) -> tuple[Tensor, Metrics]:
         """Eq. 7-9 at boundary j, one tau of all samples or the group, one noise per group.
 
-        With several processes each holds as many samples of every group, in the same order.
+        Of several processes each has as many whole groups.
 
         Where whole groups fit a micro-batch, they are gone through in such parts.
 
@@ -172,8 +173,8 @@ class GroupPreference:
                 loss, found = learnt(drift)
         return loss, {
             f"{who}/loss": found.losses.sum().item(),
-            f"{who}/agreement": rank_agreement(
-                asked.d_teacher - found.d, advantage, rollout.group
+            f"{who}/agreement": self._agreement(
+                asked.d_teacher - found.d, advantage, rollout.share
             ).item(),
             f"{who}/drift": found.drift.mean().item(),
             f"{who}/frozen": found.frozen.float().mean().item(),
@@ -188,9 +189,10 @@ class GroupPreference:
             ),
             self._shift,
             options.tau_margin,
-            rollout.group if options.group_tau else None,
+            rollout.share if options.group_tau else None,
         )
-        eps = self._draws.noise(x_n, rollout.group if options.group_noise else None)
+        noise = self._draws.group_noise if options.group_noise else self._draws.noise
+        eps = noise(x_n, rollout.share)
         x_tau = flow.bridge(x_n, eps, sigma_n, tau)
         target = flow.bridge_velocity(x_n, eps, sigma_n, tau)
         with torch.no_grad():
@@ -209,7 +211,7 @@ class GroupPreference:
             tau=tau,
             target=target,
             condition=condition,
-            group=rollout.group,
+            group=rollout.share.counted(),
             advantage=advantage,
             v_teacher=v_teacher,
             d_teacher=d_teacher,
@@ -237,16 +239,18 @@ class GroupPreference:
             asked.advantage,
             asked.group,
             options.beta,
-            lambda sums: self._accelerator.reduce(sums, "sum"),
         )
-        # The learner averages gradients over processes; those of a group split over them add up.
-        preference_sum = preference * self._accelerator.num_processes
         regularizer = options.surrogate_regularizer * drift.mean()
         if options.surrogate_loss == "public":
-            loss = (preference_sum / options.beta + regularizer) * (asked.j + 1) / asked.steps
+            loss = (preference / options.beta + regularizer) * (asked.j + 1) / asked.steps
         else:
-            loss = preference_sum * (asked.j + 1) / asked.steps + regularizer
+            loss = preference * (asked.j + 1) / asked.steps + regularizer
         return loss, _Answers(d.detach(), drift.detach(), frozen, preference.detach().reshape(1))
+
+    def _agreement(self, estimate: Tensor, truth: Tensor, share: Share) -> Tensor:
+        """Of all groups, whoever has them, ()."""
+        both = share.together(torch.stack([estimate, truth]), self._accelerator.gather)
+        return rank_agreement(both[0], both[1], share.everyone)
 
     def _mean(self, drift: Tensor) -> Tensor:
         """Of all processes, ()."""

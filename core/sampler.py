@@ -14,6 +14,7 @@ from torch import Tensor
 from tdmr1.core import flow
 from tdmr1.core.generator import Condition, Conditions
 from tdmr1.core.roles import Role
+from tdmr1.core.share import Share
 from tdmr1.progress import task
 
 Velocity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -22,19 +23,24 @@ Velocity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """N trajectories of K steps, G of them for each prompt.
+    """N trajectories of K steps, G of them for each prompt; of several processes those of one.
 
     Attributes:
         x: boundary samples x_0 (noise) ... x_K (clean), (K + 1, N, *latent_shape).
         sigma: their noise levels, (K + 1,), 1 = sigma_0 > ... > sigma_K = 0.
         condition: of the N samples.
-        group: int64 (N,), which prompt each sample belongs to; ascending from 0.
+        share: which samples they are, and the prompt of each.
     """
 
     x: Tensor
     sigma: Tensor
     condition: Conditions
-    group: Tensor
+    share: Share
+
+    @property
+    def group(self) -> Tensor:
+        """int64 (N,), which prompt each sample belongs to; ascending, of the batch from 0."""
+        return self.share.group
 
     @property
     def steps(self) -> int:
@@ -48,14 +54,12 @@ class Rollout:
     def ends(self) -> Rollout:
         """The same samples in one step, from noise to clean."""
         both = [0, -1]
-        return Rollout(self.x[both], self.sigma[both], self.condition, self.group)
+        return Rollout(self.x[both], self.sigma[both], self.condition, self.share)
 
     def part(self, samples: slice) -> Rollout:
-        """Some of the samples, whole groups, which are counted from 0 again."""
-        group = self.group[samples]
-        return Rollout(
-            self.x[:, samples], self.sigma, self.condition[samples], group - group.min()
-        )
+        """Some of the samples, which are whole groups of the batch, counted from 0 again."""
+        share = self.share.part(samples)
+        return Rollout(self.x[:, samples], self.sigma, self.condition[samples], share)
 
 
 class TrajectorySampler(abc.ABC):
@@ -90,18 +94,18 @@ class TrajectorySampler(abc.ABC):
         return torch.stack(x)
 
     def rollout(
-        self, student: Role, condition: Conditions, group: Tensor, noise: Tensor
+        self, student: Role, condition: Conditions, share: Share, noise: Tensor
     ) -> Rollout:
         """The student's trajectories for N samples, without gradient.
 
         Args:
             student: the few-step generator.
             condition: of the N samples.
-            group: int64 (N,), the prompt each belongs to.
+            share: which they are.
             noise: (N, *latent_shape).
         """
         x = self.trajectory(lambda x, sigma: student.velocity(x, sigma, condition), noise)
-        return Rollout(x, self.sigma.to(noise.device), condition, group)
+        return Rollout(x, self.sigma.to(noise.device), condition, share)
 
 
 class OdeSampler(TrajectorySampler):

@@ -19,6 +19,7 @@ from tdmr1.core.metrics import Metrics, averaged
 from tdmr1.core.options import TDMOptions
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import OdeSampler, Rollout, TrajectorySampler
+from tdmr1.core.share import Share
 from tdmr1.progress import tracked
 
 
@@ -36,7 +37,7 @@ class Query:
         x_tau: x_next bridged to `tau`, () or (B,).
         v_teacher: the teacher's velocity at x_tau.
         condition, unconditional: of the B samples.
-        group: int64 (B,).
+        share: which samples they are; of several processes B may differ.
     """
 
     k: int
@@ -48,7 +49,12 @@ class Query:
     v_teacher: Tensor
     condition: Conditions
     unconditional: Conditions
-    group: Tensor
+    share: Share
+
+    @property
+    def group(self) -> Tensor:
+        """int64 (B,)."""
+        return self.share.group
 
 
 class TDM(Method):
@@ -76,14 +82,14 @@ class TDM(Method):
         self.student_learner = Learner(
             self.student, options.student_lr, 0.0, options.max_grad_norm, accelerator
         )
-        self._sampler = self._new_sampler()
 
-    def _new_sampler(self) -> TrajectorySampler:
+    def new_sampler(self, share: Share) -> TrajectorySampler:
+        """Of a rollout of these samples."""
         return OdeSampler(self.options.steps, self.shift)
 
-    def rollout(self, condition: Conditions, group: Tensor, noise: Tensor) -> Rollout:
+    def rollout(self, condition: Conditions, share: Share, noise: Tensor) -> Rollout:
         """The student's trajectories; arguments as `TrajectorySampler.rollout`."""
-        return self._sampler.rollout(self.student, condition, group, noise)
+        return self.new_sampler(share).rollout(self.student, condition, share, noise)
 
     def start_from(self, path: Path, weight: float = 1.0) -> None:
         """Student, its average and, where it shall, the fake begin as the student in `path`.
@@ -139,18 +145,17 @@ class TDM(Method):
             fresh: whether the student is the one of the rollout as yet, which then tells what it
                 answers.
         """
-        index = self._subset(rollout.group)
+        index, share = self._subset(rollout.share)
         x, condition = rollout.x[k][index], rollout.condition[index]
         sigma, sigma_next = rollout.sigma[k], rollout.sigma[k + 1]
         known = None
-        if fresh and self._sampler.deterministic:
+        if fresh and self.new_sampler(rollout.share).deterministic:
             known = flow.slope(x, rollout.x[k + 1][index], sigma, sigma_next)
         v = self.student.velocity(x, sigma, condition, known)
         with torch.no_grad():
             x_next = flow.euler(x, v, sigma, sigma_next)
-            group = rollout.group[index]
-            tau = self._tau(sigma_next, group)
-            x_tau = flow.bridge(x_next, self._draws.noise(x_next), sigma_next, tau)
+            tau = self._tau(sigma_next, share)
+            x_tau = flow.bridge(x_next, self._draws.noise(x_next, share), sigma_next, tau)
             v_teacher = self.teacher.velocity(x_tau, tau, condition)
         return Query(
             k=k,
@@ -162,17 +167,17 @@ class TDM(Method):
             v_teacher=v_teacher,
             condition=condition,
             unconditional=self._empty.of(torch.zeros_like(index)),
-            group=group,
+            share=share,
         )
 
-    def _subset(self, group: Tensor) -> Tensor:
-        index = self._draws.distinct(self.options.batch // self.options.parts, len(group))
-        return torch.tensor(index, device=group.device)
+    def _subset(self, share: Share) -> tuple[Tensor, Share]:
+        size = self.options.batch // self.options.parts
+        return share.pick(self._draws.distinct(size, len(share.everyone)))
 
-    def _tau(self, lowest: Tensor, group: Tensor) -> Tensor:
+    def _tau(self, lowest: Tensor, share: Share) -> Tensor:
         """A level above `lowest` () for fake or student: one for all, (), or a group, (B,)."""
         options = self.options
-        groups = group if options.student_group_tau else None
+        groups = share if options.student_group_tau else None
         return self._draws.tau(lowest, self.shift, options.tau_margin, groups)
 
     def update_fake(self, query: Query, of: int = 1) -> Metrics:
@@ -189,7 +194,7 @@ class TDM(Method):
             loss = losses.fake_loss(
                 v_fake, target[part], v_teacher[part], self.options.fake_regularizer
             )
-            return loss * (len(v_fake) / len(x))
+            return query.share.weight * loss * (len(v_fake) / len(x))
 
         loss = accumulated(self.roles.parts(len(x)), term, list(self.fake.parameters().values()))
         self._fake_learner.minimize(loss, of)
@@ -216,7 +221,8 @@ class TDM(Method):
         """|x0_hat - sg(x0_hat + x0_teacher,cfg - x0_fake)|^2 / mean |x0_hat - x0_teacher,cfg|."""
         x0_teacher, x0_uncond, x0_fake = self.predictions(query)
         x0_cfg = x0_uncond + self.guidance * (x0_teacher - x0_uncond)
-        return losses.direction_loss(query.x0, x0_cfg - x0_fake, query.x0 - x0_cfg), {}
+        loss = losses.direction_loss(query.x0, x0_cfg - x0_fake, query.x0 - x0_cfg)
+        return query.share.weight * loss, {}
 
     @torch.no_grad()
     def predictions(self, query: Query) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ blurs few-step generators (the authors' main lesson).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from tdmr1.core.sampler import (
     SdeSampler,
     TrajectorySampler,
 )
+from tdmr1.core.share import Share
 from tdmr1.core.surrogate import DiffusionSurrogate
 from tdmr1.core.tdm import TDM, Query
 from tdmr1.progress import tracked
@@ -53,13 +55,14 @@ class TDMR1(TDM, Reinforced):
         self.surrogate = DiffusionSurrogate(roles, options, draws, accelerator)
         self.iterations = 0
 
-    def _new_sampler(self) -> TrajectorySampler:
+    def new_sampler(self, share: Share) -> TrajectorySampler:
         options, shift = self.options, self.shift
+        noise = functools.partial(self._draws.noise, share=share)
         if options.rollout == "ode":
             return OdeSampler(options.steps, shift)
         if options.noise_level is None:
-            return SdeSampler(options.steps, shift, self._draws.noise)
-        return FlowSdeSampler(options.steps, shift, options.noise_level, self._draws.noise)
+            return SdeSampler(options.steps, shift, noise)
+        return FlowSdeSampler(options.steps, shift, options.noise_level, noise)
 
     def reinforce(self, rollout: Rollout, feedback: Callable[[], Sequence[Feedback]]) -> Metrics:
         """One iteration of Algorithm 1 on a fresh rollout.
@@ -69,7 +72,7 @@ class TDMR1(TDM, Reinforced):
         meanwhile.
         """
         metrics = self.iteration(rollout)
-        advantage, without_signal = self._advantage(feedback(), rollout.group)
+        advantage, without_signal = self._advantage(feedback(), rollout.share)
         metrics["groups_without_signal"] = without_signal.item()
         if self.options.surrogate_learns(self.iterations):
             metrics |= self._teach(rollout, advantage)
@@ -95,25 +98,27 @@ class TDMR1(TDM, Reinforced):
 
     def student_loss(self, query: Query) -> tuple[Tensor, Metrics]:
         """Eq. 10-11: reverse KL, guidance as a reward, and the surrogate's direction."""
-        options = self.options
+        options, share = self.options, query.share
         x0_teacher, x0_uncond, x0_fake = self.predictions(query)
         to_cfg = (self.guidance - 1) * (x0_teacher - x0_uncond)
         distance = query.x0 - (x0_teacher + to_cfg)
-        kl = losses.direction_loss(query.x0, x0_teacher - x0_fake, distance)
-        cfg = losses.direction_loss(query.x0, to_cfg, distance)
+        kl = share.weight * losses.direction_loss(query.x0, x0_teacher - x0_fake, distance)
+        cfg = share.weight * losses.direction_loss(query.x0, to_cfg, distance)
         metrics = {"student/kl": kl.item(), "student/cfg": cfg.item()}
         if not options.reward_start <= query.k < options.trunc_steps:
             return options.cfg_weight * (cfg + kl), metrics
 
-        tau = self._tau(query.sigma_next.clamp_min(options.t_min), query.group)
-        eps = self._draws.noise(query.x_next, query.group if options.group_noise else None)
+        tau = self._tau(query.sigma_next.clamp_min(options.t_min), share)
+        noise = self._draws.group_noise if options.group_noise else self._draws.noise
+        eps = noise(query.x_next, share)
         x_tau = flow.bridge(query.x_next, eps, query.sigma_next, tau)
         x0_surrogate, to_reward = self.surrogate.direction(
             x_tau, tau, query.condition, query.unconditional
         )
         if options.reward_centered:
-            to_reward = to_reward - self._accelerator.reduce(to_reward.mean(0), "mean")
-        reward = losses.direction_loss(query.x0, to_reward, query.x0 - x0_surrogate)
+            own = share.weight * to_reward.mean(0)
+            to_reward = to_reward - self._accelerator.reduce(own, "mean")
+        reward = share.weight * losses.direction_loss(query.x0, to_reward, query.x0 - x0_surrogate)
         metrics["student/reward"] = reward.item()
         return options.cfg_weight * cfg + options.reward_weight * reward + kl, metrics
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from tdmr1.errors import UserError
@@ -32,6 +32,21 @@ def write_tree(tree: dict[str, Any], path: Path) -> None:
     described = json.dumps(_describe(tree, tensors))
     with writing(path), replacing(path) as beside:
         save_file(tensors, beside, {_TREE: described})
+
+
+def pack_tree(tree: dict[str, Any]) -> bytes:
+    """The same as `write_tree`, in memory."""
+    tensors: dict[str, Tensor] = {}
+    described = json.dumps(_describe(tree, tensors))
+    return save(tensors, {_TREE: described})
+
+
+def unpack_tree(packed: bytes) -> dict[str, Any]:
+    """What `pack_tree` packed."""
+    length = int.from_bytes(packed[:8], "little")
+    described = json.loads(json.loads(packed[8 : 8 + length])["__metadata__"][_TREE])
+    tree: dict[str, Any] = _restore(described, load(packed).__getitem__)
+    return tree
 
 
 def read_tree(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from tdmr1.missing import remedy
 from tdmr1.progress import task
 from tdmr1.trainers.config import Config, validated
 from tdmr1.trainers.presets import ENTRY_POINT_GROUP, configurations
+from tdmr1.trainers.processes import Joined, Processes
 
 
 def load_generator(model: str, options: Mapping[str, Any] | None = None) -> Generator:
@@ -164,16 +165,24 @@ def _imported(entry: EntryPoint) -> type[Generator]:
     return kind
 
 
-def new_accelerator(precision: str, seed: int) -> Accelerator:
+def new_accelerator(precision: str, seed: int, processes: Processes | None = None) -> Accelerator:
     """What every run goes through: device, precision, gradient reduction; and torch's seed.
 
     Args:
         precision: "auto", "no" or "bf16".
         seed: of torch's own random stream, from which adapters are initialised.
+        processes: that train together; by default this one alone.
     """
     torch.set_flush_denormal(True)
     torch.manual_seed(seed)
-    return Accelerator(mixed_precision=mixed_precision(precision))
+    # Without `cpu`, Accelerate sees one process wherever there is no GPU.
+    cpu = isinstance(processes, Joined) and not torch.cuda.is_available()
+    accelerator = Accelerator(mixed_precision=mixed_precision(precision), cpu=cpu)
+    if isinstance(processes, Joined):
+        assert accelerator.num_processes == processes.count, "Accelerate sees the process group"
+        # Those whose waiting can be interrupted.
+        accelerator.reduce, accelerator.gather = processes.reduce, processes.rows
+    return accelerator
 
 
 def mixed_precision(precision: str) -> str:

@@ -199,6 +199,12 @@ class RewardMix:
             scorer.n_samples = state[name]["samples"]
             scorer.n_errors = state[name]["errors"]
 
+    def count(self, outcomes: Mapping[str, Outcomes]) -> None:
+        """Count what another process has scored, so that a budget is that of the whole run."""
+        for name, of in outcomes.items():
+            self.scorers[name].n_samples += len(of)
+            self.scorers[name].n_errors += int(of.errors.sum())
+
     def close(self) -> None:
         """End every thread and process of the rewards; nothing can be scored any more."""
         for name, scorer in self.scorers.items():

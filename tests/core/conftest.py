@@ -12,6 +12,7 @@ from tdmr1.core.generator import Condition, Generator
 from tdmr1.core.options import TDMOptions, TDMR1Options
 from tdmr1.core.roles import Roles
 from tdmr1.core.sampler import OdeSampler
+from tdmr1.core.share import Share
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 
@@ -113,7 +114,7 @@ def new_rollout():
         condition = generator.encode([f"prompt {g}" for g in range(groups)]).of(group)
         random = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(group), *generator.latent_shape, generator=random)
-        return OdeSampler(4, generator.shift).rollout(role, condition, group, noise)
+        return OdeSampler(4, generator.shift).rollout(role, condition, Share(group), noise)
 
     return new_rollout
 

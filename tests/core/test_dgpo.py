@@ -10,6 +10,7 @@ from tdmr1.core.dgpo import DGPO
 from tdmr1.core.direct import Direct
 from tdmr1.core.draws import Draws
 from tdmr1.core.options import DGPOOptions, DirectOptions
+from tdmr1.core.share import Share
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def rolled_out(method):
     options, generator = method.options, method.generator
     group = torch.arange(options.groups).repeat_interleave(options.group_size)
     condition = generator.encode([f"prompt {g}" for g in range(options.groups)]).of(group)
-    return method.rollout(condition, group, torch.randn(len(group), *generator.latent_shape))
+    noise = torch.randn(len(group), *generator.latent_shape)
+    return method.rollout(condition, Share(group), noise)
 
 
 def rising(rollout):
@@ -58,7 +60,7 @@ def test_of_a_group_of_two_it_is_the_pairwise_loss(new_method, perturb):
     options, shift = method.options, method.generator.shift
     zero = torch.tensor(0.0)
     tau = method._draws.tau(zero.clamp_min(options.t_min), shift, options.tau_margin)
-    eps = method._draws.noise(ends.latents, ends.group)
+    eps = method._draws.group_noise(ends.latents, ends.share)
     assert torch.equal(eps[0], eps[1])
     x_tau = flow.interpolate(ends.latents, eps, tau)
     target = eps - ends.latents

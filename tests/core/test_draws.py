@@ -6,9 +6,11 @@ import torch
 
 from tdmr1.core import flow
 from tdmr1.core.draws import Draws
+from tdmr1.core.share import Share
 
 LIKE = torch.empty(6, 2, 3)
 GROUP = torch.tensor([0, 0, 1, 1, 2, 2])
+SHARE = Share(GROUP)
 
 
 def take(draws):
@@ -17,7 +19,7 @@ def take(draws):
         torch.tensor(draws.weighted([1.0, 2.0, 3.0])),
         torch.tensor(draws.distinct(3, 10)),
         draws.tau(torch.tensor(0.5), 3.0, 0.02),
-        draws.noise(LIKE, GROUP),
+        draws.group_noise(LIKE, SHARE),
         draws.noise(LIKE),
     ]
 
@@ -31,18 +33,14 @@ def test_the_same_seed_gives_the_same_draws_and_another_does_not():
     assert not all(equal(take(Draws(3)), take(Draws(4))))
 
 
-def test_processes_share_everything_but_the_noise_of_single_samples():
-    assert equal(take(Draws(3, rank=0)), take(Draws(3, rank=1))) == [True] * 4 + [False]
-
-
 def test_local_draws_do_not_disturb_the_shared_ones():
     a, b = Draws(0), Draws(0)
     a.noise(LIKE)
-    assert torch.equal(a.noise(LIKE, GROUP), b.noise(LIKE, GROUP))
+    assert torch.equal(a.group_noise(LIKE, SHARE), b.group_noise(LIKE, SHARE))
 
 
 def test_a_group_shares_its_noise():
-    noise = Draws(0).noise(LIKE, GROUP)
+    noise = Draws(0).group_noise(LIKE, SHARE)
     assert torch.equal(noise[::2], noise[1::2])
     assert not torch.equal(noise[0], noise[2])
     single = Draws(0).noise(LIKE)
@@ -51,7 +49,7 @@ def test_a_group_shares_its_noise():
 
 def test_noise_is_like_its_model():
     like = torch.empty(6, 2, dtype=torch.bfloat16)
-    for noise in (Draws(0).noise(like), Draws(0).noise(like, GROUP)):
+    for noise in (Draws(0).noise(like), Draws(0).group_noise(like, SHARE)):
         assert noise.dtype == like.dtype and noise.shape == like.shape
 
 
@@ -60,7 +58,7 @@ def test_state_round_trips():
     take(draws)
     state = copy.deepcopy(draws.state_dict())
     following = take(draws)
-    other = Draws(99, rank=5)
+    other = Draws(99)
     other.load_state_dict(state)
     assert all(equal(take(other), following))
 
@@ -88,7 +86,7 @@ def test_tau_is_one_level_above_the_lowest():
 
 
 def test_a_group_may_have_a_tau_of_its_own():
-    tau = Draws(0).tau(torch.tensor(0.5), 3.0, 0.02, GROUP)
+    tau = Draws(0).tau(torch.tensor(0.5), 3.0, 0.02, SHARE)
     assert tau.shape == GROUP.shape
     assert torch.equal(tau[::2], tau[1::2])
     assert len(set(tau.tolist())) == 3

@@ -11,6 +11,7 @@ from tdmr1.core.draws import Draws
 from tdmr1.core.flow_grpo import FlowGRPO
 from tdmr1.core.options import FlowGRPOOptions
 from tdmr1.core.sampler import FlowSdeSampler
+from tdmr1.core.share import Share
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def new_rollout(method):
     options, generator = method.options, method.generator
     group = torch.arange(options.groups).repeat_interleave(options.group_size)
     condition = generator.encode([f"prompt {g}" for g in range(options.groups)]).of(group)
-    return method.rollout(condition, group, torch.randn(len(group), *generator.latent_shape))
+    noise = torch.randn(len(group), *generator.latent_shape)
+    return method.rollout(condition, Share(group), noise)
 
 
 def feedback(rollout):
@@ -159,7 +161,7 @@ def test_the_divergence_is_that_of_two_gaussians_and_none_at_first(new_flow_grpo
     perturb(method.student)
     loss, metrics = method.loss(rollout, everything, 1, none)
     x, sigmas = rollout.x[1], rollout.sigma[1:3]
-    sampler = method.new_sampler()
+    sampler = method.new_sampler(rollout.share)
     (mean, std), (other, _) = (
         sampler.gaussian(x, method.velocity(role, rollout.condition)(x, sigmas[0]), *sigmas)
         for role in (method.student, method.teacher)

@@ -63,25 +63,6 @@ def test_samples_without_advantage_take_no_part(groups):
     assert (d.grad[advantage != 0] != 0).all()
 
 
-def test_a_group_split_over_two_ranks_gets_the_gradient_of_the_whole(groups):
-    d, d_reference, advantage, group = groups
-    losses.group_preference_loss(d, d_reference, advantage, group, 3.0).backward()
-    whole = d.grad.clone()
-    ranks = [torch.arange(0, 12, 2), torch.arange(1, 12, 2)]
-    d.grad = None
-
-    def loss(rank, reduce):
-        parts = (x[rank] for x in (d, d_reference, advantage, group))
-        return losses.group_preference_loss(*parts, 3.0, reduce)
-
-    sums = []
-    for rank in ranks:
-        loss(rank, lambda part: sums.append(part) or part)
-    for rank in ranks:
-        loss(rank, lambda part: sums[0] + sums[1]).backward()
-    torch.testing.assert_close(d.grad, whole)
-
-
 def test_trust_region_holds_back_what_moved_too_far_in_its_own_direction():
     anchor = torch.ones(6)
     d = torch.tensor([0.9, 1.1, 0.9, 1.1, 0.9, 1.1])

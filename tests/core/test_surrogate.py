@@ -1,12 +1,9 @@
-import threading
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from tdmr1.core import flow
 from tdmr1.core.advantage import Feedback
-from tdmr1.core.sampler import Rollout
 
 
 @pytest.fixture
@@ -31,7 +28,7 @@ def test_the_surrogate_learns_to_rank_what_the_reward_ranks(new_tdmr1, new_rollo
     rollout = new_rollout(algorithm.student, algorithm.generator, groups=3, size=8)
     values = rollout.latents[:, 0].mean((1, 2))
     everything = torch.ones(24, dtype=torch.bool)
-    advantage, _ = algorithm._advantage([Feedback("r", values, everything)], rollout.group)
+    advantage, _ = algorithm._advantage([Feedback("r", values, everything)], rollout.share)
     learnt = [algorithm.surrogate.learn(rollout, advantage) for _ in range(60)]
     agreement = torch.tensor([metrics["surrogate/agreement"] for metrics in learnt])
     assert agreement[0].isnan()  # it starts as the teacher, which ranks nothing
@@ -87,7 +84,7 @@ def test_an_anchor_that_lags_freezes_samples_that_one_within_an_update_does_not(
             )
             values = rollout.latents[:, 0].mean((1, 2))
             feedback = Feedback("r", values, torch.ones(24, dtype=torch.bool))
-            advantage, _ = algorithm._advantage([feedback], rollout.group)
+            advantage, _ = algorithm._advantage([feedback], rollout.share)
             frozen.append(algorithm.surrogate.learn(rollout, advantage)["surrogate/frozen"])
         shares.append(sum(frozen) / len(frozen))
     within, lagging = shares
@@ -295,61 +292,6 @@ def test_the_direction_is_from_the_baseline_to_the_guided_surrogate(
         v_baseline = role.velocity(x, tau, condition)
     torch.testing.assert_close(x0, x - tau * (v_uncond + 2 * (v - v_uncond)))
     torch.testing.assert_close(direction, x0 - (x - tau * v_baseline))
-
-
-class Process:
-    """One of several processes, as threads: what the algorithm asks of an accelerator."""
-
-    def __init__(self, process_index, slots, barrier):
-        self.process_index, self.num_processes = process_index, len(slots)
-        self._slots, self._barrier = slots, barrier
-
-    def gather(self, tensor):
-        self._slots[self.process_index] = tensor.clone()
-        self._barrier.wait()
-        everything = [slot.clone() for slot in self._slots]
-        self._barrier.wait()
-        return torch.cat(everything) if tensor.ndim else torch.stack(everything)
-
-    def reduce(self, tensor, reduction):
-        total = self.gather(tensor[None]).sum(0)
-        return total / self.num_processes if reduction == "mean" else total
-
-    def backward(self, loss):
-        loss.backward()
-
-
-def test_groups_split_over_processes_learn_as_if_they_were_whole(new_tdmr1, new_rollout):
-    options = {"max_grad_norm": 1e9, "clip": None, "beta": 50.0}
-    whole = new_tdmr1(**options)
-    rollout = new_rollout(whole.student, whole.generator)
-    feedback = Feedback("r", torch.rand(8), torch.tensor([True] * 6 + [False, True]))
-    advantage, _ = whole._advantage([feedback], rollout.group)
-    whole.surrogate.learn(rollout, advantage)
-
-    slots, barrier = [None, None], threading.Barrier(2, timeout=20)
-    parts = [new_tdmr1(accelerator=Process(rank, slots, barrier), **options) for rank in (0, 1)]
-    advantages = [None, None]
-
-    def learn(rank):
-        index = torch.tensor([0, 1, 4, 5]) + 2 * rank
-        part = Rollout(
-            rollout.x[:, index], rollout.sigma, rollout.condition[index], rollout.group[index]
-        )
-        own = Feedback("r", feedback.values[index], feedback.scored[index])
-        advantages[rank], _ = parts[rank]._advantage([own], part.group)
-        torch.testing.assert_close(advantages[rank], advantage[index])
-        parts[rank].surrogate.learn(part, advantages[rank])
-
-    threads = [threading.Thread(target=learn, args=(rank,)) for rank in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    expected = {k: p.grad for k, p in whole.surrogate.surrogate.parameters().items()}
-    for part in parts:
-        gradient = {k: p.grad for k, p in part.surrogate.surrogate.parameters().items()}
-        torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_the_student_climbs_an_average_of_the_surrogate_where_there_is_one(

@@ -11,6 +11,7 @@ from tdmr1.core.generator import Generator
 from tdmr1.core.options import TDMR1Options
 from tdmr1.core.roles import Role
 from tdmr1.core.sampler import FlowSdeSampler, OdeSampler, SdeSampler
+from tdmr1.core.share import Share
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def step():
         group = torch.arange(2).repeat_interleave(4)
         condition = algorithm.generator.encode(["a", "b"]).of(group)
         noise = torch.randn(8, *algorithm.generator.latent_shape)
-        rollout = algorithm.rollout(condition, group, noise)
+        rollout = algorithm.rollout(condition, Share(group), noise)
         feedback = Feedback("rising", torch.arange(8.0), torch.ones(8, dtype=torch.bool))
         return algorithm.reinforce(rollout, lambda: [feedback])
 
@@ -330,11 +331,11 @@ def test_a_reward_without_a_step_is_refused():
 )
 def test_rollouts_are_as_the_options_say(new_tdmr1, options, kind):
     algorithm = new_tdmr1(**options)
-    group = torch.arange(2).repeat_interleave(4)
-    condition = algorithm.generator.encode(["a", "b"]).of(group)
+    share = Share(torch.arange(2).repeat_interleave(4))
+    condition = algorithm.generator.encode(["a", "b"]).of(share.group)
     noise = torch.randn(8, *algorithm.generator.latent_shape)
-    first, second = (algorithm.rollout(condition, group, noise) for _ in range(2))
-    assert type(algorithm._sampler) is kind
+    first, second = (algorithm.rollout(condition, share, noise) for _ in range(2))
+    assert type(algorithm.new_sampler(share)) is kind
     assert torch.equal(first.x, second.x) == (kind is OdeSampler)
 
 

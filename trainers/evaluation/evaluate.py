@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,11 +21,13 @@ from tdmr1.rewards.mixing.scoring import Outcomes
 from tdmr1.rewards.models.features import open_features
 from tdmr1.trainers.config import AnyConfig, ManyStepConfig, RunOptions
 from tdmr1.trainers.evaluation.album import Album, figures
+from tdmr1.trainers.evaluation.exchange import album_of, album_tree, outcomes_in, outcomes_tree
 from tdmr1.trainers.evaluation.judge import HELDOUT, Judge
 from tdmr1.trainers.evaluation.known_teachers import Measurement, open_known
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.images import to_uint8
+from tdmr1.trainers.processes import Processes, Tree
 from tdmr1.trainers.prompts import kind_of, spread
 
 BATCH = 64
@@ -114,6 +117,8 @@ class Evaluation:
         device: where the generator is.
         seeds: of the noise instead, all of these images once with each.
         watch: held-out rewards, on which nobody is trained.
+        processes: who share the pictures, batch by batch, so that each is drawn in the same batch
+            as by one process alone. The main one asks, and the others `help`.
 
     Attributes:
         teacher: its pictures, with which those of others are compared.
@@ -130,7 +135,9 @@ class Evaluation:
         device: torch.device,
         seeds: Sequence[int] = (),
         watch: Judge | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        self._processes, self._together = processes or Processes(), config.shard
         seeds = seeds or (config.eval_seed,)
         self._generator, self.judge, self._device = generator, judge, device
         self.watch, self._known = watch, open_known(config.teacher_cache)
@@ -204,12 +211,17 @@ class Evaluation:
 
     def images(self, sampler: Sampler, indices: Sequence[int]) -> Tensor:
         """The images of some of the prompts, (len(indices), 3, H, W) in [0, 1]."""
-        images = []
+        self._processes.spread({"who": sampler.who, "indices": list(indices)})
+        return self._drawn(sampler, indices)
+
+    def _drawn(self, sampler: Sampler, indices: Sequence[int]) -> Tensor:
+        batches = batches_of([[index] for index in indices], BATCH)
+        mine: list[Tree] = []
         with task("drawing", len(indices), "images") as drawing:
-            for batch, prompts in self._generate(sampler, indices):
-                images.append(batch)
-                drawing.advance(len(prompts))
-        return torch.cat(images)
+            for batch in self._own(batches):
+                mine.append({"images": self._generate(sampler, batch).cpu()})
+                drawing.advance(len(batch) * self._processes.count)
+        return torch.cat([tree["images"] for tree in self._everyones(mine)])
 
     def watched(self, images: NDArray[np.uint8], indices: Sequence[int]) -> Pictures:
         """Pictures (N, H, W, 3) of some of the prompts, scored by the held-out rewards alone.
@@ -232,29 +244,71 @@ class Evaluation:
     def measure(self, sampler: Sampler, keep: Keep | None = None) -> Pictures:
         """Generate all pictures and score them; arguments and errors as above."""
         assert self.judge is not None, "nothing to evaluate with"
-        judges = [self.judge] if self.watch is None else [self.judge, self.watch]
-        scored: dict[str, list[Outcomes]] = {}
-        albums: list[Album] = []
+        self._processes.spread({"who": sampler.who, "indices": None})
+        return self._measured(sampler, keep)
+
+    def _measured(self, sampler: Sampler, keep: Keep | None = None) -> Pictures:
+        judges = [judge for judge in (self.judge, self.watch) if judge is not None]
         grouped = any(judge.mix.grouped for judge in judges)
         batches = batches_of(units_by(self.group.tolist(), grouped), BATCH)
+        mine: list[Tree] = []
         with task(f"evaluating {sampler.who}", len(self.prompts), "images") as evaluating:
-            for batch in batches:
-                images = np.concatenate([to_uint8(x) for x, _ in self._generate(sampler, batch)])
+            for batch in self._own(batches):
+                parts = batches_of([[index] for index in batch], BATCH)
+                images = np.concatenate([to_uint8(self._generate(sampler, p)) for p in parts])
                 prompts = [self.prompts[i] for i in batch]
                 group = self.group[batch].tolist()
+                outcomes: dict[str, Outcomes] = {}
                 for judge in judges:
-                    for name, outcomes in judge(images, prompts, group).outcomes.items():
-                        scored.setdefault(name, []).append(outcomes)
-                albums.append(Album.of(images, prompts, self._generator, self._features))
+                    outcomes |= judge(images, prompts, group).outcomes
+                album = Album.of(images, prompts, self._generator, self._features)
+                scores = {name: outcomes_tree(of) for name, of in outcomes.items()}
+                mine.append({"album": album_tree(album), "outcomes": scores})
                 if keep is not None:
                     keep(images, prompts)
-                evaluating.advance(len(prompts))
-        back = np.argsort(np.concatenate(batches)).tolist()
-        together = {name: Outcomes.cat(parts).take(back) for name, parts in scored.items()}
+                evaluating.advance(len(batch) * self._processes.count)
+        found, back = self._everyones(mine), np.argsort(np.concatenate(batches)).tolist()
+        said = [outcomes_in(tree) for tree in found]
+        together = {name: Outcomes.cat([of[name] for of in said]).take(back) for name in said[0]}
         for judge in judges:
-            mine = {name: together[name].abstained for name in judge.mix.scorers}
-            judge.tell_silent(mine, HELDOUT)
-        return Pictures(Album.cat(albums).take(back), together, self.group)
+            for number, of in enumerate(said):
+                turn = number % self._processes.count
+                if turn != self._processes.index and not self._together:
+                    judge.mix.count({name: of[name] for name in judge.mix.scorers})
+            judge.tell_silent({n: together[n].abstained for n in judge.mix.scorers}, HELDOUT)
+        album = Album.cat([album_of(tree["album"]) for tree in found])
+        return Pictures(album.take(back), together, self.group)
+
+    def help(self, samplers: Sequence[Sampler]) -> None:
+        """Draw and score what the main process asks for, until it asks for nothing more.
+
+        Args:
+            samplers: whom it may name.
+        """
+        known = {sampler.who: sampler for sampler in samplers}
+        while (asked := self._processes.spread({}))["who"] is not None:
+            if asked["indices"] is None:
+                self._measured(known[asked["who"]])
+            else:
+                self._drawn(known[asked["who"]], asked["indices"])
+
+    def dismiss(self) -> None:
+        """Let those who help go on."""
+        self._processes.spread({"who": None})
+
+    def _own(self, batches: Sequence[list[int]]) -> Sequence[list[int]]:
+        """Those that this process draws: all, where it cannot evaluate a network alone."""
+        if self._together:
+            return batches
+        return batches[self._processes.index :: self._processes.count]
+
+    def _everyones(self, mine: list[Tree]) -> list[Tree]:
+        """What was made of all batches, in their order."""
+        if self._processes.count == 1 or self._together:
+            return mine
+        others = [told["mine"] for told in self._processes.gather({"mine": mine})]
+        turns = itertools.zip_longest(*others)
+        return [tree for turn in turns for tree in turn if tree is not None]
 
     def report(self, sampler: Sampler, pictures: Pictures) -> Report:
         """What `measure` has found, once the teacher was measured."""
@@ -266,12 +320,8 @@ class Evaluation:
         texts = [prompt.text for prompt in self.prompts]
         return Scores(texts, self.tags, self._seeds, pictures.outcomes)
 
-    def _generate(
-        self, sampler: Sampler, indices: Sequence[int]
-    ) -> Iterator[tuple[Tensor, list[Prompt]]]:
-        """Images (B, 3, H, W) in [0, 1] and their prompts, BATCH at a time."""
-        for start in range(0, len(indices), BATCH):
-            batch = list(indices[start : start + BATCH])
-            prompts = [self.prompts[i] for i in batch]
-            latents = sampler.sample(prompts, self.noise[batch].to(self._device))
-            yield self._generator.decode(latents), prompts
+    def _generate(self, sampler: Sampler, batch: list[int]) -> Tensor:
+        """The images of up to BATCH prompts, (B, 3, H, W) in [0, 1]."""
+        prompts = [self.prompts[i] for i in batch]
+        latents = sampler.sample(prompts, self.noise[batch].to(self._device))
+        return self._generator.decode(latents)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 
 from tdmr1.core.generator import Generator, Prompt
 from tdmr1.core.roles import Role, Roles
@@ -29,16 +29,24 @@ from tdmr1.trainers.config import (
     validated,
 )
 from tdmr1.trainers.environment import changes_since
-from tdmr1.trainers.evaluation.evaluate import Evaluation, Keep, many_step, trained_sampler
+from tdmr1.trainers.evaluation.evaluate import (
+    Evaluation,
+    Keep,
+    Sampler,
+    many_step,
+    trained_sampler,
+)
 from tdmr1.trainers.evaluation.folder import evaluate_pictures
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import as_table
 from tdmr1.trainers.images import grid, to_uint8, write_png
+from tdmr1.trainers.launchers import refuse_several
+from tdmr1.trainers.loop.agreement import agree, check_folder
+from tdmr1.trainers.loop.assisting import assist
 from tdmr1.trainers.loop.choice import BEST, choose
 from tdmr1.trainers.loop.guard import Guard, told_at_the_end
 from tdmr1.trainers.loop.loop import run_loop
 from tdmr1.trainers.loop.periodic import PeriodicEvaluation
-from tdmr1.trainers.loop.processes import refuse_several_processes
 from tdmr1.trainers.loop.progress import Progress
 from tdmr1.trainers.loop.prompt_record import PromptRecord
 from tdmr1.trainers.loop.run import RunFolder
@@ -48,6 +56,7 @@ from tdmr1.trainers.loop.stopping import stopping
 from tdmr1.trainers.loop.trackers import check_trackers
 from tdmr1.trainers.memory import too_little_explained
 from tdmr1.trainers.models import load_generator, located, new_accelerator, prepared
+from tdmr1.trainers.processes import Processes
 from tdmr1.trainers.sharding import check_sharding
 from tdmr1.trainers.sparing import next_setting
 from tdmr1.trainers.students import find_student
@@ -59,6 +68,7 @@ def train(
     run: RunFolder,
     changed_prompts: bool = False,
     max_seconds: float | None = None,
+    processes: Processes | None = None,
 ) -> None:
     """Any training from configuration to final table; a run that was stopped goes on.
 
@@ -69,27 +79,44 @@ def train(
         run: its folder.
         changed_prompts: whether a run goes on whose prompts have changed since it began.
         max_seconds: after which the iteration under way is the last for now; none: no limit.
+        processes: that train together, each of which calls this; none: this one alone.
 
     Raises:
         UserError, Interrupted: as `run_loop`; or something cannot be loaded, or has changed,
-            another process trains in the folder, or there are several of this run.
+            another process trains in the folder, or a launcher has started several.
+        SystemExit: another of the processes has ended the run.
     """
-    refuse_several_processes()
-    check_sharding(config, PartialState().num_processes)
-    check_trackers(config.trackers)
-    config = located(config)
-    with stopping(max_seconds) as stop, run.locked():
+    if processes is None:
+        refuse_several(os.environ, f"tdmr1 {config.kind} from Python, without `processes`,")
+        processes = Processes()
+    try:
+        check_trackers(config.trackers)
+        config = located(config)
+        check_sharding(config, processes.count)
+        agree(config, processes)
+        if processes.main:
+            _train(config, run, changed_prompts, max_seconds, processes)
+        else:
+            _assist(config, run, processes)
+    except BaseException as error:
+        processes.fail(error)
+        raise
+
+
+def _train(
+    config: AnyConfig,
+    run: RunFolder,
+    changed_prompts: bool,
+    max_seconds: float | None,
+    processes: Processes,
+) -> None:
+    """What the main process does."""
+    with stopping(max_seconds, processes) as stop, run.locked():
+        check_folder(run, processes)
         record = PromptRecord(run.path, config)
         record.check(accept=changed_prompts)
-        with too_little_explained(), contextlib.closing(new_stage(config)) as stage:
-            generator = stage.generator
-            heldout = read_split(config, "heldout")
-            expect(generator, heldout)
-            evaluation = Evaluation(
-                config, generator, heldout, stage.judge, stage.device, watch=stage.watch
-            )
-            student = trained_sampler(config, generator, stage.student)
-            teacher = many_step(generator, stage.method.teacher)
+        with too_little_explained(), contextlib.closing(new_stage(config, processes)) as stage:
+            evaluation, student, teacher = _observed(config, stage, processes)
             guard = _guard(config, stage, run)
             periodic = PeriodicEvaluation(evaluation, student, teacher, config, run, guard)
             run.start(config)
@@ -99,7 +126,7 @@ def train(
                 say(f"it goes on elsewhere than it began, to other bits: {'; '.join(changed)}")
             try:
                 with too_little_explained(next_setting(config)):
-                    run_loop(stage, config, run, Progress(), periodic, stop)
+                    run_loop(stage, config, run, Progress(), periodic, stop, processes)
             finally:
                 run.close()
             with task("saving"), writing(run.student):
@@ -112,6 +139,36 @@ def train(
         run.write_provenance()
         if told := told_at_the_end(run, asking):
             say(told)
+
+
+def _assist(config: AnyConfig, run: RunFolder, processes: Processes) -> None:
+    """What the others do."""
+    with stopping(None, processes):
+        check_folder(run, processes)
+        with too_little_explained(), contextlib.closing(new_stage(config, processes)) as stage:
+            evaluation, *samplers = _observed(config, stage, processes)
+            help = functools.partial(evaluation.help, samplers)
+            with too_little_explained(next_setting(config)):
+                assist(stage, config, run, help, processes)
+
+
+def _observed(
+    config: AnyConfig, stage: Stage, processes: Processes
+) -> tuple[Evaluation, Sampler, Sampler]:
+    """The evaluation of a training, and who is evaluated: the student and the teacher."""
+    generator, heldout = stage.generator, read_split(config, "heldout")
+    expect(generator, heldout)
+    evaluation = Evaluation(
+        config,
+        generator,
+        heldout,
+        stage.judge,
+        stage.device,
+        watch=stage.watch,
+        processes=processes,
+    )
+    student = trained_sampler(config, generator, stage.student)
+    return evaluation, student, many_step(generator, stage.method.teacher)
 
 
 def evaluate(
@@ -137,6 +194,7 @@ def evaluate(
     Raises:
         UserError: something cannot be loaded, or a reward failed.
     """
+    refuse_several(os.environ, "an evaluation")
     config = run.config()
     changes: dict[str, Any] = {
         "rewards": rewards,
@@ -171,6 +229,7 @@ def evaluate_model(
     Raises:
         UserError: as above.
     """
+    refuse_several(os.environ, "an evaluation")
     return _evaluated(config, seeds, pictures, {})
 
 
@@ -194,6 +253,7 @@ def evaluate_images(
     Raises:
         UserError: an image has no prompt, or a prompt no image; or as above.
     """
+    refuse_several(os.environ, "an evaluation")
     if not folder.is_dir():
         raise UserError(
             f"there is no run and no folder of images {folder}; a generator is named by --model, "
@@ -274,6 +334,7 @@ def generate(
     Raises:
         UserError: something cannot be loaded, or `out` cannot be written.
     """
+    refuse_several(os.environ, "drawing")
     if isinstance(source, RunFolder):
         config, chosen = source.config(), choose(source, checkpoint)
         say(f"student: {chosen.what}")

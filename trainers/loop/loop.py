@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from tdmr1.core.metrics import Metrics
-from tdmr1.errors import UserError
 from tdmr1.progress import say, task
 from tdmr1.trainers.config import RunOptions
+from tdmr1.trainers.loop.iteration import exchanged, iterate
 from tdmr1.trainers.loop.progress import Progress
+from tdmr1.trainers.loop.resuming import restore
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.loop.stages import Stage
 from tdmr1.trainers.loop.stopping import Interrupted, Stopping
-from tdmr1.trainers.memory import peak_memory
+from tdmr1.trainers.processes import Processes
 
 
 def run_loop(
@@ -25,12 +26,13 @@ def run_loop(
     progress: Progress,
     observe: Callable[[int], Metrics],
     stop: Stopping,
+    processes: Processes | None = None,
 ) -> None:
     """Train from the run's last checkpoint, or from nothing, to `config.iterations`.
 
-    Whatever goes wrong in an iteration (a reward, a loss, SIGTERM), the run is saved as it was
-    before that iteration, of which a copy is kept: fake and student move before the scores are
-    there. A kill costs the iterations since the last checkpoint.
+    Whatever goes wrong in an iteration (a reward, a loss, SIGTERM, another process), the run is
+    saved as it was before that iteration, of which a copy is kept: fake and student move before
+    the scores are there. A kill costs the iterations since the last checkpoint.
 
     Args:
         stage: what is trained.
@@ -39,18 +41,23 @@ def run_loop(
         progress: shown meanwhile.
         observe: called before iteration i and once at the end: pictures, evaluations.
         stop: asked between two iterations.
+        processes: that train together; this is the main one, the others `assist`.
 
     Raises:
         Interrupted: Ctrl-C, or the time is up: the iteration under way was finished and saved; or
             a second Ctrl-C, or SIGTERM: it was not.
         UserError: the checkpoint is not this run's; a reward failed; the training diverged.
     """
-    iteration = _restore(stage, run, progress)
+    processes = processes or Processes()
+    resumed = restore(stage, run, processes)
+    iteration, progress.totals = resumed.iteration, dict(resumed.totals)
+    _, others = exchanged(stage, {}, processes)
     run.forget_from(iteration)
     run.track_from(iteration)
 
     def state() -> dict[str, Any]:
-        return {**stage.state_dict(), "totals": progress.totals}
+        own = {**stage.state_dict(), "totals": progress.totals}
+        return {**own, "processes": processes.count, "others": others}
 
     def save(state: dict[str, Any]) -> None:
         with task("saving"):
@@ -63,17 +70,11 @@ def run_loop(
         stop.check(iteration)
         return {**metrics, "seconds/observing": time.perf_counter() - started}
 
-    def iterate() -> None:
-        metrics = observed()
-        started, evaluations = time.perf_counter(), stage.evaluations
-        stage.scale_student_rate(config.student_rate_at(iteration))
-        with task("generating"):
-            metrics |= stage.collect(iteration)
-        with task("learning, scoring"):
-            metrics |= stage.update()
-        metrics["evaluations"] = stage.evaluations - evaluations
-        metrics["seconds/iteration"] = time.perf_counter() - started
-        metrics["gib/peak"] = peak_memory(stage.device)
+    def advance() -> None:
+        nonlocal others
+        seen = observed()
+        metrics, others = exchanged(stage, iterate(stage, config, iteration), processes)
+        metrics = {**seen, **metrics}
         run.log(iteration, metrics)
         progress.update(iteration + 1, metrics)
 
@@ -83,8 +84,9 @@ def run_loop(
             try:
                 before = copy.deepcopy(before)
                 with stop.urgently():
-                    iterate()
+                    advance()
             except BaseException as error:
+                processes.fail(error)
                 save(before)
                 if isinstance(error, Interrupted):
                     error.iteration = iteration
@@ -94,25 +96,3 @@ def run_loop(
                 save(state())
         with stop.urgently():
             run.log(iteration, observed())
-
-
-def _restore(stage: Stage, run: RunFolder, progress: Progress) -> int:
-    """Load the run's last checkpoint, if there is one; the iterations that were done."""
-    with task("reading the checkpoint"):
-        state = run.last_checkpoint()
-    if state is None:
-        return 0
-    if state["model"] != stage.generator.name:
-        raise UserError(
-            f"the checkpoint in {run.path} is of the model {state['model']!r}, not of "
-            f"{stage.generator.name!r}; start a new run with another --out"
-        )
-    try:
-        stage.load_state_dict(state)
-        progress.totals = state["totals"]
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"the checkpoint in {run.path} is of another model, or of other options than its "
-            f"config.json says ({error}); start a new run with another --out"
-        ) from error
-    return int(state["iteration"])

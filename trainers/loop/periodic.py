@@ -53,7 +53,7 @@ class PeriodicEvaluation:
         self._columns = min(PICTURES_PER_TAG, config.eval_images)
 
     def __call__(self, iteration: int) -> Metrics:
-        """Metrics of what is due before `iteration`, often none.
+        """Metrics of what is due before `iteration`, often none; then other processes go on.
 
         Raises:
             OutsideLimits: the guard ends the run, which is not at its end already; its metrics
@@ -71,6 +71,7 @@ class PeriodicEvaluation:
             except OutsideLimits:
                 self._run.log(iteration, metrics)
                 raise
+        self._evaluation.dismiss()
         return metrics
 
     def _evaluate(self, iteration: int) -> Metrics:

@@ -96,10 +96,11 @@ class PromptRecord:
             ) from error
 
     def _now(self, split: Split) -> Described:
-        return _described(read_split(self._config, split))
+        return described(read_split(self._config, split))
 
 
-def _described(prompts: Sequence[Prompt]) -> Described:
+def described(prompts: Sequence[Prompt]) -> Described:
+    """Their number, and a hash."""
     digest = hashlib.sha256()
     for prompt in prompts:
         said = json.dumps([prompt.text, prompt.metadata], sort_keys=True, default=repr)

@@ -26,6 +26,7 @@ from tdmr1.trainers.config import (
 from tdmr1.trainers.evaluation.judge import Judge
 from tdmr1.trainers.loop.stages import Distillation, Reinforcement, Stage, new_stream
 from tdmr1.trainers.models import generator_type, load_generator, new_accelerator, prepared
+from tdmr1.trainers.processes import Processes
 from tdmr1.trainers.prompts import read_prompts
 from tdmr1.trainers.students import find_student
 
@@ -33,13 +34,15 @@ TRIED = 64
 """Prompts on which the rewards are tried before a run."""
 
 
-def new_stage(config: AnyConfig) -> Stage:
-    """Whatever `config` trains, to be closed."""
+def new_stage(config: AnyConfig, processes: Processes | None = None) -> Stage:
+    """Whatever `config` trains, alone or with other processes, to be closed."""
     find_space(config.eval_features, "eval_features")
-    return distillation(config) if isinstance(config, DistillConfig) else reinforcement(config)
+    if isinstance(config, DistillConfig):
+        return distillation(config, processes)
+    return reinforcement(config, processes)
 
 
-def distillation(config: DistillConfig) -> Distillation:
+def distillation(config: DistillConfig, processes: Processes | None = None) -> Distillation:
     """Stage 0, TDM: rewards, if there are any, and then weights are loaded.
 
     Raises:
@@ -53,16 +56,18 @@ def distillation(config: DistillConfig) -> Distillation:
         prompts, heldout = read_split(config, "train"), read_split(config, "heldout")
         if judge is not None:
             judge.ask((), heldout)
-        accelerator = new_accelerator(config.precision, config.seed)
+        accelerator = new_accelerator(config.precision, config.seed, processes)
         generator = load_generator(config.model, config.generator)
         generator = prepared(generator, accelerator, config.shard)
         expect(generator, prompts)
-        stage = Distillation(config, generator, prompts, judge, accelerator)
+        stage = Distillation(config, generator, prompts, judge, accelerator, processes)
         opened.pop_all()
     return stage
 
 
-def reinforcement(config: TrainConfig | BaselineConfig) -> Reinforcement:
+def reinforcement(
+    config: TrainConfig | BaselineConfig, processes: Processes | None = None
+) -> Reinforcement:
     """Stage 1, TDM-R1, or a baseline: rewards and then weights are loaded; a few-step student is
     the distilled one, a many-step policy the teacher.
 
@@ -81,14 +86,14 @@ def reinforcement(config: TrainConfig | BaselineConfig) -> Reinforcement:
         judge.ask(stream.drawable, heldout)
         if watch is not None:
             watch.ask((), heldout)
-        accelerator = new_accelerator(config.precision, config.seed)
+        accelerator = new_accelerator(config.precision, config.seed, processes)
         generator = load_generator(config.model, config.generator)
         generator = prepared(generator, accelerator, config.shard)
         found = find_student(config, generator) if isinstance(config, StudentOptions) else None
         expect(generator, prompts)
         with task("trying the rewards"):
             judge.try_on(generator, stream.next(TRIED), accelerator.device)
-        stage = Reinforcement(config, generator, prompts, judge, accelerator, watch)
+        stage = Reinforcement(config, generator, prompts, judge, accelerator, watch, processes)
         if found is not None:
             assert isinstance(stage.method, TDM), "it has a student"
             with task("loading the student"):

@@ -20,12 +20,15 @@ from tdmr1.core.method import Method, Reinforced
 from tdmr1.core.metrics import Metrics
 from tdmr1.core.roles import Role, Roles
 from tdmr1.core.sampler import Rollout
+from tdmr1.core.share import Share
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.progress import task
 from tdmr1.rewards.mixing.pending import Pending
 from tdmr1.trainers.config import AnyConfig, BaselineConfig, DistillConfig, RunOptions, TrainConfig
+from tdmr1.trainers.evaluation.exchange import joint_judgement, judgement_tree, outcomes_in
 from tdmr1.trainers.evaluation.judge import Judge, Judgement
+from tdmr1.trainers.processes import Processes, Tree
 from tdmr1.trainers.prompts import PromptStream, kind_of
 
 
@@ -36,6 +39,7 @@ class Stage(abc.ABC):
         config: of the run.
         prompts: to train on, at least one.
         accelerator: of the run.
+        processes: that share each batch; by default this one alone.
 
     Attributes:
         method: the algorithm and its roles.
@@ -50,12 +54,17 @@ class Stage(abc.ABC):
     watch: Judge | None = None
 
     def __init__(
-        self, config: AnyConfig, prompts: Sequence[Prompt], accelerator: Accelerator
+        self,
+        config: AnyConfig,
+        prompts: Sequence[Prompt],
+        accelerator: Accelerator,
+        processes: Processes | None = None,
     ) -> None:
+        self._processes, self._pieces = processes or Processes(), config.method.pieces
         self.steps = config.method.steps
         self.device: torch.device = accelerator.device
         self._prompts = new_stream(config, prompts)
-        self._draws = Draws(config.seed, accelerator.process_index)
+        self._draws = Draws(config.seed)
 
     @abc.abstractmethod
     def collect(self, iteration: int | None = None) -> Metrics:
@@ -102,10 +111,14 @@ class Stage(abc.ABC):
             "model": self.generator.name,
             "method": self.method.state_dict(),
             "prompts": self._prompts.state_dict(),
-            "torch": torch.get_rng_state(),
+            **self.own_state(),
             "rewards": {} if self.judge is None else self.judge.mix.state_dict(),
             "watch": {} if self.watch is None else self.watch.mix.state_dict(),
         }
+
+    def own_state(self) -> Tree:
+        """What of it may differ between processes."""
+        return {"torch": torch.get_rng_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
@@ -116,14 +129,20 @@ class Stage(abc.ABC):
         if self.watch is not None:
             self.watch.mix.load_state_dict(state["watch"])
 
-    def _noise(self, count: int) -> torch.Tensor:
-        shape = (count, *self.generator.latent_shape)
-        return self._draws.noise(torch.empty(shape, device=self.device))
+    def _share(self, everyone: torch.Tensor, process: int | None = None) -> Share:
+        """Of a batch whose samples belong to the groups `everyone`, int64 (N,); this process's."""
+        index = self._processes.index if process is None else process
+        return Share.of(everyone, self._pieces, index, self._processes.count)
 
-    def _encode(self, prompts: Sequence[Prompt], group: torch.Tensor) -> Conditions:
-        """Of samples whose prompts are those at `group`, int64 (N,)."""
-        condition = self.generator.encode([prompt.text for prompt in prompts])
-        return condition.to(self.device).of(group)
+    def _noise(self, share: Share) -> torch.Tensor:
+        shape = (len(share.group), *self.generator.latent_shape)
+        return self._draws.noise(torch.empty(shape, device=self.device), share)
+
+    def _encode(self, prompts: Sequence[Prompt], share: Share) -> Conditions:
+        """Of own samples, whose prompts are those at their groups."""
+        own, index = torch.unique(share.group, return_inverse=True)
+        condition = self.generator.encode([prompts[i].text for i in own.tolist()])
+        return condition.to(self.device).of(index)
 
 
 class Distillation(Stage):
@@ -138,8 +157,9 @@ class Distillation(Stage):
         prompts: Sequence[Prompt],
         judge: Judge | None,
         accelerator: Accelerator,
+        processes: Processes | None = None,
     ) -> None:
-        super().__init__(config, prompts, accelerator)
+        super().__init__(config, prompts, accelerator, processes)
         roles = Roles.of(generator, config.method)
         self.method = TDM(roles, config.method, self._draws, accelerator)
         self.judge, self._batch = judge, config.method.batch
@@ -147,10 +167,8 @@ class Distillation(Stage):
 
     def collect(self, iteration: int | None = None) -> Metrics:
         drawn = self._prompts.next(self._batch)
-        group = torch.arange(len(drawn), device=self.device)
-        self._rollout = self.method.rollout(
-            self._encode(drawn, group), group, self._noise(len(drawn))
-        )
+        share = self._share(torch.arange(len(drawn), device=self.device))
+        self._rollout = self.method.rollout(self._encode(drawn, share), share, self._noise(share))
         return {}
 
     def update(self) -> Metrics:
@@ -181,8 +199,9 @@ class Reinforcement(Stage):
         judge: Judge,
         accelerator: Accelerator,
         watch: Judge | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        super().__init__(config, prompts, accelerator)
+        super().__init__(config, prompts, accelerator, processes)
         self.watch = watch
         options = config.method
         roles = Roles.of(generator, options)
@@ -194,14 +213,15 @@ class Reinforcement(Stage):
         started = time.perf_counter()
         drawn = self._prompts.next(self._options.groups)
         per_group = self._options.group_size
-        group = torch.arange(len(drawn), device=self.device).repeat_interleave(per_group)
-        condition, noise = self._encode(drawn, group), self._noise(len(group))
-        rollout = self.method.rollout(condition, group, noise)
-        samples = [prompt for prompt in drawn for _ in range(per_group)]
+        everyone = torch.arange(len(drawn), device=self.device).repeat_interleave(per_group)
+        share = self._share(everyone)
+        condition, noise = self._encode(drawn, share), self._noise(share)
+        rollout = self.method.rollout(condition, share, noise)
+        group = share.group.tolist()
         pending = self.judge.submit(
-            self.generator, rollout.latents, samples, rollout.group.tolist(), iteration
+            self.generator, rollout.latents, [drawn[i] for i in group], group, iteration
         )
-        self._collected = rollout, pending, samples
+        self._collected = rollout, pending, [drawn[i] for i in everyone.tolist()]
         return {"seconds/collect": time.perf_counter() - started}
 
     def wait(self) -> None:
@@ -219,13 +239,26 @@ class Reinforcement(Stage):
             asked = time.perf_counter()
             metrics["seconds/tdm"] = asked - started
             with task("waiting for scores"):
-                judgement = self.judge.result(pending)
+                judgement = self._together(self.judge.result(pending), rollout.share)
             metrics.update(_reward_metrics(judgement, samples, self._balance))
             metrics["seconds/waiting"] = time.perf_counter() - asked
             return self.judge.feedback(judgement)
 
         learnt = self.method.reinforce(rollout, feedback)
         return {**metrics, **learnt, "seconds/update": time.perf_counter() - started}
+
+    def _together(self, judgement: Judgement, share: Share) -> Judgement:
+        """Of the whole batch, in its order."""
+        processes = self._processes
+        if processes.count == 1:
+            return judgement
+        trees = processes.gather(judgement_tree(judgement))
+        for index, tree in enumerate(trees):
+            if index != processes.index:
+                self.judge.mix.count(outcomes_in(tree))
+        shares = [self._share(share.everyone, index) for index in range(processes.count)]
+        order = [i for of in shares for i in of.take(torch.arange(len(of.everyone))).tolist()]
+        return joint_judgement(trees, order)
 
 
 def new_stream(config: RunOptions, prompts: Sequence[Prompt]) -> PromptStream:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Literal
 
+from tdmr1.trainers.processes import Processes, Stopped
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C; Slurm, docker and `timeout`, who kill soon after; a terminal that is closed."""
 
@@ -39,9 +41,13 @@ class Stopping:
 
     Args:
         seconds: after which the run stops itself; none: never.
+        patient: whether a first Ctrl-C waits for the end of an iteration. A launcher of several
+            processes kills soon after it has passed one on.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, patient: bool = True) -> None:
+        self._patient = patient
+        self._error: BaseException | None = None
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._heard: list[int] = []
         self._raising: Literal["always", "urgent", "never"] = "always"
@@ -68,13 +74,21 @@ class Stopping:
         late = self._deadline is not None and time.monotonic() >= self._deadline
         if self._heard or late:
             self._raised = True
+            if self._error is not None:
+                raise self._error
             raise Interrupted(128 + self._heard[0] if self._heard else 0, iteration)
+
+    def fail(self, error: BaseException) -> None:
+        """Raise an error of another process, as soon as SIGTERM would stop this one."""
+        self._error = Interrupted(error.status) if isinstance(error, Stopped) else error
+        self._heard.append(signal.SIGTERM)
+        self._raise_if_due()
 
     def hear(self, signum: int, frame: FrameType | None = None) -> None:
         """The handler of the signals."""
         self._heard.append(signum)
         self._raise_if_due()
-        if self._heard == [signal.SIGINT]:
+        if self._heard == [signal.SIGINT] and self._patient:
             with contextlib.suppress(Exception):  # in a handler, perhaps amid another print
                 self._tell("stopping after this iteration; Ctrl-C again stops at once")
 
@@ -89,27 +103,34 @@ class Stopping:
         self._raise_if_due()
 
     def _raise_if_due(self) -> None:
-        urgent = len(self._heard) > 1 or self._heard not in ([], [signal.SIGINT])
+        urgent = not self._patient or len(self._heard) > 1
+        urgent |= self._heard not in ([], [signal.SIGINT])
         due = urgent if self._raising == "urgent" else self._raising == "always"
         if self._heard and due and not self._raised:
             self._raised = True  # once: whoever is saving or tidying up now is left in peace
-            raise Interrupted(128 + self._heard[0])
+            raise self._error or Interrupted(128 + self._heard[0])
 
 
 @contextlib.contextmanager
-def stopping(seconds: float | None = None) -> Iterator[Stopping]:
-    """Signals go to what is yielded inside the block, Ctrl-C also where it was ignored before.
+def stopping(
+    seconds: float | None = None, processes: Processes | None = None
+) -> Iterator[Stopping]:
+    """Signals go to what is yielded inside the block, Ctrl-C also where it was ignored before; and
+    so does what ends another of several processes.
 
     So it is in a script's background. `nohup` ignores the end of a terminal, and that stays so.
     """
-    stop = Stopping(seconds)
+    processes = processes or Processes()
+    stop = Stopping(seconds, patient=processes.count == 1)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     if before[signal.SIGHUP] == signal.SIG_IGN:
         del before[signal.SIGHUP]
     try:
         for number in before:
             signal.signal(number, stop.hear)
+        processes.hand_over(stop.fail)
         yield stop
     finally:
+        processes.hand_over(None)
         for number, handler in before.items():
             signal.signal(number, handler)

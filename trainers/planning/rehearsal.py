@@ -15,6 +15,7 @@ from tdmr1.core.advantage import Feedback
 from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Generator
 from tdmr1.core.sampler import OdeSampler
+from tdmr1.core.share import Share
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.trainers.config import MethodConfig, TrainConfig
@@ -110,11 +111,11 @@ def _iteration(
         groups, size = config.method.groups, config.method.group_size
     samples = -(-groups * size // processes)
     with META:
-        group = torch.zeros(samples, dtype=torch.int64)
+        share = Share(torch.zeros(samples, dtype=torch.int64))
         noise = torch.empty(samples, *generator.latent_shape)
-    condition = generator.encode([""] * groups).to(META).of(group)
+    condition = generator.encode([""] * groups).to(META).of(share.group)
     sampler = OdeSampler(config.method.steps, method.shift)
-    rollout = phase("rollout", sampler.rollout)(method.student, condition, group, noise)
+    rollout = phase("rollout", sampler.rollout)(method.student, condition, share, noise)
     del noise
     watched: list[tuple[Any, str, str]] = [
         (method, "query", "query of the student and the teacher"),
@@ -153,10 +154,11 @@ class PlannedDraws(Draws):
     def distinct(self, count: int, below: int) -> list[int]:
         return list(range(min(count, below)))
 
-    def noise(self, like: Tensor, group: Tensor | None = None) -> Tensor:
-        if group is None:
-            return torch.empty_like(like)
-        return torch.empty_like(like[: int(group.max()) + 1])[group]
+    def noise(self, like: Tensor, share: Share | None = None) -> Tensor:
+        return torch.empty_like(like)
+
+    def group_noise(self, like: Tensor, share: Share) -> Tensor:
+        return torch.empty_like(like[: int(share.everyone.max()) + 1])[share.group]
 
 
 def _bytes(state: Any) -> int:  # noqa: ANN401

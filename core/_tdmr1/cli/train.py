@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from tdmr1.progress import say, showing, starting
 if TYPE_CHECKING:  # imported where they are needed, so that `--help` and the shell's Tab are fast
     from tdmr1.trainers.config import AnyConfig, Config
     from tdmr1.trainers.loop.run import RunFolder
+    from tdmr1.trainers.processes import Processes
 
 Rewards = Annotated[
     list[str] | None,
@@ -276,13 +278,37 @@ def start(
         UserError: what was typed is impossible, or the run failed.
         typer.Exit: 128 + the number of a signal; 0 where the time is up.
     """
+    from tdmr1.trainers.launchers import launch
+
+    if (launched := launch(os.environ)) is not None:
+        launched.silence()
     with showing(sys.stdout), starting():
-        from tdmr1.trainers.config import changed
-        from tdmr1.trainers.loop import jobs
-        from tdmr1.trainers.loop.run import RunFolder
-        from tdmr1.trainers.sparing import with_sparing
+        from tdmr1.trainers.processes import joined
+
+    with showing(sys.stdout), joined(launched) as processes:
+        command = (kind, sources, out, resume, changed_prompts, max_time, guard)
+        _start(*command, processes)
+
+
+def _start(
+    kind: type[AnyConfig],
+    sources: Sources,
+    out: Path | None,
+    resume: Path | None,
+    changed_prompts: bool,
+    max_time: float | None,
+    guard: str | None,
+    processes: Processes,
+) -> None:
+    """The same, in each of some processes."""
+    from tdmr1.trainers.config import changed
+    from tdmr1.trainers.loop import jobs
+    from tdmr1.trainers.loop.run import RunFolder
+    from tdmr1.trainers.sparing import with_sparing
 
     config: AnyConfig
+    path = resume or out or Path("runs") / f"{kind.kind}-{_now()}"
+    path = Path(processes.spread({"path": str(path.absolute())})["path"])
     if resume is None:
         if changed_prompts:
             raise UserError("--changed-prompts is for a run that goes on: --resume RUN")
@@ -290,11 +316,11 @@ def start(
             settings = [*sources.settings, f"guard.action={guard}"]
             sources = dataclasses.replace(sources, settings=settings)
         config = sources.resolve(kind)
-        run = RunFolder.new(out or Path("runs") / f"{kind.kind}-{_now()}")
+        run = RunFolder.new(path) if processes.main else RunFolder(path)
     else:
         if out is not None or not dataclasses.replace(sources, settings=[]).empty:
             raise UserError("--resume continues a run with its own options; drop the others")
-        run = RunFolder(resume)
+        run = RunFolder(path)
         config = run.config()
         if config.kind != kind.kind:
             raise UserError(
@@ -305,9 +331,9 @@ def start(
         if sources.settings:
             config = with_sparing(config, sources.settings)
     given = sources.settings if resume else []
-    with showing(sys.stdout), continuable(run, _resume(run, kind.kind, given), given):
+    with continuable(run, _resume(run, kind.kind, given), given):
         tell_load()
-        jobs.train(config, run, changed_prompts, max_time)
+        jobs.train(config, run, changed_prompts, max_time, processes)
         say(f"student: {run.student}")
         say(f'try it: tdmr1 generate "PROMPT" --run {run.path}')
 

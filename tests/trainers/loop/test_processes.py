@@ -4,16 +4,13 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from tdmr1.trainers.loop import processes
 from tdmr1.trainers.loop.run import RunFolder
 
 CONFIG = """
@@ -99,49 +96,6 @@ def wait_for(path):
     while not Path(path).exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.01)
-
-
-def everything(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def test_processes_of_a_launcher_write_nothing(start, folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    before = everything(folder)
-    variables = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    for process in [start(**variables, RANK=rank, LOCAL_RANK=rank) for rank in "01"]:
-        status, out, err = finished(process)
-        assert (status, out) == (1, "")
-        assert err.startswith("error: a run is trained by one process, and ")
-        assert "has started 2" in err and "start one" in err
-    assert everything(folder) == before
-
-
-@pytest.mark.parametrize(
-    ("variables", "refused"),
-    [
-        ({}, False),
-        ({"WORLD_SIZE": "1", "RANK": "0"}, False),
-        ({"WORLD_SIZE": "2", "RANK": "0"}, True),
-        ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}, True),
-        ({"PMI_SIZE": "2", "PMI_RANK": "0"}, True),
-        ({"SLURM_NTASKS": "4"}, False),  # a job that may start four, and has not
-        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, True),
-        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, False),
-        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}, True),
-    ],
-)
-def test_what_launchers_say(variables, refused):
-    assert (processes._launched(variables) is not None) == refused
-
-
-def test_what_accelerate_sees(monkeypatch):
-    processes.refuse_several_processes()
-    monkeypatch.setattr(processes, "PartialState", lambda: SimpleNamespace(num_processes=3))
-    with pytest.raises(processes.UserError, match="Accelerate sees 3"):
-        processes.refuse_several_processes()
 
 
 def test_the_second_training_in_a_folder_is_refused_and_readers_are_not(start, folder):

@@ -12,6 +12,7 @@ from tdmr1.core.draws import Draws
 from tdmr1.core.generator import Condition, Generator
 from tdmr1.core.roles import Roles
 from tdmr1.core.sampler import OdeSampler
+from tdmr1.core.share import Share
 from tdmr1.core.tdm import TDM
 from tdmr1.core.tdmr1 import TDMR1
 from tdmr1.trainers.config import DistillConfig, TrainConfig
@@ -84,7 +85,7 @@ def really(config):
             noise = torch.randn(count, *generator.latent_shape)
             condition = generator.encode([""] * (int(group.max()) + 1)).of(group)
             rollout = OdeSampler(options.steps, 3.0).rollout(
-                method.student, condition, group, noise
+                method.student, condition, Share(group), noise
             )
             del noise
             if train:
