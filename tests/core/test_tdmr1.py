@@ -372,7 +372,7 @@ def test_all_levels_are_of_the_schedule_of_the_students_steps(new_tdmr1, monkeyp
     group = torch.zeros(4, dtype=torch.int64)
     condition = algorithm.generator.encode(["a star"]).of(group)
     noise = torch.randn(4, *algorithm.generator.latent_shape)
-    rollout = algorithm.rollout(condition, group, noise)
+    rollout = algorithm.rollout(condition, Share(group), noise)
     assert torch.equal(rollout.sigma, flow.boundaries(2, 5.0))
     algorithm.query(rollout, 0)
     algorithm.surrogate.loss(rollout, torch.tensor([1.0, -1, 1, -1]), 0)

@@ -55,8 +55,10 @@ def check_batch(config: AnyConfig, count: int) -> None:
         UserError: it does not.
     """
     method = config.method
-    grouped = isinstance(method, GroupOptions)
-    name, groups = ("groups", method.groups) if grouped else ("batch", method.batch)
+    if isinstance(method, GroupOptions):
+        name, groups = "groups", method.groups
+    else:
+        name, groups = "batch", method.batch
     part = groups // method.pieces
     if part % count:
         parts = f", {part} in each of {method.pieces} parts" if method.pieces > 1 else ""
