@@ -20,7 +20,8 @@ from tdmr1.trainers.loop.agreement import agree, check_batch, check_folder
 from tdmr1.trainers.loop.resuming import restore
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.loop.setup import new_stage
-from tdmr1.trainers.processes import Processes, joined
+from tdmr1.trainers.loop.stopping import Interrupted, Stopping
+from tdmr1.trainers.processes import Processes, Stopped, joined
 
 CONFIG = """
 model = "tiny"
@@ -163,25 +164,52 @@ def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     close(learnt("run"), learnt("one"))
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_what_ends_one_of_two_ends_both_and_they_go_on_to_the_same_bits(start, folder, how):
+def stopped_at_once(start, how):
+    """Two processes, of which the second gets a signal while its reward works."""
     Path("waits").touch()
     processes = start(2, *TRAIN)
     wait_for("waiting")
     os.kill(int(Path("pid1").read_text()), how)
     (status, out, err), (other, *silent) = finished(processes)
     assert silent == ["", ""]
-    assert RunFolder(folder / "run").last_checkpoint()["iteration"] == 2
-    if how == signal.SIGKILL:
-        assert (status, other) == (1, -how)
-        assert "process 1 of 2, on " in err and "has ended without a word" in err
-    else:
-        assert (status, other, err) == (128 + how, 128 + how, "")
-        assert "stopped, saved after 2 iterations; continue with: tdmr1 train" in out
+    assert RunFolder(Path("run")).last_checkpoint()["iteration"] == 2
     Path("waits").unlink()
+    return status, out, err, other
+
+
+def test_a_signal_to_one_of_two_ends_both_saved(start):
+    status, out, err, other = stopped_at_once(start, signal.SIGTERM)
+    assert (status, other, err) == (143, 143, "")
+    assert "stopped, saved after 2 iterations; continue with: tdmr1 train" in out
+
+
+def test_one_of_two_is_killed_and_they_go_on_to_the_same_bits(start):
+    status, _, err, other = stopped_at_once(start, signal.SIGKILL)
+    assert (status, other) == (1, -signal.SIGKILL)
+    assert "process 1 of 2, on " in err and "has ended without a word" in err
     assert [s for s, *_ in finished(start(2, "train", "--resume", "run"))] == [0, 0]
     assert [s for s, *_ in finished(start(2, *TRAIN[:-1], "unbroken"))] == [0, 0]
     torch.testing.assert_close(learnt("run"), learnt("unbroken"), rtol=0, atol=0)
+
+
+def test_several_processes_do_not_wait_for_the_end_of_an_iteration():
+    """Whose launcher kills soon after it has passed Ctrl-C on."""
+    stop, told = Stopping(patient=False), []
+    with pytest.raises(Interrupted), stop.at_leisure(told.append), stop.urgently():
+        stop.hear(signal.SIGINT)
+    assert told == []
+
+
+def test_an_error_of_another_process_is_raised_where_it_disturbs_nothing():
+    stop, error = Stopping(), UserError("the other's")
+    with pytest.raises(UserError, match="the other's"), stop.at_leisure(print):
+        stop.fail(error)
+        with stop.urgently():
+            raise AssertionError("it is due")
+    stop = Stopping()
+    with pytest.raises(Interrupted) as caught:
+        stop.fail(Stopped(143))
+    assert caught.value.status == 143
 
 
 def test_a_process_with_other_options_ends_all_before_there_is_a_folder(start, folder):
