@@ -22,6 +22,9 @@ from tdmr1.trainers.loop.run import SECONDS, RunFolder
 from tdmr1.trainers.writing import writing
 
 HELDOUT = "heldout/"
+CHANGE_NOTHING = {"shard", "teacher_cache"}
+"""Options that say how something is computed, or kept, and not what."""
+
 ON_THE_WAY = (HELDOUT, "variety/", "over_teacher/")
 """Metrics of evaluations, which make a curve."""
 
@@ -156,8 +159,9 @@ class Results:
 
 
 def digest(config: AnyConfig) -> str:
-    """The same for the same options alone."""
-    values = json.dumps({"kind": config.kind, **config.model_dump(mode="json")}, sort_keys=True)
+    """The same for the same options alone, but for those that change no figure."""
+    options = config.model_dump(mode="json", exclude=CHANGE_NOTHING)
+    values = json.dumps({"kind": config.kind, **options}, sort_keys=True)
     return hashlib.sha256(values.encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm, Claim
 from tdmr1.trainers.evaluation.verdict import Check, Of
 from tdmr1.trainers.loop.reproduce import Reproduction
-from tdmr1.trainers.loop.results import Record, Results
+from tdmr1.trainers.loop.results import Record, Results, digest
 from tdmr1.trainers.loop.run import RunFolder
 
 
@@ -21,6 +21,14 @@ def published():
         done = Reproduction(name, base, (0, 1), Path("/nowhere"))
         found |= {(name, arm): (done.config(arm, 0), done) for arm in claim.arms}
     return found
+
+
+def test_the_results_of_this_project_are_of_the_options_that_its_claims_have(published):
+    """Otherwise they are to be measured anew, or taken away."""
+    for path in (Path(__file__).parents[3] / "docs" / "results").glob("*.json"):
+        for run in json.loads(path.read_text())["runs"]:
+            config = published[path.stem, run["arm"]][0].model_copy(update={"seed": run["seed"]})
+            assert digest(config) == run["config"], (path, run["arm"])
 
 
 def test_all_arms_of_a_claim_take_the_same_budget(published):
