@@ -19,8 +19,8 @@ def check_sharding(config: AnyConfig, processes: int) -> None:
     if processes == 1:
         raise UserError(
             "--shard shares the frozen network out over the processes of a run, and there is one; "
-            "drop it (of a run that goes on: --set shard=false), or start several: accelerate "
-            "launch --num_processes 8 -m tdmr1 train ...; of `tdmr1 plan`: --processes 8"
+            "drop it (of a run that goes on: --set shard=false), or start several: torchrun "
+            "--nproc-per-node 8 -m tdmr1 train ...; of `tdmr1 plan`: --processes 8"
         )
     if config.method.rank is None:
         raise UserError(

@@ -9,6 +9,7 @@ from tdmr1.core.generator import Part
 from tdmr1.core.sharding import gathered_bytes, held_bytes
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import MethodConfig, TrainConfig, changed
+from tdmr1.trainers.loop.agreement import check_batch
 from tdmr1.trainers.models import generator_type, outline
 from tdmr1.trainers.planning.rehearsal import Rehearsal, rehearse
 from tdmr1.trainers.planning.tensor_counter import total_bytes
@@ -83,6 +84,8 @@ def new_plan(config: MethodConfig, processes: int = 1) -> Plan:
     Raises:
         UserError: there is no such model, or an option asks for the impossible.
     """
+    if processes > 1:
+        check_batch(config, processes)
     check_sharding(config, processes)
     generator = outline(config.model, config.generator)
     network, gathered = generator.network, 0

@@ -109,7 +109,7 @@ def _iteration(
     groups, size = config.method.batch, 1
     if isinstance(config, TrainConfig):
         groups, size = config.method.groups, config.method.group_size
-    samples = -(-groups * size // processes)
+    samples = groups * size // processes
     with META:
         share = Share(torch.zeros(samples, dtype=torch.int64))
         noise = torch.empty(samples, *generator.latent_shape)

@@ -140,6 +140,25 @@ def close(one, other):
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
+def alike(one, other):
+    for ours, expected in zip(one, other, strict=True):
+        assert ours.keys() == expected.keys()
+        for name, value in expected.items():
+            assert ours[name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+
+
+def test_a_network_in_shares_trains_and_is_evaluated_as_a_whole_one(start, folder):
+    """In micro-batches, and with a last batch of pictures that is smaller than the others."""
+    text = CONFIG.replace("batch = 6\n", "batch = 16\nmicro_batch = 3\n")
+    Path("run.toml").write_text(text)
+    ((status, _, err),) = finished(start(1, *TRAIN[:-1], "one"))
+    assert (status, err) == (0, "")
+    assert [process[0] for process in finished(start(2, *TRAIN, "--shard"))] == [0, 0]
+    close(learnt("run"), learnt("one"))
+    alike(metrics("run"), metrics("one"))
+    assert RunFolder(folder / "run").config().shard
+
+
 def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     """A reward fails in the second process; the run is saved, and one process goes on with it."""
     ((status, _, err),) = finished(start(1, *TRAIN[:-1], "one"))
@@ -157,10 +176,7 @@ def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     ((status, out, err),) = finished(start(1, "train", "--resume", "run"))
     assert (status, err) == (0, "")
     assert "the checkpoint is of 2 processes, and there are 1: " in out
-    for ours, expected in zip(metrics("run"), metrics("one"), strict=True):
-        assert ours.keys() == expected.keys()
-        for name, value in expected.items():
-            assert ours[name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+    alike(metrics("run"), metrics("one"))
     close(learnt("run"), learnt("one"))
 
 

@@ -35,7 +35,7 @@ def test_several_processes_share_the_samples_and_a_sharded_network(site):
     assert one.network == alone.network and one.trained == alone.trained
     assert 2 * one.flops()["rollout"] == alone.flops()["rollout"]
     assert one.rehearsal.peak < alone.rehearsal.peak
-    sharded = new_plan(config(shard=True), processes=5)
+    sharded = new_plan(config(shard=True), processes=4)
     # 16 x 8, 16, 3 x 16 and 3 numbers in slices along the first dimension: 4, 4, 1 and 1 of them
     assert sharded.network == 4 * (4 * 8 + 4 + 16 + 1)
     assert sharded.gathered == alone.network  # it has no blocks
@@ -53,6 +53,11 @@ def test_several_processes_share_the_samples_and_a_sharded_network(site):
 def test_what_cannot_be_sharded_is_refused(site, processes, method, message):
     with pytest.raises(UserError, match=message):
         new_plan(config(shard=True, **method), processes)
+
+
+def test_more_processes_than_groups_are_refused(site):
+    with pytest.raises(UserError, match="8 processes cannot share groups = 4: there are only 4"):
+        new_plan(config(), 8)
 
 
 def test_what_fits_is_left_as_it_is(site):
