@@ -249,18 +249,22 @@ def joined(launch: Launch | None, seconds: float = MEET) -> Iterator[Processes]:
         yield Processes()
         return
     _meet(launch, seconds)
+    # The lifeline may be heard before there is a handler, and after; left alone, the signal kills.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     processes = _connected(launch)
-    before = signal.signal(signal.SIGUSR1, processes.interrupt)
     try:
+        signal.signal(signal.SIGUSR1, processes.interrupt)
+        processes.interrupt(signal.SIGUSR1)  # by what was heard meanwhile
         yield processes
     except BaseException as error:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         processes.fail(error)
         processes.abandon()
         raise
     else:
         processes.leave()
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def _meet(launch: Launch, seconds: float) -> None:
