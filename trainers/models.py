@@ -22,6 +22,7 @@ from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 from tdmr1.progress import task
 from tdmr1.trainers.config import Config, validated
+from tdmr1.trainers.memory import keep_freed_memory
 from tdmr1.trainers.presets import ENTRY_POINT_GROUP, configurations
 from tdmr1.trainers.processes import Joined, Processes
 
@@ -174,6 +175,7 @@ def new_accelerator(precision: str, seed: int, processes: Processes | None = Non
         processes: that train together; by default this one alone.
     """
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     torch.manual_seed(seed)
     # Without `cpu`, Accelerate sees one process wherever there is no GPU.
     cpu = isinstance(processes, Joined) and not torch.cuda.is_available()
