@@ -49,7 +49,8 @@ import sys
 
 root, rows = sys.argv[1], sys.argv[2].split()
 repeats = int(os.environ.get("REPEATS", "7"))
-EMBEDDED = ["--set", "method.warmup=0"]
+EMBEDDED = ["--set", "method.warmup=0"]  # with the preset's rewards, which are waited for
+ALONE = [*EMBEDDED, "--set", "rewards=[]"]
 SD3 = [
     *("--model", "./sd3"),
     *(f"--set={text}" for text in (
@@ -58,9 +59,10 @@ SD3 = [
     )),
 ]
 ROWS = {  # name -> threads, options
-    "one-thread": (1, EMBEDDED),
-    "two-threads": (2, EMBEDDED),
-    "rewards": (2, [*EMBEDDED, "--reward", "geneval", "--reward", "ocr"]),
+    "one-thread": (1, ALONE),
+    "two-threads": (2, ALONE),
+    "one-thread-rewards": (1, EMBEDDED),
+    "two-threads-rewards": (2, EMBEDDED),
     "sd3": (1, SD3),
 }
 
