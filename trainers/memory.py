@@ -57,9 +57,12 @@ class PeakMemory:
             self._before = None
 
     def bytes(self) -> int | None:
-        """The most since the last `reset`; None where it cannot be told."""
+        """The most since the last `reset`; None where it cannot be told, as where a process has
+        done with less than it had: it has used again what it had freed."""
         most = _most(self._cuda)
-        return None if most is None or self._before is None else most - self._before
+        if most is None or self._before is None or most <= self._before:
+            return None
+        return most - self._before
 
 
 def peak_memory(device: torch.device) -> float:

@@ -1,8 +1,18 @@
-"""What the allocator is asked for."""
+"""The memory of a process: what is measured, and what the allocator is asked for."""
 
 from types import SimpleNamespace
 
+import pytest
+import torch
+
 from tdmr1.trainers import memory
+
+
+@pytest.mark.parametrize(("most", "told"), [(130, 30), (100, None), (90, None), (None, None)])
+def test_a_peak_is_told_where_the_process_has_grown(monkeypatch, most, told):
+    monkeypatch.setattr(memory, "resident", lambda: 100)
+    monkeypatch.setattr(memory, "most_resident", lambda: most)
+    assert memory.PeakMemory(torch.device("cpu")).bytes() == told
 
 
 def test_freed_memory_is_kept_unless_the_user_says_what_shall(monkeypatch):
