@@ -57,8 +57,8 @@ class PeakMemory:
             self._before = None
 
     def bytes(self) -> int | None:
-        """The most since the last `reset`; None where it cannot be told, as where a process has
-        done with less than it had: it has used again what it had freed."""
+        """The most since the last `reset`; None where it cannot be told, as where a process
+        has not grown: it has used again what it had freed."""
         most = _most(self._cuda)
         if most is None or self._before is None or most <= self._before:
             return None

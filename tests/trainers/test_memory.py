@@ -9,7 +9,7 @@ from tdmr1.trainers import memory
 
 
 @pytest.mark.parametrize(("most", "told"), [(130, 30), (100, None), (90, None), (None, None)])
-def test_a_peak_is_told_where_the_process_has_grown(monkeypatch, most, told):
+def test_a_peak_is_not_told_where_freed_memory_hides_it(monkeypatch, most, told):
     monkeypatch.setattr(memory, "resident", lambda: 100)
     monkeypatch.setattr(memory, "most_resident", lambda: most)
     assert memory.PeakMemory(torch.device("cpu")).bytes() == told

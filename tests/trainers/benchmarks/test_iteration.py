@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tdmr1.core.roles import Role
+from tdmr1.resident import most_resident, resident
 from tdmr1.trainers.benchmarks.iteration import bench, recorded, untrained
 from tdmr1.trainers.loop.setup import reinforcement
 from tdmr1.trainers.memory import PeakMemory, peak_memory
@@ -27,15 +28,15 @@ def memory():
 
 
 def test_memory_is_the_most_that_was_there(memory):
-    memory.reset()
-    if memory.bytes() is None:
+    if most_resident() is None or resident() is None:
         pytest.skip("this system does not tell")
+    memory.reset()
     large = torch.ones(1 << 26)
     del large
     assert memory.bytes() > 1 << 27
     assert peak_memory(torch.device("cpu")) > 1 / 8
     memory.reset()
-    assert memory.bytes() < 1 << 27
+    assert (memory.bytes() or 0) < 1 << 27
 
 
 def calls_of(stage):
