@@ -15,8 +15,11 @@ starts. In float32 everything is. In bfloat16 frozen weights are, and autocast i
 - Theirs is `DGPOTrainer.start()` with its own data set, sampler, reward buffer and log, without
   checkpoints, evaluations and progress bars. `Adapter` and `Brightness` are the extensions that it
   has: the first cuts prompts at 16 tokens instead of 256, as ours does. Patched are:
-  `autocast`, which is bfloat16 there whatever the precision, is off in float32; and what its
-  example has on "cuda" is on the CPU.
+  `autocast`, which is bfloat16 there whatever the precision, is off in float32; what its example
+  has on "cuda" is on the CPU; and latents are stored in float32, because in float16, its default,
+  autocast on a CPU fails.
+
+Freed memory stays with our process, as with `tdmr1`; theirs has the malloc that it has.
 """
 
 import contextlib
@@ -62,6 +65,8 @@ def compare(precision: str, flow_factory: str) -> None:
         told = theirs, ours = [ask(process) for process in sides]
         if theirs["work"] != ours["work"]:
             raise SystemExit(f"unequal work: theirs {theirs['work']}, ours {ours['work']}")
+        seconds = f"{theirs['seconds']:.2f} s theirs, {ours['seconds']:.2f} s ours"
+        print(f"{precision}, {repeat or 'warming up'}: {seconds}", file=sys.stderr, flush=True)
         if repeat:
             pairs.append(told)
     for process in sides:

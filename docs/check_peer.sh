@@ -7,7 +7,7 @@
 #
 # FLOW_FACTORY is a checkout, or what `git clone` takes. PRECISIONS="float32 bfloat16", REPEATS=5 and SAMPLES=8 are what
 # is measured unless others are named. On one thread, in CPU-seconds of the process, so that it may be run beside other
-# work; half an hour where nothing else runs. What each side does is written in docs/check_peer.py.
+# work; in bfloat16 very slow on a CPU that emulates it. What each side does is written in docs/check_peer.py.
 #
 # Both sides have the torch, diffusers, peft and accelerate of `.venv`. What else Flow-Factory imports is installed into
 # a folder that is removed; torchvision and torchaudio, which it names and does not import here, are not.
@@ -15,6 +15,7 @@ set -eu
 ROOT="$(cd "$(dirname "$0")/.." && pwd)"
 HERE="$(mktemp -d)"
 trap 'rm -rf "$HERE"' EXIT
+trap 'exit 1' INT TERM
 : "${FLOW_FACTORY:?names a checkout of Flow-Factory, or its URL}"
 if [ -d "$FLOW_FACTORY" ]; then
     FLOW_FACTORY="$(cd "$FLOW_FACTORY" && pwd)"
@@ -27,7 +28,7 @@ PYTHON="$HERE/venv/bin/python"
 SITE="$("$ROOT/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 echo "import site; site.addsitedir('$SITE')" > "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 "$PYTHON" -m pip install --quiet --disable-pip-version-check \
-    'datasets<5' 'pyarrow<24' einops imageio protobuf sentencepiece
+    datasets 'pyarrow<26' einops imageio protobuf sentencepiece
 cd "$HERE"
 "$PYTHON" "$ROOT/docs/pipeline_20m.py" sd3
 OMP_NUM_THREADS=1 "$PYTHON" "$ROOT/docs/check_peer.py" "$FLOW_FACTORY"
