@@ -20,11 +20,16 @@ class LoraLinear(Linear):
     peft casts x to the adapter's dtype and back, scales B A x and adds it, each a pass over a
     tensor as wide as the layer. Here one matrix product adds to W x in place.
 
-    Under autocast, a frozen W of another dtype is cast once, not at each call; and where no
-    gradient is kept, many rows x take one product with W + alpha / r B A, summed in float32.
-    These copies are as large as W: a network whose dtype is autocast's has none.
+    Where no gradient is kept and W is frozen in float32, many rows x take one product with
+    W + alpha / r B A, summed in float32. Under autocast a frozen W of another dtype, and that sum,
+    are cast once, not at each call. Such copies are as large as W: a network whose dtype is
+    autocast's has none.
 
     In float32 the result is peft's but for rounding, in bfloat16 it is rounded less often.
+
+    Attributes:
+        active: A (r, in), B (out, r) and alpha / r of the active adapter; None where there is
+            none. What is compiled takes them as they come, whosever they are.
     """
 
     base_layer: Any
@@ -33,7 +38,14 @@ class LoraLinear(Linear):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
+        self.active: tuple[Tensor, Tensor, float] | None = None
         self._casts: dict[bool, _Cast] = {}
+
+    def activate(self, name: str | None) -> None:
+        """From now on the layer has this adapter, or none where it has none of that name."""
+        self.active = None
+        if name in self.lora_A:
+            self.active = self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
         """W x + alpha / r B A x of x (..., in), (..., out)."""
@@ -42,50 +54,53 @@ class LoraLinear(Linear):
             x = x.to(dtype)
         # Of rows that lie apart, `linear` would multiply batch by batch, each by a copy of W.
         x = x.reshape(-1, x.shape[-1])
-        name = None if self._disable_adapters else self._active_adapter[0]
-        if name is None or name not in self.lora_A:
+        if self.active is None:
             y = self._frozen(x)
-        elif self._copied(x) and not torch.is_grad_enabled() and len(x) >= MERGED_ROWS:
-            y = self._cast(x.dtype, name)(x)
+        elif self._merges(x):
+            y = functional.linear(x, *self._weights(x.dtype, merged=True))
         else:
-            y = self._adapted(self._frozen(x), x, name, dtype is not None)
+            y = self._adapted(self._frozen(x), x, *self.active, dtype is not None)
         return y.view(*shape, -1)
 
-    def _frozen(self, x: Tensor) -> Tensor:
-        y: Tensor = self._cast(x.dtype)(x) if self._copied(x) else self.base_layer(x)
-        return y
+    def _merges(self, x: Tensor) -> bool:
+        weight = self.base_layer.weight
+        summed = weight.dtype == torch.float32 and not weight.requires_grad
+        return summed and not torch.is_grad_enabled() and len(x) >= MERGED_ROWS
 
-    def _adapted(self, y: Tensor, x: Tensor, name: str, autocast: bool) -> Tensor:
-        a, b, scale = self._adapter(name)
+    def _frozen(self, x: Tensor) -> Tensor:
+        weight = self.base_layer.weight
+        if weight.requires_grad or weight.dtype == x.dtype:
+            y: Tensor = self.base_layer(x)
+            return y
+        return functional.linear(x, *self._weights(x.dtype))
+
+    def _adapted(
+        self, y: Tensor, x: Tensor, a: Tensor, b: Tensor, scale: float, autocast: bool
+    ) -> Tensor:
         if autocast or a.dtype == y.dtype:
             return y.addmm_(functional.linear(x, a), b.to(y.dtype).t(), alpha=scale)
         low = functional.linear(x.to(a.dtype), a)
         return (y + functional.linear(low, b) * scale).to(y.dtype)
 
-    def _adapter(self, name: str) -> tuple[Tensor, Tensor, float]:
-        return self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
-
-    def _copied(self, x: Tensor) -> bool:
+    def _weights(self, dtype: torch.dtype, merged: bool = False) -> tuple[Tensor, Tensor | None]:
+        """W and its bias in `dtype`, with the active adapter or without."""
         weight = self.base_layer.weight
-        return weight.dtype != x.dtype and not weight.requires_grad
+        if dtype == weight.dtype or torch.compiler.is_compiling():
+            return self._cast(dtype, merged)
+        of = [weight, *(self.active[:2] if merged and self.active else ())]
+        state = (dtype, weight.device, *((t.data_ptr(), t._version) for t in of))
+        kept = self._casts.get(merged)
+        if kept is None or kept.state != state:
+            kept = self._casts[merged] = _Cast(state, *self._cast(dtype, merged))
+        return kept.weight, kept.bias
 
-    def _cast(self, dtype: torch.dtype, name: str | None = None) -> _Cast:
-        """W and its bias in `dtype`, with the adapter `name` if there is one."""
+    def _cast(self, dtype: torch.dtype, merged: bool) -> tuple[Tensor, Tensor | None]:
         weight, bias = self.base_layer.weight, self.base_layer.bias
-        of: tuple[Any, ...] = (dtype, weight.device, weight.data_ptr(), weight._version)
-        if name is not None:
-            a, b, scale = self._adapter(name)
-            of = (*of, name, a._version, b._version)
-        kept = self._casts.get(name is None)
-        if kept is None or kept.of != of:
-            if name is not None:
-                with torch.autocast(
-                    "cpu" if weight.is_meta else weight.device.type, enabled=False
-                ):
-                    weight = torch.addmm(weight.float(), b, a, alpha=scale)
-            kept = _Cast(of, weight.to(dtype), None if bias is None else bias.to(dtype))
-            self._casts[name is None] = kept
-        return kept
+        if merged and self.active is not None:
+            a, b, scale = self.active
+            with torch.autocast("cpu" if weight.is_meta else weight.device.type, enabled=False):
+                weight = torch.addmm(weight, b, a, alpha=scale)
+        return weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
@@ -101,12 +116,9 @@ class _Cast:
     """A copy of weights.
 
     Attributes:
-        of: of which; another once these have changed.
+        state: of those it was made of; another once these have changed.
     """
 
-    of: tuple[Any, ...]
+    state: tuple[Any, ...]
     weight: Tensor
     bias: Tensor | None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)

@@ -104,7 +104,7 @@ class LoraWeights(Weights):
         super().__init__(network, aliases)
         adapted_layers(network, targets)
         self._targets, self._rank, self._alpha = list(targets), rank, alpha
-        self._layers: list[LoraLayer] = []
+        self._layers: list[LoraLinear] = []
         self._own: dict[str, dict[str, nn.Parameter]] = {}
 
     def add(
@@ -121,7 +121,7 @@ class LoraWeights(Weights):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")
             inject_adapter_in_model(config, self._network, adapter_name=name)
-        self._layers = [m for m in self._network.modules() if isinstance(m, LoraLayer)]
+        self._layers = [m for m in self._network.modules() if isinstance(m, LoraLinear)]
         # Some versions of peft freeze or thaw the other adapters when one is added.
         for parameter in self._network.parameters():
             parameter.requires_grad_(required.get(parameter, trainable))
@@ -145,9 +145,7 @@ class LoraWeights(Weights):
         # peft's own `set_adapter` also clears `requires_grad` of the inactive adapters, which
         # would silently drop the gradient of a graph that was built before the switch.
         for layer in self._layers:
-            layer._disable_adapters = name is None
-            if name is not None:
-                layer._active_adapter = [name]
+            layer.activate(name)
 
     def write(self, name: str, folder: Path) -> None:
         write_lora(self._lora(name, folder), folder)
