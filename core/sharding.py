@@ -5,20 +5,12 @@ Zhao et al. 2023, arXiv 2304.11277; `fully_shard` of torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-
-def blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """What is gathered at a time: the elements of the lists of modules that are the network's own,
-    e.g. its transformer blocks."""
-    for part in network.children():
-        if isinstance(part, nn.ModuleList):
-            yield from part
+from tdmr1.core.blocks import blocks
 
 
 def share_out(network: nn.Module, device: torch.device, processes: int) -> None:

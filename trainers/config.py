@@ -92,6 +92,9 @@ class RunOptions(Options):
     shard: bool = Field(
         False, description="the frozen network is shared out over the processes of a run (FSDP2)"
     )
+    compile: bool = Field(
+        False, description="the network's blocks, by torch.compile: for runs of hours"
+    )
     rewards: tuple[RewardText, ...] = Field(
         (), description="NAME[=WEIGHT][@PLACE]; distillation only measures"
     )

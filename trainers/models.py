@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from tdmr1.core.compiled import compile_blocks
 from tdmr1.core.generator import Generator
 from tdmr1.core.hub import outline_folder, pipeline_folder, pipeline_layout
 from tdmr1.core.options import Options
@@ -205,17 +206,23 @@ def computes_in_bfloat16() -> bool:
     return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def prepared(generator: Generator, accelerator: Accelerator, shard: bool = False) -> Generator:
+def prepared(
+    generator: Generator,
+    accelerator: Accelerator,
+    *,
+    shard: bool = False,
+    compiled: bool = False,
+) -> Generator:
     """The same generator, on the device, its network under autocast.
 
     Autocast covers one forward pass at a time: a longer block would go on using the low-precision
     copies of parameters that an optimiser has changed since.
 
     With `shard` each process keeps a share of the network's weights, and two blocks at most are
-    ever whole on its device.
+    ever whole on its device. With `compiled` the network's blocks are.
 
     Raises:
-        UserError: `shard` would save nothing.
+        UserError: `shard` would save nothing; or nothing can be compiled here.
     """
     if shard:
         if accelerator.mixed_precision == "bf16" and _dtypes(generator) != {torch.bfloat16}:
@@ -227,6 +234,9 @@ def prepared(generator: Generator, accelerator: Accelerator, shard: bool = False
     generator.to(accelerator.device)
     network = accelerator.prepare_model(generator.network, evaluation_mode=True)
     generator.network = network
+    if compiled:
+        with task("trying the compiler"):
+            compile_blocks(network, accelerator.device)
     return generator
 
 

@@ -11,8 +11,8 @@ def check_sharding(config: AnyConfig, processes: int) -> None:
     """Before anything is loaded.
 
     Raises:
-        UserError: it shall be, and there is one process, or the run trains whole weights, or one
-            process might evaluate the network more often than another.
+        UserError: it shall be, and there is one process, or the run trains whole weights, or its
+            blocks are compiled, or one process might evaluate the network more often than another.
     """
     if not config.shard:
         return
@@ -26,6 +26,11 @@ def check_sharding(config: AnyConfig, processes: int) -> None:
         raise UserError(
             "--shard shares out a network that is frozen, and method.rank = none trains all of "
             "it; drop one of them"
+        )
+    if config.compile:
+        raise UserError(
+            "--shard gathers and frees the weights of a block whenever it is called, and compile "
+            "= true makes blocks into steps that know nothing of it; drop one of them"
         )
     method = config.method
     if not (isinstance(method, TDMOptions) and isinstance(method, GroupOptions)):

@@ -550,6 +550,17 @@ def test_one_process_has_nobody_to_share_the_network_with(train, tdmr1, tmp_path
     assert "memory of each process" in out and re.search("network, frozen, a share of 2 ", out)
 
 
+@pytest.mark.parametrize("command", ["train", "distill"])
+def test_a_network_without_blocks_is_not_compiled(command, train, tdmr1):
+    status, _, err = (
+        train("--set", "compile=true")
+        if command == "train"
+        else tdmr1("distill", "--model", "tiny", "--set", "compile=true", "--out", "distilled")
+    )
+    assert status == 1
+    assert err.startswith("error: compile = true compiles the blocks of a network, and this one")
+
+
 def test_another_error_of_torch_is_not_taken_for_it(train, monkeypatch):
     def broken(self, *collected):
         raise RuntimeError("shapes do not match")

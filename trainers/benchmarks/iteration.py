@@ -113,7 +113,7 @@ def untrained(config: TrainConfig, random_weights: bool = False) -> Reinforcemen
             if random_weights
             else load_generator(config.model, config.generator)
         )
-        generator = prepared(generator, accelerator)
+        generator = prepared(generator, accelerator, compiled=config.compile)
         expect(generator, prompts)
         stage = Reinforcement(config, generator, prompts, judge, accelerator)
         opened.pop_all()
@@ -194,7 +194,8 @@ def recorded(generator: Generator) -> Iterator[list[Call]]:
 
 def _operations(stage: Reinforcement, call: Call) -> int:
     """Of one evaluation and its backward."""
-    with TensorCounter(stage.device.type) as counter:
+    eager = torch.compiler.set_stance("force_eager")
+    with eager, TensorCounter(stage.device.type) as counter:
         _alone(stage, call)
     flops: int = counter.flops
     return flops

@@ -22,7 +22,7 @@ from tdmr1.trainers.loop.run import SECONDS, RunFolder
 from tdmr1.trainers.writing import writing
 
 HELDOUT = "heldout/"
-CHANGE_NOTHING = {"shard", "teacher_cache"}
+CHANGE_NOTHING = {"compile", "shard", "teacher_cache"}
 """Options that say how something is computed, or kept, and not what."""
 
 ON_THE_WAY = (HELDOUT, "variety/", "over_teacher/")

@@ -58,7 +58,7 @@ def distillation(config: DistillConfig, processes: Processes | None = None) -> D
             judge.ask((), heldout)
         accelerator = new_accelerator(config.precision, config.seed, processes)
         generator = load_generator(config.model, config.generator)
-        generator = prepared(generator, accelerator, config.shard)
+        generator = prepared(generator, accelerator, shard=config.shard, compiled=config.compile)
         expect(generator, prompts)
         stage = Distillation(config, generator, prompts, judge, accelerator, processes)
         opened.pop_all()
@@ -88,7 +88,7 @@ def reinforcement(
             watch.ask((), heldout)
         accelerator = new_accelerator(config.precision, config.seed, processes)
         generator = load_generator(config.model, config.generator)
-        generator = prepared(generator, accelerator, config.shard)
+        generator = prepared(generator, accelerator, shard=config.shard, compiled=config.compile)
         found = find_student(config, generator) if isinstance(config, StudentOptions) else None
         expect(generator, prompts)
         with task("trying the rewards"):

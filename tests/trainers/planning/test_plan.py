@@ -4,14 +4,15 @@ import re
 
 import pytest
 
+from tdmr1.core import lora_linear
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DistillConfig, TrainConfig, changed
 from tdmr1.trainers.planning.plan import LEFT, fitted, new_plan
 
 
-def config(shard=False, **method):
+def config(shard=False, compile=False, **method):
     shape = {"groups": 4, "group_size": 16, "batch": 64, "rank": 2, "steps": 2, "boundaries": 1}
-    return TrainConfig(model="tiny", shard=shard, method={**shape, **method})
+    return TrainConfig(model="tiny", shard=shard, compile=compile, method={**shape, **method})
 
 
 def test_the_peak_is_of_the_worst_moment(site):
@@ -23,14 +24,18 @@ def test_the_peak_is_of_the_worst_moment(site):
     assert "update of the surrogate" not in new_plan(distill).flops()
 
 
-def test_operations_are_those_of_the_network(site):
-    """Of a rollout: K N evaluations of the two layers, and the adapters', on 16 tokens."""
+@pytest.mark.parametrize("merged", [True, False])
+def test_operations_are_those_of_the_network(site, monkeypatch, merged):
+    """Of a rollout: K N evaluations of the two layers on 16 tokens; and of the adapters, or K
+    times the sums of their weights."""
+    monkeypatch.setattr(lora_linear, "MERGED_ROWS", 64 * 16 if merged else 64 * 16 + 1)
     layers = 8 * 16 + 16 * 3
-    adapters = 2 * (8 + 16) + 2 * (16 + 3)
-    assert new_plan(config()).flops()["rollout"] == 2 * 64 * 2 * 16 * (layers + adapters)
+    adapters = 2 * layers if merged else 64 * 16 * (2 * (8 + 16) + 2 * (16 + 3))
+    assert new_plan(config()).flops()["rollout"] == 2 * 2 * (64 * 16 * layers + adapters)
 
 
-def test_several_processes_share_the_samples_and_a_sharded_network(site):
+def test_several_processes_share_the_samples_and_a_sharded_network(site, monkeypatch):
+    monkeypatch.setattr(lora_linear, "MERGED_ROWS", 10**9)  # else the samples of one are cheaper
     alone, one = new_plan(config()), new_plan(config(), processes=2)
     assert one.network == alone.network and one.trained == alone.trained
     assert 2 * one.flops()["rollout"] == alone.flops()["rollout"]
@@ -53,6 +58,11 @@ def test_several_processes_share_the_samples_and_a_sharded_network(site):
 def test_what_cannot_be_sharded_is_refused(site, processes, method, message):
     with pytest.raises(UserError, match=message):
         new_plan(config(shard=True, **method), processes)
+
+
+def test_shares_of_compiled_blocks_are_refused(site):
+    with pytest.raises(UserError, match="compile = true makes blocks into steps"):
+        new_plan(config(shard=True, compile=True), 2)
 
 
 def test_more_processes_than_groups_are_refused(site):
