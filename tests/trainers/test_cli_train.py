@@ -446,12 +446,15 @@ def test_ctrl_c_before_anything_is_begun_says_nothing(train, tmp_path, monkeypat
     assert "continue" not in out
 
 
-def test_bench_prints_the_ratio(tdmr1, reward):
+@pytest.mark.parametrize(("precision", "dtype"), [("no", "float32"), ("bf16", "bfloat16")])
+def test_bench_prints_the_ratio(tdmr1, reward, monkeypatch, fresh_accelerator, precision, dtype):
+    monkeypatch.setattr("tdmr1.trainers.benchmarks.matrix_rate.SIDE", {"cpu": 32})
     arguments = ["--config", "train.toml", "--reward", reward("red"), "--repeats", 1]
-    status, out, _ = tdmr1("bench", *arguments)
+    status, out, _ = tdmr1("bench", *arguments, "--set", f"precision={precision}")
     assert status == 0
     figures = dict(re.split(r"\s{2,}", line.strip()) for line in out.splitlines())
     assert float(figures["(iteration - rewards) / networks"]) > 0
+    assert figures[f"{dtype} matrix products here"].endswith("operations a second")
     assert figures["peak memory, planned"].endswith("MiB")
 
 

@@ -1,4 +1,4 @@
-"""What a device reaches in bfloat16 where nothing but matrices are multiplied."""
+"""What a device reaches where nothing but matrices are multiplied."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def synchronize(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def matrix_rate(device: torch.device) -> float:
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second, a multiplication and an addition are two, of the fastest of some
-    products of square bfloat16 matrices; on a CPU on the threads that torch has."""
+    products of square matrices of `dtype`; on a CPU on the threads that torch has."""
     side = SIDE.get(device.type, SIDE_OF_A_CARD)
-    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     times: list[float] = []
     _product(a, b)
     while len(times) < LEAST or sum(times) < SECONDS:

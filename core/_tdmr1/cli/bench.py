@@ -45,6 +45,8 @@ def bench(
     with showing(sys.stderr):
         tell_load()
         with starting():
+            import torch
+
             from tdmr1.trainers.benchmarks.iteration import bench as measure
             from tdmr1.trainers.benchmarks.iteration import untrained
             from tdmr1.trainers.benchmarks.matrix_rate import matrix_rate
@@ -56,17 +58,20 @@ def bench(
         # First, so that what it imports is there before the memory is looked at.
         with task("planning"):
             plan = new_plan(options)
-        device = new_accelerator(options.precision, options.seed).device
-        memory = PeakMemory(device)
+        accelerator = new_accelerator(options.precision, options.seed)
+        memory = PeakMemory(accelerator.device)
         with (
             too_little_explained(next_setting(options)),
             contextlib.closing(untrained(options, random_weights)) as stage,
         ):
             timing = measure(stage, repeats, memory)
             plan = dataclasses.replace(plan, parts=stage.generator.parts())
+            multiplied = next(stage.generator.network.parameters()).dtype
+        if accelerator.mixed_precision == "bf16":
+            multiplied = torch.bfloat16
         with task("multiplying matrices"):
-            rate = matrix_rate(device)
-    planned = plan.peak if device.type == "cuda" else plan.peak_on_cpu
+            rate = matrix_rate(accelerator.device, multiplied)
+    planned = plan.peak if accelerator.device.type == "cuda" else plan.peak_on_cpu
     rows = [
         ("one iteration", f"{timing.iteration:.2f} s"),
         ("of which rewards", f"{timing.rewards:.2f} s"),
@@ -74,7 +79,10 @@ def bench(
         ("(iteration - rewards) / networks", f"{timing.ratio:.3f}"),
         ("network evaluations, per sample", str(timing.evaluations)),
         ("operations of its networks", f"{timing.operations / 1e9:.4g} x 10^9"),
-        ("bf16 matrix products here", f"{rate / 1e9:.4g} x 10^9 operations a second"),
+        (
+            f"{str(multiplied).removeprefix('torch.')} matrix products here",
+            f"{rate / 1e9:.4g} x 10^9 operations a second",
+        ),
         ("share of that, its networks", f"{timing.throughput / rate:.1%}"),
         ("peak memory, planned", f"{planned / 2**20:.1f} MiB"),
     ]
