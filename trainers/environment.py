@@ -46,6 +46,13 @@ def versions_of(environment: Mapping[str, Any]) -> dict[str, str]:
     return {name: version for name, version in packages.items() if name.startswith("tdmr1")}
 
 
+def machine_of(environment: Mapping[str, Any]) -> str:
+    """What `environment` computes on, in words."""
+    threads = environment["threads"]
+    words = [environment["gpu"] or environment["cpu"], f"{threads} thread{'s'[: threads - 1]}"]
+    return ", ".join(words if environment["bfloat16"] else [*words, "no bfloat16"])
+
+
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
     """Packages beside the rest."""
     rest = {name: value for name, value in environment.items() if name != "packages"}

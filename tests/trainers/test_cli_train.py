@@ -490,7 +490,13 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
     assert "main: holds\nholds: r.py:red reward: main - main (teacher) = " in out
     assert out.endswith("figures and curves: runs/main.json\n")
     status, out, _ = tdmr1(*typed)
-    assert status == 0 and "run folder" not in out
+    assert status == 0 and "run folder" not in out and "machines" not in out
+    path = tmp_path / "runs" / "main.json"
+    content = json.loads(path.read_text())
+    content["runs"][0]["machine"] = "an abacus"
+    path.write_text(json.dumps(content))
+    out = re.sub(r"\s+", " ", tdmr1(*typed)[1])
+    assert "trained on different machines, an abacus: main 0; " in out
     status, _, err = tdmr1(*typed, "--set", "method.beta=7")
     assert status == 1
     assert "has other options than the claim has now" in err

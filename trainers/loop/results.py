@@ -14,7 +14,7 @@ from tdmr1.errors import UserError
 from tdmr1.files import replacing
 from tdmr1.rewards.discovery.spec import RewardSpec, shown
 from tdmr1.trainers.config import AnyConfig
-from tdmr1.trainers.environment import versions_of
+from tdmr1.trainers.environment import machine_of, versions_of
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.table import figures
 from tdmr1.trainers.evaluation.verdict import Finding, overall
@@ -37,6 +37,8 @@ class Record:
         arm, seed: which.
         config: hash of its options.
         versions: of this package and its plugins.
+        machine: where it was trained, in words; minutes are of it, and whatever `precision=auto`
+            came to.
         evaluations: of the network, in training alone.
         minutes: that the training took.
         figures: who ("teacher", "before", "after", "along") -> figure -> value; "along" is the
@@ -51,6 +53,7 @@ class Record:
     seed: int
     config: str
     versions: Mapping[str, str]
+    machine: str
     evaluations: int
     minutes: float
     figures: Mapping[str, Mapping[str, float]]
@@ -72,6 +75,7 @@ class Record:
             seed=config.seed,
             config=digest(config),
             versions=versions_of(run.environment()),
+            machine=machine_of(run.environment()),
             evaluations=sum(int(m.get("evaluations") or 0) for m in run.metrics()),
             minutes=run.cost().minutes,
             figures=found,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ from tdmr1.trainers.evaluation.verdict import Spread, overall, summarize
 if TYPE_CHECKING:  # imported where they are needed, so that `--help` and the shell's Tab are fast
     from tdmr1.trainers.config import TrainConfig
     from tdmr1.trainers.loop.reproduce import Reproduction
+    from tdmr1.trainers.loop.results import Record
 
 
 def reproduce(
@@ -120,6 +121,7 @@ def _told(reproduction: Reproduction) -> str:
         f"{claim.about}: mean (smallest-largest) of {count} {'seed' if count == 1 else 'seeds'}; "
         f"images of each: {images}",
         *(f"{arm}: {ARMS[arm].about}" for arm in claim.arms),
+        *_machines(records),
     ]
     findings = reproduction.decide()
     verdict = [f"{reproduction.name}: {overall(findings).value}", *map(str, findings)]
@@ -127,6 +129,16 @@ def _told(reproduction: Reproduction) -> str:
         verdict = [f"{reproduction.name}: no verdict, as the arms were a few iterations each"]
     lines = [*_folded(notes), as_columns(heads, rows), *_folded(verdict)]
     return "\n".join([*lines, f"figures and curves: {reproduction.results.path}"])
+
+
+def _machines(records: Mapping[str, Sequence[Record]]) -> list[str]:
+    """Where the runs were trained, if not all on machines of one kind."""
+    runs: dict[str, list[str]] = {}
+    for arm, of in records.items():
+        for record in of:
+            runs.setdefault(record.machine, []).append(f"{arm} {record.seed}")
+    told = [f"{machine}: {', '.join(names)}" for machine, names in runs.items()]
+    return [f"trained on different machines, {'; '.join(told)}"] if len(told) > 1 else []
 
 
 def _folded(lines: Sequence[str]) -> list[str]:
