@@ -37,7 +37,8 @@ class Asking:
         self._store, self._run = store, run
         self._ask, self._wait, self._voters, self._keep = ask, wait, voters, keep
         with contextlib.ExitStack() as held:
-            lock = store.path.with_name(f"{store.path.name}.{run}.lock")
+            file = store.path.resolve()  # the same lock under all its names
+            lock = file.with_name(f"{file.name}.{run}.lock")
             what = f"the name {run!r} in the queue {store.path}"
             remedy = "choose another: --set reward_options.likes.run=NAME"
             held.enter_context(locked(lock, what, remedy))

@@ -57,7 +57,8 @@ def serve(
     with _listening(host, port) as (listener, is_open):
         port = listener.getsockname()[1]
         address = f"http://{_shown(host)}:{port}"
-        lock = queue.with_name(f".{queue.name}.lock")
+        file = queue.resolve()  # the same lock under all its names
+        lock = file.with_name(f".{file.name}.lock")
         remedy = "open that one, or stop it first; or name another file with --queue"
         with (
             contextlib.closing(Store(queue)) as store,

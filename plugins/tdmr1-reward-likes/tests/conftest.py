@@ -17,7 +17,11 @@ from tdmr1_reward_likes.rehearsal import draw
 from tdmr1_reward_likes.store import Store
 from tdmr1_reward_likes.voting import Sharing, Voting
 
-SIZES = {"phone": {"width": 360, "height": 700}, "desktop": {"width": 1200, "height": 800}}
+SIZES = {
+    "phone": {"width": 360, "height": 700},
+    "tablet": {"width": 820, "height": 1180},
+    "desktop": {"width": 1200, "height": 800},
+}
 """Of browsers, in pixels."""
 
 
@@ -158,8 +162,13 @@ def serve_pages(tmp_path):
 
 @pytest.fixture
 def open_page(chromium):
-    """Open a page of a new browser; what its console says is an error, unless it may complain."""
+    """Open a page of a new browser; errors and warnings of its console fail the test, unless it
+    may complain."""
     complaints, contexts = [], []
+
+    def heard(message):
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
 
     def open_page(address, size="desktop", may_complain=False, **options):
         context = chromium.new_context(viewport=SIZES[size], **options)
@@ -167,7 +176,7 @@ def open_page(chromium):
         contexts.append(context)
         page = context.new_page()
         if not may_complain:
-            page.on("console", lambda message: complaints.append(message.text))
+            page.on("console", heard)
             page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         return page

@@ -270,7 +270,8 @@ def test_a_link_of_another_site_leads_in(serve_pages, open_page):
 
 
 @with_axe
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["phone", "tablet", "desktop"])
 def test_the_pages_can_be_used_by_everybody_and_fit(serve_pages, join, size, scheme):
     voting, address = serve_pages()
     voting.join("Bob")

@@ -233,6 +233,10 @@ def test_two_trainings_of_one_name_are_refused_and_kept_apart_by_two(new_likes, 
     first.score(draw([1]))
     with pytest.raises(UserError, match=r"the name 'likes' in the queue .*process \d+ .*\nchoose"):
         second.score(draw([1]))
+    link = store.path.with_name("link.sqlite")
+    link.symlink_to(store.path)
+    with pytest.raises(UserError, match=r"the name 'likes' in the queue .*link\.sqlite"):
+        new_likes(queue=str(link)).score(draw([1]))
     second.score(draw([1], None))
     new_likes(run="other").score(draw([1]))
     assert [posted.run for posted in store.images()] == ["likes", "other"]

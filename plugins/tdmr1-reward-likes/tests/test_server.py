@@ -83,6 +83,10 @@ def test_it_serves_and_a_second_one_is_told_where(start, refused, tmp_path):
         f"{platform.node()}, at {address}\n"
         "open that one, or stop it first; or name another file with --queue\n"
     )
+    (tmp_path / "link.sqlite").symlink_to("q.sqlite")
+    assert f"link.sqlite is in use by process {first.pid} on" in refused(
+        "--queue", str(tmp_path / "link.sqlite")
+    )
     first.send_signal(signal.SIGTERM)
     assert first.communicate(timeout=30)[1] == ""
     store = Store(tmp_path / "q.sqlite")
