@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
+import numpy as np
+
 from tdmr1.rewards.contract import Reward, Sample, Score
 from tdmr1.rewards.errors import (
     RewardAnswerInvalid,
     RewardError,
     RewardFailed,
+    RewardRefused,
     RewardTimeout,
     advised,
 )
@@ -90,8 +93,10 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
     Raises:
         RewardFailed: the reward raised; chained from its exception.
         RewardAnswerInvalid: as `checked`.
-        RewardRefused: as `groups_of`.
+        RewardRefused: an image is not uint8 (height, width, 3); or as `groups_of`.
     """
+    for sample in samples:
+        _check_image(sample, info.name)
     if not info.grouped:
         return _call(reward, samples, info)
     scores = []
@@ -99,6 +104,16 @@ def call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Sc
         begin_again()
         scores += _call(reward, group, info)
     return scores
+
+
+def _check_image(sample: Sample, name: str) -> None:
+    image = sample.image
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise RewardRefused(
+            f"reward {name!r} is asked about an image of {image.dtype} and shape {image.shape}; "
+            "samples are RGB, uint8 (height, width, 3): convert it, e.g. "
+            'np.asarray(picture.convert("RGB"))'
+        )
 
 
 def _call(reward: Reward, samples: Sequence[Sample], info: RewardInfo) -> list[Score | None]:

@@ -91,7 +91,6 @@ def train(
         processes = Processes()
     try:
         check_trackers(config.trackers)
-        config = located(config)
         check_sharding(config, processes.count)
         agree(config, processes)
         if processes.main:
@@ -119,7 +118,7 @@ def _train(
             evaluation, student, teacher = _observed(config, stage, processes)
             guard = _guard(config, stage, run)
             periodic = PeriodicEvaluation(evaluation, student, teacher, config, run, guard)
-            run.start(config)
+            run.start(located(config))  # not before the rewards: of a Hub id it downloads an index
             record.keep()
             say(f"run folder: {run.path}")
             if changed := changes_since(run.environment()):

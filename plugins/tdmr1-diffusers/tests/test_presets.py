@@ -15,9 +15,10 @@ from tdmr1.rewards.models.small_clip import (
     write_small_tokenizer,
     write_small_vit_h,
 )
+from tdmr1.trainers import models
 from tdmr1.trainers.config import TrainConfig, build_config, validated
 from tdmr1.trainers.export.export import Export
-from tdmr1.trainers.loop import jobs, setup
+from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import load_generator
 from tdmr1.trainers.presets import preset_files
@@ -76,15 +77,17 @@ def test_rewards_that_cannot_judge_the_prompts_stop_it_before_anything_is_loaded
     line = json.dumps({"prompt": "a photo of a stop sign", **metadata})
     (tmp_path / "p.jsonl").write_text(line + "\n")
 
-    def load_generator(*given):
-        raise AssertionError("weights were loaded")
+    def look(*given):
+        raise AssertionError("something of the model was looked for")
 
-    monkeypatch.setattr(setup, "load_generator", load_generator)
+    monkeypatch.setattr(models, "pipeline_layout", look)
+    monkeypatch.setattr(models, "pipeline_folder", look)
     settings = [f"{key}={tmp_path / 'p.jsonl'}" for key in ("prompts", "heldout")]
     settings += ["reward_options.geneval.weights=org/no-such-model"]
     config = build_config(TrainConfig, "sd3.5-medium-published-geneval-train", settings=settings)
     with pytest.raises(RewardFailed, match=message):
-        setup.reinforcement(config)
+        jobs.train(config, RunFolder(tmp_path / "run"))
+    assert not RunFolder(tmp_path / "run").started
 
 
 @pytest.mark.parametrize("task", EPOCH)

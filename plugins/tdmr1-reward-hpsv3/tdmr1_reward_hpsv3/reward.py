@@ -43,7 +43,9 @@ class Hpsv3(PreferenceReward):
     """
 
     name = "hpsv3"
-    summary = "Which picture would people prefer for its prompt? HPSv3, without bounds"
+    summary = (
+        "Which picture would people prefer for its prompt? HPSv3, mostly -2 to 15"
+    )
     range = (-math.inf, math.inf)
     engines = ("HPSv3, a Qwen2-VL-7B, by transformers",)
     weights = (
@@ -74,9 +76,9 @@ class Hpsv3(PreferenceReward):
         batch: int = 8,
     ) -> None:
         check_dtype(dtype)
+        question = read_question(package)  # before 16.6 GB are asked for
         folder = published.published_folder(base, published.TOKENIZER, "hpsv3.base")
         path = published.published_file(model, "hpsv3.model")
-        question = read_question(package)
         from tdmr1_reward_hpsv3.network import read_hpsv3  # it takes seconds
 
         self._chat = Chat(folder, question)

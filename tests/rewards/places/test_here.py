@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from tdmr1.rewards import Reward, Sample, Score
-from tdmr1.rewards.errors import RewardAnswerInvalid, RewardBroken, RewardFailed, RewardTimeout
+from tdmr1.rewards.errors import (
+    RewardAnswerInvalid,
+    RewardBroken,
+    RewardFailed,
+    RewardRefused,
+    RewardTimeout,
+)
 from tdmr1.rewards.places.base import RewardInfo
 from tdmr1.rewards.places.here import Here
 
@@ -136,3 +142,18 @@ def test_a_reward_may_ask_another_while_it_scores():
     inner = Here(Stub(lambda samples: [0.5] * len(samples)))
     outer = Here(Stub(lambda samples: [s.value for s in inner.score(samples)]), timeout=30)
     assert outer.score(batch(2)) == [Score(0.5), Score(0.5)]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((2, 2, 4), np.uint8),
+        np.zeros((2, 2), np.uint8),
+        np.zeros((2, 2, 3), np.float32),
+        np.zeros((2, 2, 3), np.uint16),
+    ],
+    ids=["alpha", "grey", "float32", "16 bit"],
+)
+def test_an_image_that_is_none_of_a_sample_is_refused(image):
+    with pytest.raises(RewardRefused, match=r"'stub' is asked about .*convert it, e\.g\."):
+        Here(Stub(lambda samples: [0.0])).score([Sample(image, "a")])
