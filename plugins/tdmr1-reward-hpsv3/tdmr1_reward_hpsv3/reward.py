@@ -43,9 +43,7 @@ class Hpsv3(PreferenceReward):
     """
 
     name = "hpsv3"
-    summary = (
-        "Which picture would people prefer for its prompt? HPSv3, mostly -2 to 15"
-    )
+    summary = "Which picture would people prefer for its prompt? HPSv3, mostly -2 to 15"
     range = (-math.inf, math.inf)
     engines = ("HPSv3, a Qwen2-VL-7B, by transformers",)
     weights = (
