@@ -49,7 +49,8 @@ def versions_of(environment: Mapping[str, Any]) -> dict[str, str]:
 def machine_of(environment: Mapping[str, Any]) -> str:
     """What `environment` computes on, in words."""
     threads = environment["threads"]
-    words = [environment["gpu"] or environment["cpu"], f"{threads} thread{'s'[: threads - 1]}"]
+    words = [environment["gpu"] or environment["cpu"]]
+    words.append("1 thread" if threads == 1 else f"{threads} threads")
     return ", ".join(words if environment["bfloat16"] else [*words, "no bfloat16"])
 
 

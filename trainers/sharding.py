@@ -29,8 +29,8 @@ def check_sharding(config: AnyConfig, processes: int) -> None:
         )
     if config.compile:
         raise UserError(
-            "--shard gathers and frees the weights of a block whenever it is called, and compile "
-            "= true makes blocks into steps that know nothing of it; drop one of them"
+            "--shard and compile = true have not been made to work together: drop one of them, "
+            "e.g. --set compile=false"
         )
     method = config.method
     if not (isinstance(method, TDMOptions) and isinstance(method, GroupOptions)):
