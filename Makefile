@@ -9,6 +9,10 @@ PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-flux2 plugi
 # What tests need beyond what a package itself requires.
 EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]' -e 'plugins/tdmr1-reward-likes[parquet,test]'
 ARGS ?=
+# On a CPU two processes with half of the cores each are faster than one with all (docs/several-processes.md).
+CORES := $(shell nproc 2>/dev/null || echo 1)
+PROCESSES ?= $(shell [ $(CORES) -lt 2 ] || command -v nvidia-smi >/dev/null && echo 1 || echo 2)
+OMP_NUM_THREADS ?= $(shell n=$$(($(CORES) / $(PROCESSES))); echo $$((n > 0 ? n : 1)))
 
 .PHONY: install test lint types train clean
 
@@ -36,7 +40,11 @@ types:
 	for entry in core/_tdmr1/*; do ln -sfn ../../../$$entry build/types/tdmr1/$$(basename $$entry); done
 
 train: install
+ifeq ($(PROCESSES),1)
 	$(BIN)/tdmr1 train $(ARGS)
+else
+	OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(BIN)/torchrun --nproc-per-node $(PROCESSES) -m tdmr1 train $(ARGS)
+endif
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info plugins/*/*.egg-info

@@ -96,6 +96,14 @@ def refuse_several(environment: Mapping[str, str], command: str) -> None:
         )
 
 
+def command(environment: Mapping[str, str]) -> str:
+    """What a command line begins with that starts as many processes as these, which are torchrun's
+    on this machine; `tdmr1` alone for one, or where there are other machines."""
+    count = environment.get("LOCAL_WORLD_SIZE", "")
+    several = launch(environment) is not None and count == environment["WORLD_SIZE"]
+    return f"torchrun --nproc-per-node {count} -m tdmr1" if several else "tdmr1"
+
+
 def _variable(environment: Mapping[str, str]) -> str | None:
     """The variable that tells of several processes; None where none does."""
     for variable in LAUNCHERS:

@@ -367,10 +367,11 @@ def continuable(run: RunFolder, command: str, settings: Sequence[str] = ()) -> I
 
 def _resume(run: RunFolder, kind: str, settings: Sequence[str]) -> str:
     """The command that continues a run, of two settings of one option with the later."""
+    from tdmr1.trainers.launchers import command
+
     last = {setting.partition("=")[0]: setting for setting in settings}
-    return " ".join(
-        [f"tdmr1 {kind} --resume {run.path}", *(f"--set {shlex.quote(s)}" for s in last.values())]
-    )
+    sets = [f"--set {shlex.quote(setting)}" for setting in last.values()]
+    return " ".join([f"{command(os.environ)} {kind} --resume {run.path}", *sets])
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ import torch
 
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DGPOConfig, DistillConfig, FlowGRPOConfig, TrainConfig
-from tdmr1.trainers.launchers import Launch, launch, refuse_several
+from tdmr1.trainers.launchers import Launch, command, launch, refuse_several
 from tdmr1.trainers.loop import agreement
 from tdmr1.trainers.loop.agreement import agree, check_batch, check_folder
 from tdmr1.trainers.loop.resuming import restore
@@ -87,7 +87,7 @@ def start(folder):
             launcher = {}
             if count > 1:
                 launcher = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
-                launcher["MASTER_PORT"] = str(free_port())
+                launcher |= {"MASTER_PORT": str(free_port()), "LOCAL_WORLD_SIZE": str(count)}
             processes = []
             for rank in range(count):
                 typed = last if last and rank == count - 1 else arguments
@@ -168,7 +168,8 @@ def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     assert other == (1, "", "")
     assert status == 1
     assert err.startswith("error: process 1 of 2, on ") and "the engine is off" in err
-    assert f"then continue with: tdmr1 train --resume {folder / 'run'}" in err
+    again = f"torchrun --nproc-per-node 2 -m tdmr1 train --resume {folder / 'run'}"
+    assert f"then continue with: {again}" in err
     assert Path("run/metrics.jsonl").read_text().count("\n") == 2
     state = RunFolder(folder / "run").last_checkpoint()
     assert (state["iteration"], state["processes"], len(state["others"])) == (2, 2, 1)
@@ -339,6 +340,14 @@ def test_torchrun_says_which_of_how_many():
     for rank in ("4", "-1", "x"):
         with pytest.raises(UserError, match="RANK"):
             launch({**told, "RANK": rank})
+
+
+def test_a_command_starts_as_many_again_where_all_are_on_this_machine():
+    two = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "a"}
+    two["MASTER_PORT"] = "1"
+    assert command({**two, "LOCAL_WORLD_SIZE": "2"}) == "torchrun --nproc-per-node 2 -m tdmr1"
+    for other in ({}, two, {**two, "LOCAL_WORLD_SIZE": "1"}, {"LOCAL_WORLD_SIZE": "1"}):
+        assert command(other) == "tdmr1"
 
 
 def test_a_launcher_without_processes_is_an_error(monkeypatch):
