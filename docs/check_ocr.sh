@@ -21,7 +21,7 @@ BIN="$ROOT/.venv/bin"
 [ -d home/environments/ocr ] || "$BIN/tdmr1" rewards install ocr --extra paddle
 "$BIN/tdmr1" rewards check ocr
 "$BIN/tdmr1" rewards check ocr@env --option engine=paddle
-ENGINES=rapidocr,paddle@env
+ENGINES=rapidocr,paddle
 if command -v tesseract; then
     "$BIN/tdmr1" rewards check ocr --option engine=tesseract
     ENGINES=$ENGINES,tesseract
@@ -31,8 +31,8 @@ if [ ! -d words ]; then
     FONTS=$("$BIN/python" -c 'import matplotlib; print(matplotlib.get_data_path())')/fonts/ttf
     "$BIN/python" -m tdmr1_reward_ocr.words words --font "$FONTS/DejaVuSerif.ttf" --font "$FONTS/DejaVuSansMono.ttf"
 fi
-"$BIN/tdmr1" rewards compare ocr words --over "engine=$ENGINES"
-"$BIN/tdmr1" rewards compare ocr words --over "engine=$ENGINES" --json > comparison.json
+"$BIN/tdmr1" rewards compare ocr words --engines "$ENGINES"
+"$BIN/tdmr1" rewards compare ocr words --engines "$ENGINES" --json > comparison.json
 "$BIN/python" - <<'PYTHON'
 import json
 

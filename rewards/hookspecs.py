@@ -1,4 +1,4 @@
-"""The hooks that a reward package implements; the second one if it brings prompts, too.
+"""The hooks that a reward package implements; beside the first, those of what else it brings.
 
 A package is one module with one hook, named by one entry point:
 
@@ -14,19 +14,24 @@ A package is one module with one hook, named by one entry point:
     @hookimpl
     def register_prompts(register):
         register("brightness", BrightnessPrompts)
+
+    @hookimpl
+    def register_examples(register):
+        register("brightness", grey_pictures)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
-from tdmr1.rewards.contract import Reward
+from tdmr1.rewards.contract import Image, Reward
 
 if TYPE_CHECKING:  # `tdmr1 rewards list` reads this module, and must start fast
     from tdmr1.rewards.prompt_source import PromptSource
+    from tdmr1.rewards.prompts import PromptLine
 
 PROJECT = "tdmr1"
 ENTRY_POINT_GROUP = "tdmr1.rewards"
@@ -51,6 +56,15 @@ class RegisterPrompts(Protocol):
     def __call__(self, name: str, source: Callable[[], PromptSource]) -> None: ...
 
 
+class RegisterExamples(Protocol):
+    """Takes a reward's name and what draws its examples: pictures with their prompts, always the
+    same. Those whose metadata have a `tag` in common are a row of the comparison."""
+
+    def __call__(
+        self, name: str, draw: Callable[[], Iterable[tuple[PromptLine, Image]]]
+    ) -> None: ...
+
+
 class RewardHooks:
     """Hook specifications."""
 
@@ -62,3 +76,8 @@ class RewardHooks:
     def register_prompts(self, register: RegisterPrompts) -> None:
         """Call `register(name, source)` once for each reward of this package for which
         `tdmr1 prompts NAME` can write prompts."""
+
+    @hookspec
+    def register_examples(self, register: RegisterExamples) -> None:
+        """Call `register(name, draw)` once for each reward of this package that
+        `tdmr1 rewards compare NAME` can compare on examples of its own."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tdmr1.rewards.discovery.environments import Environment
 from tdmr1.rewards.discovery.spec import PlaceSpec
 from tdmr1.rewards.errors import RewardOptionInvalid
 from tdmr1.rewards.offline.variants import variants
@@ -23,6 +24,38 @@ def bright(samples, least=0.0, scale=1.0, fails=""):
     return [Score(v, f"{v:.1f}", passed=v > 0.5) if v >= least else None for v in values]
 
 bright.reads = ()
+"""
+
+PACKAGE = """
+from tdmr1.rewards import Reward, hookimpl
+from tdmr1.rewards.prompts import PromptLine
+
+import numpy as np
+
+class Bright(Reward):
+    name, summary, range, reads = "bright", "How bright?", (0.0, 255.0), ()
+
+    def __init__(self, engine="mean"):
+        self._engine = getattr(np, engine)
+
+    def score(self, samples):
+        return [float(self._engine(sample.image)) for sample in samples]
+
+def greys():
+    for level in (0, 100):
+        yield PromptLine("grey", {"tag": str(level)}), np.full((4, 4, 3), level, np.uint8)
+    yield PromptLine("grey", {"tag": "slope"}), np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+
+@hookimpl
+def register_rewards(register):
+    register("bright", Bright)
+    register("silent", Bright)
+    register("odd", Bright)
+
+@hookimpl
+def register_examples(register):
+    register("bright", greys)
+    register("odd", lambda: 1 / 0)
 """
 
 
@@ -116,6 +149,53 @@ def test_the_same_command_scores_nothing_twice_and_times_nothing(compare):
     assert rows(out)[1][5] == "-"
 
 
+@pytest.fixture
+def package(here, install):
+    install("tdmr1-reward-bright", ["bright", "silent", "odd"], PACKAGE)
+
+
+def test_engines_are_compared_on_the_packages_own_pictures(tdmr1, package):
+    command = ("rewards", "compare", "bright", "--engines", "mean,max", "--out", "a/b.jsonl")
+    Path("a").mkdir()
+    status, out, err = tdmr1(*command)
+    assert (status, err) == (0, "")
+    values, tags, images, end = out.split("\n\n")
+    assert [row[:2] for row in rows(values)] == [
+        ["engine", "mean"],
+        ["mean", "41.167"],
+        ["max", "49.000"],
+    ]
+    assert [row[0] for row in rows(tags)] == ["tag", "0", "100", "slope"]
+    assert rows(images)[1][0] == "a/b-images/00002/samples/0000.png"
+    assert Path("a/b-images/00002/samples/0000.png").exists()
+    again = tdmr1(*command)[1]
+    assert again.split("\n\n")[1:] == [tags, images, end]
+
+
+def test_a_package_without_pictures_or_with_broken_ones_says_so(tdmr1, package):
+    for name, text in (
+        ("silent", "brings no pictures to compare on; name folders or image files"),
+        ("./r.py:bright", "brings no pictures to compare on"),
+        ("odd", "the examples of reward 'odd' of tdmr1-reward-bright 1.2 cannot be drawn"),
+    ):
+        status, _, err = tdmr1("rewards", "compare", name, "--engines", "mean,max")
+        assert status == 1 and text in err, name
+        assert not Path("comparison-images").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["images", "--prompts", "p.jsonl"], "say what is compared: --over"),
+        (["images", "--over", "least=0,1", "--engines", "a,b"], "say what is compared: --over"),
+        (["--engines", "a,b", "--prompts", "p.jsonl"], "--prompts p.jsonl is of images"),
+    ],
+)
+def test_it_is_said_what_is_compared_and_on_what(tdmr1, here, arguments, text):
+    status, _, err = tdmr1("rewards", "compare", "./r.py:bright", *arguments)
+    assert status == 1 and text in err
+
+
 def test_what_fails_is_counted_and_no_disagreement(compare):
     status, out, err = compare("--over", "fails=no,a 3", "--json")
     assert status == 1
@@ -132,6 +212,21 @@ def test_what_a_value_is():
     assert first.options == {"match": "edit", "engine": "paddle"}
     assert (second.value, second.spec.place) == ("0.5", PlaceSpec("worker"))
     assert second.options == {"match": "edit", "engine": 0.5}
+
+
+def test_a_value_is_in_the_environment_that_was_installed_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TDMR1_HOME", str(tmp_path))
+    folder = tmp_path / "environments" / "ocr" / "env-1"
+    folder.mkdir(parents=True)
+    Environment("ocr", "a", "1", "", "3.11.1", folder=folder, extras=("paddle",)).write()
+
+    def places(reward):
+        over = "engine=rapidocr,paddle,paddle@here"
+        return [variant.spec.place.kind for variant in variants(reward, over, {})]
+
+    assert places("ocr") == ["here", "env", "here"]
+    assert places("ocr@worker") == ["worker", "worker", "here"]
+    assert places("other") == ["here", "here", "here"]
 
 
 @pytest.mark.parametrize("over", ["engine", "engine=", "engine=a", "=a,b", "engine=a,,b", "e=a,a"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from tdmr1.progress import task
 from tdmr1.rewards.contract import Sample
+from tdmr1.rewards.discovery.environments import installed_environments
 from tdmr1.rewards.discovery.options import parse_options
 from tdmr1.rewards.discovery.spec import PlaceSpec, RewardSpec
 from tdmr1.rewards.errors import RewardOptionInvalid
@@ -42,8 +43,9 @@ def variants(reward: str, over: str, options: Mapping[str, Any]) -> list[Variant
 
     Args:
         reward: NAME[@PLACE].
-        over: OPTION=VALUE[@PLACE],VALUE[@PLACE] and so on; a value without a place is in that of
-            the reward. The place follows the last @ of a value.
+        over: OPTION=VALUE[@PLACE],VALUE[@PLACE] and so on. The place follows the last @ of a
+            value. One without is in that of the reward, but @env, not here, where it has the name
+            of an extra that the reward's environment was installed with, as `paddle`.
         options: of all.
 
     Raises:
@@ -57,7 +59,7 @@ def variants(reward: str, over: str, options: Mapping[str, Any]) -> list[Variant
     if not option.strip() or not all(texts) or len(texts) < 2 or len({*texts}) < len(texts):
         raise RewardOptionInvalid(
             f"--over {over!r}: name an option and two or more of its values, none of them twice, "
-            "e.g. --over engine=rapidocr,paddle@env"
+            "e.g. --over engine=rapidocr,paddle@env, which is --engines rapidocr,paddle@env"
         )
     if option.strip() in options:
         raise RewardOptionInvalid(f"{option.strip()!r} is compared; it cannot be an --option, too")
@@ -68,8 +70,16 @@ def _variant(spec: RewardSpec, option: str, text: str, options: Mapping[str, Any
     value, at, place = text.rpartition("@")
     if at:
         spec = dataclasses.replace(spec, place=PlaceSpec.parse(place))
+    elif spec.place.kind == "here" and text in _extras(spec.name):
+        spec = dataclasses.replace(spec, place=PlaceSpec("env"))
     chosen = parse_options([f"{option}={value if at else text}"])
     return Variant(option, text, f"{spec.name} {option}={text}", spec, {**options, **chosen})
+
+
+def _extras(reward: str) -> set[str]:
+    """That the reward's environment was installed with."""
+    mine = (made for made in installed_environments() if made.name == reward)
+    return {extra for environment in mine for extra in environment.extras}
 
 
 class TimedScorer(Scorer):

@@ -13,10 +13,12 @@ import typer
 from tdmr1.cli import complete
 from tdmr1.cli.finite import finite
 from tdmr1.cli.scoring import score_all
+from tdmr1.errors import UserError
 from tdmr1.progress import showing, task
 from tdmr1.tables import as_columns
 
 if TYPE_CHECKING:  # `tdmr1 rewards list` imports this module, too, and must start fast
+    from tdmr1.rewards.discovery.spec import RewardSpec
     from tdmr1.rewards.offline.compare import Comparison
 
 
@@ -28,15 +30,23 @@ def compare(
         ),
     ],
     images: Annotated[
-        list[Path], typer.Argument(metavar="DIR_OR_FILES", help="Folders and image files.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR_OR_FILES]",
+            help="Folders and image files; none: examples that the reward's package draws, "
+            "beside --out.",
+        ),
+    ] = None,
     over: Annotated[
         str,
         typer.Option(
             metavar="OPTION=VALUE,VALUE",
             help="An option of the reward and the values that are compared, each VALUE[@PLACE].",
         ),
-    ],
+    ] = "",
+    engines: Annotated[
+        str, typer.Option(metavar="VALUE,VALUE", help="The same as --over engine=VALUE,VALUE.")
+    ] = "",
     prompts: Annotated[
         Path | None, typer.Option(help="Prompt file, as of `tdmr1 rewards score`.")
     ] = None,
@@ -68,11 +78,20 @@ def compare(
     from tdmr1.rewards.offline.scorefile import opened
     from tdmr1.rewards.offline.variants import opened_variants, variants
 
+    if bool(over) == bool(engines):
+        raise UserError(
+            "say what is compared: --over OPTION=VALUE,VALUE, or --engines VALUE,VALUE for the "
+            "option `engine`"
+        )
+    if prompts and not images:
+        raise UserError(f"--prompts {prompts} is of images; name them, too")
+    over = over or f"engine={engines}"
     compared = variants(absolute_source(name), over, parse_options(option or []))
     with opened(out.absolute()) as lines:
         with stdout_to_stderr(), showing(sys.stderr):
             with task("looking for images"):
-                pictures, unused = read_pictures(images, prompts)
+                found_in = images or [_examples(compared[0].spec, out)]
+                pictures, unused = read_pictures(found_in, prompts)
             with opened_variants(compared, reward_timeout) as scorers:
                 identities = {n: identify(scorer.place.info) for n, scorer in scorers.items()}
                 score_all(pictures, scorers, identities, lines, batch)
@@ -90,6 +109,16 @@ def compare(
     if any(of.errors for of in found.values):
         typer.echo(f"errors are in {out}; the same command tries those images again", err=True)
         raise typer.Exit(1)
+
+
+def _examples(spec: RewardSpec, out: Path) -> Path:
+    """The folder of a reward's own examples, beside the scores; drawn where there is none yet."""
+    from tdmr1.rewards.offline.examples import draw_examples
+
+    folder = out.with_name(f"{out.stem}-images")
+    if not folder.exists():
+        draw_examples(spec, folder)
+    return folder
 
 
 def _of_values(found: Comparison) -> str:

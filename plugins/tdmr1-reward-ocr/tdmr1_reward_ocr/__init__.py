@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tdmr1.rewards import Reward, hookimpl
 
 if TYPE_CHECKING:
-    from tdmr1.rewards.hookspecs import Register, RegisterPrompts
+    from tdmr1.rewards.hookspecs import Register, RegisterExamples, RegisterPrompts
 
 SHORT_SIDE = 160
 """In pixels; with more, PP-OCR takes longer and reads small letters no better."""
@@ -32,6 +32,13 @@ def register_prompts(register: RegisterPrompts) -> None:
     from tdmr1_reward_ocr.prompts import OcrPrompts
 
     register("ocr", OcrPrompts)
+
+
+@hookimpl
+def register_examples(register: RegisterExamples) -> None:
+    from tdmr1_reward_ocr.words import examples
+
+    register("ocr", examples)
 
 
 def _ocr(

@@ -1,7 +1,11 @@
 """Drawn words, by what makes them hard to read, to compare engines on.
 
-    python -m tdmr1_reward_ocr.words words
-    tdmr1 rewards compare ocr words --over engine=rapidocr,tesseract
+    tdmr1 rewards compare ocr --engines rapidocr,tesseract
+
+or, for words in further fonts, too,
+
+    python -m tdmr1_reward_ocr.words words --font FILE
+    tdmr1 rewards compare ocr words --engines rapidocr,tesseract
 
 The same on every machine, except for other versions of Pillow and OpenCV.
 """
@@ -101,6 +105,12 @@ def words(fonts: Sequence[Path] = ()) -> Iterator[tuple[str, str, Image]]:
         yield "golden images", golden.prompt.split('"')[1], golden.good
 
 
+def examples(fonts: Sequence[Path] = ()) -> Iterator[tuple[PromptLine, Image]]:
+    """The same, each with the prompt of a sign that says it."""
+    for tag, text, image in words(fonts):
+        yield PromptLine(f'a sign that says "{text}"', {"tag": tag}), image
+
+
 def drawn(text: str, style: Style) -> Image:
     """A text in the middle of a square, uint8 (SIDE, SIDE, 3); its noise depends on the text."""
     turned = _mask(text, style).rotate(style.angle, Pillow.Resampling.BICUBIC)
@@ -147,8 +157,8 @@ def main() -> None:
     parser.add_argument("--font", type=Path, action="append", default=[], help="a further one")
     given = parser.parse_args()
     writer = LayoutWriter(given.folder)
-    for tag, text, image in words(given.font):
-        writer.add(image[None], [PromptLine(f'a sign that says "{text}"', {"tag": tag})])
+    for prompt, image in examples(given.font):
+        writer.add(image[None], [prompt])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tdmr1.rewards.discovery.spec import RewardSpec
+from tdmr1.rewards.offline.examples import draw_examples
 from tdmr1.rewards.offline.layout import read_layout
 from tdmr1_reward_ocr import words as module
 from tdmr1_reward_ocr.definition import Definition
@@ -57,6 +59,14 @@ def test_a_word_is_read_from_above_but_not_upside_down(read):
 
 def test_two_lines_are_read_from_top_to_bottom(read):
     assert read("GRAND\nOPENING") == "GRAND OPENING"
+
+
+def test_the_package_brings_them_for_the_comparison(tmp_path, monkeypatch):
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    monkeypatch.setattr(module, "words", lambda fonts: [("noise", "a", image)])
+    draw_examples(RewardSpec("ocr"), tmp_path / "examples")
+    (picture,) = read_layout(tmp_path / "examples")
+    assert (picture.prompt, picture.metadata) == ('a sign that says "a"', {"tag": "noise"})
 
 
 def test_they_are_written_as_the_commands_read_them(tmp_path, monkeypatch):
