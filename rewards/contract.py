@@ -108,12 +108,17 @@ class Weights:
 class Golden:
     """One prompt with a picture that fits it and one that does not; a reward tells them apart.
 
+    And, of a reward that judges by the prompt's words, one picture with a prompt that it does not
+    fit.
+
     Attributes:
         prompt: of both pictures.
         good: scores better than `bad`.
         bad: scores worse.
         metadata: of both, as in `Sample`.
         others: of a grouped reward, the further pictures of the group that both belong to.
+        wrong: a prompt for which `good` scores worse than for `prompt`, with the same metadata;
+            "" for none, and of a grouped reward.
     """
 
     prompt: str
@@ -121,6 +126,7 @@ class Golden:
     bad: Image
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     others: Sequence[Image] = ()
+    wrong: str = ""
 
 
 class ImageRefused(ValueError):

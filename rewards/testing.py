@@ -63,11 +63,19 @@ class Findings:
 
 
 def ordered(reward: Reward, golden: Golden) -> Golden:
-    """A golden pair as the reward has it, for tests of one whose weights are random."""
-    good, bad = score(reward, golden_samples([golden])).values[:2]
-    if (good > bad) == reward.higher_is_better:
-        return golden
-    return dataclasses.replace(golden, good=golden.bad, bad=golden.good)
+    """A golden pair as the reward has it, for tests of one whose weights are random: that of its
+    pictures and prompts which go together best."""
+
+    def likes(golden: Golden) -> float:
+        value = float(score(reward, golden_samples([golden])).values[0])
+        return value if reward.higher_is_better else -value
+
+    pairs = [golden, dataclasses.replace(golden, good=golden.bad, bad=golden.good)]
+    if golden.wrong:
+        pairs += [
+            dataclasses.replace(pair, prompt=pair.wrong, wrong=pair.prompt) for pair in pairs
+        ]
+    return max(pairs, key=likes)
 
 
 _MISSING = """if True:

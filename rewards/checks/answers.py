@@ -27,26 +27,34 @@ ABSTAINS = "it abstains on every sample; give it golden images"
 
 
 def tells_good_from_bad(reward: Reward, goldens: Sequence[Golden]) -> Finding:
-    """Every golden good image scores better than the bad one of its prompt."""
+    """Every golden good image scores better than the bad one of its prompt, and better than with
+    the wrong prompt, where there is one."""
     if not goldens:
         return not_checked("it has no golden images; add `def goldens(self)` to its class")
     samples = golden_samples(goldens)
+    firsts = [next(i for i, s in enumerate(samples) if s.group == g) for g in range(len(goldens))]
+    pairs = [(index, first, first + 1) for index, first in enumerate(firsts)]
+    for index, first, _ in [*pairs]:
+        if wrong := goldens[index].wrong:
+            pairs.append((index, first, len(samples)))
+            samples.append(dataclasses.replace(samples[first], prompt=wrong, group=len(samples)))
     outcomes = score(reward, samples)
-    for index, golden in enumerate(goldens):
-        first = next(i for i, sample in enumerate(samples) if sample.group == index)
-        pair = slice(first, first + 2)
-        where = f'golden pair {index} ("{golden.prompt}")'
-        if outcomes.abstained[pair].any():
+    for index, first, second in pairs:
+        where = f'golden pair {index} ("{goldens[index].prompt}")'
+        if outcomes.abstained[[first, second]].any():
             return failed(f"{where}: the reward abstains")
-        good, bad = outcomes.values[pair]
+        good, bad = outcomes.values[[first, second]]
         if good == bad or (good > bad) != reward.higher_is_better:
-            reasons = "; ".join(reason for reason in outcomes.reasons[pair] if reason)
+            reasons = "; ".join(filter(None, (outcomes.reasons[first], outcomes.reasons[second])))
             better = "above" if reward.higher_is_better else "below"
+            worse = f"the bad one's {bad:g}"
+            if samples[second].prompt == goldens[index].wrong:
+                worse = f'its {bad:g} for "{goldens[index].wrong}"'
             return failed(
-                f"{where}: the good image's {good:g} is not {better} the bad one's {bad:g}"
+                f"{where}: the good image's {good:g} is not {better} {worse}"
                 + (f" ({reasons})" if reasons else "")
             )
-    return passed(f"{len(goldens)} of {len(goldens)} pairs")
+    return passed(f"{len(pairs)} of {len(pairs)} pairs")
 
 
 def batch_equals_one_by_one(reward: Reward, goldens: Sequence[Golden]) -> Finding:

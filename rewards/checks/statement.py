@@ -47,6 +47,8 @@ def states_what_it_is(reward: Reward, goldens: Sequence[Golden]) -> Finding:
     for index, golden in enumerate(goldens):
         if golden.others and not reward.grouped:
             return failed(f"golden pair {index} has `others`, which only a grouped reward sees")
+        if golden.wrong and reward.grouped:
+            return failed(f"golden pair {index} has `wrong`; a group has one prompt")
         for image in (golden.good, golden.bad, *golden.others):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
                 return failed(

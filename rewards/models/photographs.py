@@ -22,10 +22,10 @@ coffee by Rachel Michetti, the rocket by SpaceX (CC0).
 
 
 def captioned() -> list[Golden]:
-    """Each caption with its photograph and with the next one."""
+    """Each photograph with its caption beside the next photograph, and with the next caption."""
     names = [*CAPTIONS]
     return [
-        Golden(CAPTIONS[name], good=photograph(name), bad=photograph(other))
+        Golden(CAPTIONS[name], photograph(name), bad=photograph(other), wrong=CAPTIONS[other])
         for name, other in zip(names, names[1:] + names[:1], strict=True)
     ]
 

@@ -120,6 +120,25 @@ def test_a_pair_is_ordered_as_the_reward_has_it(higher_is_better):
         assert (found.good.mean() > found.bad.mean()) == higher_is_better
 
 
+def test_a_pair_with_two_prompts_is_ordered_by_both():
+    class Likes(Reward):
+        name, summary = "likes", "Which goes with which?"
+
+        def score(self, samples):
+            likes = {
+                ("dark", 20): 3.0,
+                ("dark", 200): 5.0,
+                ("light", 20): 9.0,
+                ("light", 200): 7.0,
+            }
+            return [likes[sample.prompt, sample.image.max()] for sample in samples]
+
+    dark, bright = (np.full((4, 4, 3), value, np.uint8) for value in (20, 200))
+    for prompts in (("dark", "light"), ("light", "dark")):
+        found = ordered(Likes(), Golden(prompts[0], dark, bright, wrong=prompts[1]))
+        assert (found.prompt, found.wrong, found.good.max()) == ("light", "dark", 20)
+
+
 def test_a_reward_that_says_nothing_of_missing_weights_fails(tmp_path):
     with pytest.raises(AssertionError, match="no reward 'nobody' is installed"):
         missing_without_torch("nobody", tmp_path)

@@ -1,5 +1,6 @@
 """The checks know of rewards that compare the samples of a prompt."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -102,6 +103,12 @@ def test_of_a_grouped_reward_groups_are_scored_alone_and_together():
     # The third is the first without a sample: another group of the same prompt.
     one_by_one = [(4, {"a cellar"}), (3, {"snow"}), (3, {"a cellar"})]
     assert calls == [*one_by_one, *one_by_one]
+
+
+def test_a_group_has_one_prompt():
+    golden = dataclasses.replace(GROUPS[0], wrong="snow")
+    finding = statement.states_what_it_is(Unlike(), [golden])
+    assert "pair 0 has `wrong`; a group has one prompt" in finding.text
 
 
 def test_companions_of_a_golden_pair_need_a_grouped_reward():

@@ -7,3 +7,4 @@ def test_each_is_beside_another():
     assert len({image.tobytes() for image in photographs}) == 3
     for golden, own in zip(captioned(), photographs, strict=True):
         assert (golden.good == own).all() and (golden.bad != own).any()
+        assert golden.wrong in CAPTIONS.values() and golden.wrong != golden.prompt
