@@ -4,9 +4,9 @@
 #
 #     sh docs/check_packages.sh              # all packages; or name some: ... ocr geneval 'geneval[mask2former]'
 #
-# Rewards of learnt weights are checked with small random ones in the published layouts, where none can tell golden
-# images apart; one that needs a judge, or people, is listed and described. Fails if anything else of that does, if
-# looking around imports torch, or if torch is there and the package does not require it.
+# Rewards of learnt weights are checked with small random ones in the published layouts, and `vlm` with a scripted judge,
+# which likes light: none of them can tell golden images apart. One that needs people is listed and described. Fails if
+# anything else of that does, if looking around imports torch, or if torch is there and the package does not require it.
 # Needs pip and 5 GB of disk; WORK=FOLDER keeps the environments for another time.
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,6 +25,7 @@ build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels ./
 
 cat > use.py <<'PYTHON'
 """Uses the rewards of one package; prints what it finds, and fails if that is not as it should be."""
+import atexit
 import json
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE, _, EXTRAS = sys.argv[1].partition("[")
+JUDGE = Path("source/plugins/tdmr1-reward-vlm/tests/judge_server.py")
+"""Speaks the protocol of OpenAI's servers; in its own words."""
 SMALL = {
     "clipscore": "from tdmr1.rewards.models.small_clip import *; given = {'model': write_small_clip(folder)}",
     "pickscore": "from tdmr1.rewards.models.small_clip import *; given = {'model': write_small_clip(folder)}",
@@ -95,9 +98,14 @@ for look in (["list"], *(["info", name] for name in names)):
     report(f"rewards {' '.join(look)}, without torch", right, "" if right else last)
 
 for name in names:
-    if found[name].startswith("needs options"):
+    if found[name].startswith("needs options") and name != "vlm":
         continue
     given = {}
+    if name == "vlm":
+        judge = subprocess.Popen([sys.executable, "-I", str(JUDGE)], stdout=subprocess.PIPE, text=True)
+        atexit.register(judge.kill)
+        port = int(judge.stdout.readline())
+        given = {"url": f"http://127.0.0.1:{port}/v1", "model": "bright", "preset": "text"}
     if name in SMALL:
         written = run("-c", WRITE + SMALL[name] + SHOW, str(Path("small", sys.argv[1], name).absolute()))
         given = json.loads(written.stdout.splitlines()[-1]) if written.returncode == 0 else {}
@@ -107,7 +115,7 @@ for name in names:
     checked = tdmr1("rewards", "check", name, "--json", *options)
     findings = json.loads(checked.stdout)["checks"]
     wrong = {check for check, finding in findings.items() if finding["status"] == "failed"}
-    # Of random weights nothing is better than anything.
+    # To random weights, and to a judge that cannot read, nothing is better than anything.
     wrong -= {"tells good from bad"} if given else set()
     texts = [f"{check}: {findings[check]['text']}" for check in sorted(wrong)]
     report(f"rewards check {name}", findings["loads"]["status"] == "passed" and not wrong, "; ".join(texts))
