@@ -3,8 +3,6 @@
 There an image has, for each class, an array (N, 5) of boxes and confidences in float32.
 """
 
-import os
-
 import numpy as np
 
 from tdmr1.rewards import Sample
@@ -13,8 +11,8 @@ from tdmr1_reward_geneval.detector import Detection, Detector
 from tdmr1_reward_geneval.reward import GenEval
 from tdmr1_reward_geneval.task import RELATIONS, TAGS
 
-SETS = int(os.environ.get("GENEVAL_SETS", "2500"))
-"""Of detections; the environment may ask for more."""
+SETS = 10_000
+"""Of detections."""
 NAMES = ("stop sign", "dog", "computer mouse")
 CONFIDENCES = np.array([0.2, 0.3, 0.3000001, 0.31, 0.5, 0.5, 0.7, 0.9, 0.9000001, 0.95, 0.99])
 """At, and just above, both thresholds, and often equal."""
@@ -78,12 +76,17 @@ def random_metadata(rng):
     return {"tag": tag, "include": include, "exclude": exclude[: rng.integers(2)]}
 
 
-def random_array(rng, count):
-    """Boxes on whole pixels, few enough of them that many lie at the edge of a relation."""
-    corner = rng.integers(0, 24, (count, 2)) * rng.integers(1, 20)
-    size = rng.integers(1, 12, (count, 2)) * 5
-    confidence = rng.choice(CONFIDENCES, (count, 1))
-    return np.concatenate([corner, corner + size, confidence], axis=1).astype(np.float32)
+def random_arrays(rng, counts):
+    """Boxes on whole pixels, few enough of them that many lie at the edge of a relation.
+
+    One array for each of the counts, all drawn at once.
+    """
+    total, spread = counts.sum(), rng.integers(1, 20, counts.size).repeat(counts)
+    corner = rng.integers(0, 24, (total, 2)) * spread[:, None]
+    size = rng.integers(1, 12, (total, 2)) * 5
+    confidence = rng.choice(CONFIDENCES, (total, 1))
+    rows = np.concatenate([corner, corner + size, confidence], axis=1).astype(np.float32)
+    return np.split(rows, counts.cumsum()[:-1])
 
 
 class Given(Detector):
@@ -112,9 +115,8 @@ def test_verdicts_are_the_official_ones():
     counts = rng.choice(
         [0, 1, 1, 2, 3, 20], (SETS, len(NAMES)), p=[0.1, 0.3, 0.2, 0.2, 0.19, 0.01]
     )
-    sets = [
-        {name: random_array(rng, n) for name, n in zip(NAMES, row, strict=True)} for row in counts
-    ]
+    arrays = iter(random_arrays(rng, counts.ravel()))
+    sets = [dict(zip(NAMES, three, strict=True)) for three in zip(*[arrays] * 3, strict=True)]
     asked = [random_metadata(rng) for _ in sets]
     images = [np.array([[[i & 255, i >> 8 & 255, i >> 16]]], np.uint8) for i in range(SETS)]
     samples = [Sample(i, "a photo", m) for i, m in zip(images, asked, strict=True)]
