@@ -1,22 +1,25 @@
 #!/bin/sh
 # Compares what the rewards of CLIP do here with what the authors' packages do, number by number: on eleven
-# odd pictures, as prepared by torchvision (which the package clip uses), open_clip and hpsv2; the network of
-# a checkpoint in open_clip's layout; the tokens of prompts; GenEval's colours, by the rule of its evaluator; and a
-# feature space of a model that open_clip knows, whose weights lie in a cache of the Hub.
+# odd pictures, as prepared by torchvision (which the package clip uses), open_clip, hpsv2, and transformers'
+# processor on Pillow (which PickScore's authors use); scores of those pictures by `pickscore` itself, beside its
+# authors' lines with transformers' model and processor; the network of a checkpoint in open_clip's layout; the
+# tokens of prompts; GenEval's colours, by the rule of its evaluator; and a feature space of a model that open_clip
+# knows, whose weights lie in a cache of the Hub.
 #
 #     make install
 #     sh docs/check_clip.sh
 #
 # Weights are small and random, so nothing is downloaded but packages: open_clip_torch 3.3.0, hpsv2 1.2.0,
 # torchvision 0.28.0, torch 2.13.0 for CPUs, transformers 5.23.0. Prints the largest difference of each, and
-# fails if a picture differs at all, an embedding by more than 1e-5, a token, or a colour's cosine by more than 1e-4.
+# fails if a picture differs at all, an embedding by more than 1e-5, a score of `pickscore` or a colour's cosine by
+# more than 1e-4, or a token.
 # Needs pip and 2 GB of disk; WORK=FOLDER keeps the environment for another time.
 set -eu
 . "$(dirname "$0")/authors/frame.sh"
 environment "torch==2.13.0 transformers==5.23.0 ftfy==6.3.1 numpy pillow pluggy pydantic rich typer regex setuptools" \
     "torchvision==0.28.0 open_clip_torch==3.3.0 hpsv2==1.2.0 timm pyyaml"
 theirs/bin/pip install --quiet --no-deps --no-build-isolation --force-reinstall \
-    "$ROOT" "$ROOT/plugins/tdmr1-reward-geneval"
+    "$ROOT" "$ROOT/plugins/tdmr1-reward-geneval" "$ROOT/plugins/tdmr1-reward-preference"
 
 cat > compare.py <<'PYTHON'
 import html
@@ -40,15 +43,19 @@ import open_clip
 from odd_pictures import odd_pictures, random, smooth
 from open_clip.model import CLIP
 from torchvision import transforms as T
+from transformers import CLIPModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from tdmr1.rewards import Sample
 from tdmr1.rewards.models.clip import read_clip
 from tdmr1.rewards.models.features import open_features
 from tdmr1.rewards.offline.pictures import read_rgb
 from tdmr1.rewards.models.open_clip_layout import CONFIG, FILES, VIT_H, read_checkpoint
-from tdmr1.rewards.models.pixels import MEAN, STD, as_hpsv2, as_openai
+from tdmr1.rewards.models.pixels import MEAN, STD, as_hpsv2, as_openai, as_transformers
 from tdmr1.rewards.models.published import read_tokenizer
 from tdmr1.rewards.models.small_clip import EMBEDDING, HEADS, LAYERS, PATCH, SIDE, WIDTH
-from tdmr1.rewards.models.small_clip import write_small_tokenizer
+from tdmr1.rewards.models.small_clip import write_small_clip, write_small_tokenizer
+from tdmr1_reward_preference.pickscore import PickScore
 from tdmr1_reward_geneval.clip import COLORS, ColorClassifier
 from tdmr1_reward_geneval.detector import Detection
 
@@ -96,7 +103,14 @@ ways = {
     ),
     "open_clip": (as_openai, open_clip.image_transform(224, is_train=False, mean=MEAN, std=STD)),
     "hpsv2": (as_hpsv2, of_hpsv2(224, is_train=False, resize_longest_max=True)),
+    "transformers": (as_transformers, lambda image: pixels_of(CLIPImageProcessorPil(), image)),
 }
+
+
+def pixels_of(processor, image):
+    return processor(images=image, return_tensors="pt").pixel_values[0]
+
+
 for way, (ours, theirs) in ways.items():
     for name, picture in pictures.items():
         difference = (ours(picture, 224) - theirs(Image.fromarray(picture))).abs().max().item()
@@ -136,6 +150,23 @@ with torch.no_grad():
     read = unit(ours.text_projection(ours.text_model(**tokens).pooler_output))
     zeros = tokens.input_ids * tokens.attention_mask  # open_clip pads with zeros
     report("prompt's embedding", (read - unit(network.encode_text(zeros))).abs().max(), 1e-5)
+
+# As the card of PickScore_v1 has it, on a small model in the layout of its folder.
+small = write_small_clip(folder / "pickscore", "gelu")
+network = CLIPModel.from_pretrained(small).eval()
+processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=SIDE)
+tokenizer = read_tokenizer(small)
+reward = PickScore(str(small), device="cpu")
+for name, picture in pictures.items():
+    prompt = f"a photo: {name}"
+    found = reward.score([Sample(picture, prompt)])[0].value
+    texts = tokenizer([prompt], padding=True, truncation=True, max_length=77, return_tensors="pt")
+    with torch.no_grad():
+        seen = pixels_of(processor, Image.fromarray(picture))[None]
+        seen = unit(network.get_image_features(pixel_values=seen).pooler_output)
+        read = unit(network.get_text_features(**texts).pooler_output)
+        wanted = (network.logit_scale.exp() * (read @ seen.T)).item()
+    report(f"pickscore of {name}", abs(found - wanted), 1e-4)
 
 # A folder in open_clip's layout, as one of ViT-L-14-quickgelu lies on the Hub.
 network = random_clip(quick_gelu=True)
