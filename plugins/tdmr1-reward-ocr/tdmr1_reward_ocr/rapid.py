@@ -71,6 +71,9 @@ def _params(short_side: int, threads: int) -> dict[str, Any]:
         # Lines are padded to this shape, and beyond it where they are longer. RapidOCR's own 320
         # spends half of the recognition time of a short word on the padding.
         "Rec.rec_img_shape": [3, 48, 160],
+        # Each line for itself. RapidOCR's own 6 pads them to the longest, and the same pixels are
+        # read differently with more padding beside them: "Ice" as "lce".
+        "Rec.rec_batch_num": 1,
         "EngineConfig.onnxruntime.intra_op_num_threads": threads,
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     }

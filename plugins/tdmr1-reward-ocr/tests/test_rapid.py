@@ -4,6 +4,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from rapidocr.ch_ppocr_rec import TextRecInput
 
 from tdmr1.rewards import Sample
 from tdmr1_reward_ocr.engine import EngineError
@@ -63,6 +64,15 @@ def test_red_on_grey_is_read_and_the_image_is_left_alone(engine):
     before = image.copy()
     assert engine.read(image) == "KEY"
     assert np.array_equal(image, before)
+
+
+def test_a_line_is_read_as_it_is_without_a_longer_one_beside_it(engine):
+    short, longer = written("Ice", 48, 60), written("a longer line of text below", 48, 400)
+    (alone,), (beside, _) = (
+        engine._ocr.text_rec(TextRecInput(img=lines)).scores
+        for lines in ([short], [short, longer])
+    )
+    assert beside == pytest.approx(alone, abs=1e-3)
 
 
 def test_what_is_read_with_less_confidence_than_the_lowest_counts_as_not_there():
