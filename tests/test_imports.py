@@ -120,6 +120,14 @@ def test_rewards_import_without_torch():
     assert done.stdout.split() == ["False"]
 
 
+def test_a_run_is_read_and_reported_without_the_networks():
+    """peft and diffusers take seconds to import, which an error, or a report, does not wait for."""
+    code = "import sys, tdmr1.trainers.loop.run, tdmr1.trainers.report.page; "
+    code += "print({'peft', 'diffusers'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["set()"]
+
+
 def test_pyproject_lists_every_package():
     """A missing one works from a checkout, and is left out of the wheel in silence."""
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]

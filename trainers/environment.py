@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from tdmr1.trainers.models import computes_in_bfloat16
-
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 
@@ -28,6 +26,17 @@ def environment() -> dict[str, Any]:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "bfloat16": computes_in_bfloat16(),
     }
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether bfloat16 is arithmetic of this machine's own, not emulated and slower than float32.
+
+    Of a processor some versions of torch cannot tell; then it is taken to have none.
+    """
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def changes_since(before: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from tdmr1.errors import UserError
 from tdmr1.missing import remedy
 from tdmr1.progress import task
 from tdmr1.trainers.config import Config, validated
+from tdmr1.trainers.environment import computes_in_bfloat16
 from tdmr1.trainers.memory import keep_freed_memory
 from tdmr1.trainers.presets import ENTRY_POINT_GROUP, configurations
 from tdmr1.trainers.processes import Joined, Processes
@@ -193,17 +194,6 @@ def mixed_precision(precision: str) -> str:
     if precision != "auto":
         return precision
     return "bf16" if computes_in_bfloat16() else "no"
-
-
-def computes_in_bfloat16() -> bool:
-    """Whether bfloat16 is arithmetic of this machine's own, not emulated and slower than float32.
-
-    Of a processor some versions of torch cannot tell; then it is taken to have none.
-    """
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def prepared(

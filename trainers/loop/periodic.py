@@ -14,11 +14,9 @@ from tdmr1.trainers.evaluation.scores import Scores
 from tdmr1.trainers.evaluation.table import over_teacher
 from tdmr1.trainers.images import grid, to_uint8, write_png
 from tdmr1.trainers.loop.guard import Guard, OutsideLimits
-from tdmr1.trainers.loop.run import RunFolder
+from tdmr1.trainers.loop.run import EXAMPLES, RunFolder
 
 PICTURES_PER_TAG = 8
-EXAMPLES = 6
-"""Of the best, and of the worst, pictures that are kept for each reward."""
 
 
 class PeriodicEvaluation:

@@ -51,6 +51,8 @@ EVALUATION = "evaluation.json"
 GUARD = "guard.json"
 REPORT = "report.json"
 LOCK = ".tdmr1.lock"
+EXAMPLES = 6
+"""Of the best, and of the worst, pictures that are kept for each reward."""
 SECONDS = ("seconds/iteration", "seconds/observing")
 """Metrics that add up to the time of a run."""
 

@@ -17,7 +17,7 @@ from tdmr1.trainers.evaluation.intervals import Interval
 from tdmr1.trainers.evaluation.paired import compare_scores
 from tdmr1.trainers.evaluation.report import Report, RewardReport
 from tdmr1.trainers.evaluation.table import WHO, figures, over_teacher
-from tdmr1.trainers.loop.periodic import EXAMPLES
+from tdmr1.trainers.loop.run import EXAMPLES
 from tdmr1.trainers.report.charts import guard_events, sections
 from tdmr1.trainers.report.folder import Shown, read_run
 from tdmr1.trainers.report.plots import PALETTE, inline_svg, write_plots

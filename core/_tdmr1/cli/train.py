@@ -302,9 +302,7 @@ def _start(
 ) -> None:
     """The same, in each of some processes."""
     from tdmr1.trainers.config import changed
-    from tdmr1.trainers.loop import jobs
     from tdmr1.trainers.loop.run import RunFolder
-    from tdmr1.trainers.sparing import with_sparing
 
     config: AnyConfig
     path = resume or out or Path("runs") / f"{kind.kind}-{_now()}"
@@ -329,7 +327,12 @@ def _start(
         if guard is not None:
             config = changed(config, [f"guard.action={guard}"])
         if sources.settings:
+            from tdmr1.trainers.sparing import with_sparing
+
             config = with_sparing(config, sources.settings)
+    with starting():  # not sooner: what is wrong above is told at once
+        from tdmr1.trainers.loop import jobs
+
     given = sources.settings if resume else []
     with continuable(run, _resume(run, kind.kind, given), given):
         tell_load()
