@@ -121,7 +121,7 @@ def test_rewards_import_without_torch():
 
 
 def test_a_run_is_read_and_reported_without_the_networks():
-    """peft and diffusers take seconds to import, which an error, or a report, does not wait for."""
+    """peft and diffusers take seconds to import, for which no error and no report waits."""
     code = "import sys, tdmr1.trainers.loop.run, tdmr1.trainers.report.page; "
     code += "print({'peft', 'diffusers'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -1,11 +1,7 @@
 """Trainings as processes of their own: how several meet, and what signals do to one."""
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -52,8 +48,6 @@ def score(samples):
 """
 """Waits while it loads for as long as there is a file `loading`, and in an early iteration."""
 
-TDMR1 = "import os; os.getloadavg = lambda: (0.0, 0.0, 0.0); from tdmr1.cli import main; main()"
-
 
 @pytest.fixture
 def folder(site, tmp_path, monkeypatch):
@@ -65,24 +59,14 @@ def folder(site, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def start(folder):
+def start(folder, launched):
     """Start `tdmr1 ...`, by default a training in `run`; ended with the test."""
-    with contextlib.ExitStack() as stack:
 
-        def start(*arguments, before="", **variables):
-            arguments = arguments or ("train", "--config", "run.toml", "--out", "run")
-            process = subprocess.Popen(
-                [sys.executable, "-c", before + TDMR1, *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env={**os.environ, **variables},
-            )
-            stack.callback(process.communicate)
-            stack.callback(process.kill)
-            return process
+    def start(*arguments, before="", **variables):
+        arguments = arguments or ("train", "--config", "run.toml", "--out", "run")
+        return launched(arguments, variables, before)
 
-        yield start
+    return start
 
 
 def finished(process):
@@ -160,8 +144,9 @@ def test_a_signal_while_it_loads_leaves_nothing(start, folder, number):
 def test_what_was_being_written_when_it_was_killed_is_gone_at_the_next_start(start, folder):
     """The library writes a file under a name of its own beside the one that it is given."""
     stuck = """
-import safetensors.torch, time
+import time
 from pathlib import Path
+from tdmr1.trainers import checkpoint
 
 def save_file(tensors, path, metadata=None):
     Path(path).with_name(".tmpAb12Cd").write_bytes(b"half")
@@ -169,7 +154,7 @@ def save_file(tensors, path, metadata=None):
     time.sleep(600)
 
 if not Path("saving-waits").exists():
-    safetensors.torch.save_file = save_file
+    checkpoint.save_file = save_file
 """
     every = ("--set", "checkpoint_every=1", "--iterations", "2")
     process = start("train", "--config", "run.toml", "--out", "run", *every, before=stuck)

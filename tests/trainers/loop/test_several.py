@@ -4,8 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -62,7 +60,6 @@ def score(samples):
             raise ValueError("the engine is off")
     return [float(s.image[..., 0].mean()) / 255 for s in samples]
 """
-TDMR1 = "import os; os.getloadavg = lambda: (0.0, 0.0, 0.0); from tdmr1.cli import main; main()"
 TRAIN = "train", "--config", "run.toml", "--out", "run"
 UNLIKE = "seconds/", "gib/", "evaluations"
 """Metrics of what it has cost: a process without any of some picked samples takes one in vain."""
@@ -79,32 +76,22 @@ def folder(site, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def start(folder):
+def start(folder, launched):
     """Start `tdmr1 ...` in several processes, each with its own arguments or with all the same."""
-    with contextlib.ExitStack() as stack:
 
-        def start(count, *arguments, last=None):
-            launcher = {}
-            if count > 1:
-                launcher = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
-                launcher |= {"MASTER_PORT": str(free_port()), "LOCAL_WORLD_SIZE": str(count)}
-            processes = []
-            for rank in range(count):
-                typed = last if last and rank == count - 1 else arguments
-                own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if launcher else {}
-                process = subprocess.Popen(
-                    [sys.executable, "-c", TDMR1, *typed],
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env={**os.environ, **launcher, **own},
-                )
-                stack.callback(process.communicate)
-                stack.callback(process.kill)
-                processes.append(process)
-            return processes
+    def start(count, *arguments, last=None):
+        launcher = {}
+        if count > 1:
+            launcher = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
+            launcher |= {"MASTER_PORT": str(free_port()), "LOCAL_WORLD_SIZE": str(count)}
+        processes = []
+        for rank in range(count):
+            typed = last if last and rank == count - 1 else arguments
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if launcher else {}
+            processes.append(launched(typed, {**launcher, **own}))
+        return processes
 
-        yield start
+    return start
 
 
 def free_port():
@@ -197,7 +184,8 @@ def stopped_at_once(start, how):
 def test_a_signal_to_one_of_two_ends_both_saved(start):
     status, out, err, other = stopped_at_once(start, signal.SIGTERM)
     assert (status, other, err) == (143, 143, "")
-    assert "stopped, saved after 2 iterations; continue with: tdmr1 train" in out
+    again = "torchrun --nproc-per-node 2 -m tdmr1 train --resume"
+    assert f"stopped, saved after 2 iterations; continue with: {again}" in out
 
 
 def test_one_of_two_is_killed_and_they_go_on_to_the_same_bits(start):
