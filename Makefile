@@ -20,7 +20,7 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
 		-e '.[train,report,dev]' $(addprefix -e ,$(PLUGINS)) $(EXTRAS)
 	touch $@
 
@@ -31,7 +31,7 @@ lint: install types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p tdmr1
-	for plugin in $(PLUGINS); do $(BIN)/mypy $$plugin/$$(basename $$plugin | tr - _) || exit 1; done
+	$(BIN)/mypy $(foreach plugin,$(PLUGINS),$(plugin)/$(subst -,_,$(notdir $(plugin))))
 
 # Type checkers do not follow `package-dir`; they read this link farm instead.
 types:

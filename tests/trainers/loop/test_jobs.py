@@ -114,14 +114,13 @@ def test_a_constant_added_to_a_reward_changes_no_bit_of_the_training(new_config,
     assert all(same(lora(run), lora(runs[0])) for run in runs[1:])
 
 
-@pytest.mark.parametrize("iteration", [0, 3, 4, 5])
+EMA = {"reference": "ema"}
+SDE = {"rollout": "sde", "clip": None}
+OTHERS = {"surrogate_draws": 3, "surrogate_ema": 0.9, "trunc_steps": 1}
+
+
 @pytest.mark.parametrize(
-    "method",
-    [
-        {"reference": "ema"},
-        {"rollout": "sde", "clip": None},
-        {"surrogate_draws": 3, "surrogate_ema": 0.9, "trunc_steps": 1},
-    ],
+    ("iteration", "method"), [(0, EMA), (4, EMA), (3, SDE), (5, SDE), (4, OTHERS), (5, OTHERS)]
 )
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     new_config, train, killed_in, tmp_path, iteration, method
