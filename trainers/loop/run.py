@@ -27,6 +27,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -42,6 +43,7 @@ from tdmr1.trainers.config import KINDS, AnyConfig, TrainConfig, validated
 from tdmr1.trainers.environment import environment
 from tdmr1.trainers.evaluation.report import Report
 from tdmr1.trainers.evaluation.scores import Scores
+from tdmr1.trainers.launchers import command
 from tdmr1.trainers.loop.looks import Look
 from tdmr1.trainers.loop.trackers import Trackers
 from tdmr1.trainers.writing import writing
@@ -163,7 +165,9 @@ class RunFolder:
             self._write_json("environment.json", environment())
             values = config.model_dump(mode="json")
             self._write_json(CONFIG, {"kind": config.kind, **values})
-        typed = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        program = Path(sys.argv[0]).name
+        program = command(os.environ) if program == "tdmr1" else program
+        typed = f"{program} {shlex.join(sys.argv[1:])}"
         self._write_json("commands.json", {"commands": [*self.commands(), typed]})
 
     def commands(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import time
@@ -164,6 +165,8 @@ def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     ((status, out, err),) = finished(start(1, "train", "--resume", "run"))
     assert (status, err) == (0, "")
     assert "the checkpoint is of 2 processes, and there are 1: " in out
+    both = shlex.join(["torchrun", "--nproc-per-node", "2", "-m", "tdmr1", *TRAIN])
+    assert RunFolder(Path("run")).commands() == [both, "tdmr1 train --resume run"]
     alike(metrics("run"), metrics("one"))
     close(learnt("run"), learnt("one"))
 
