@@ -49,8 +49,8 @@ def places(found: RewardDescription, options: Mapping[str, Any]) -> list[tuple[W
         RewardBroken: it states an option that it does not have.
         UserError: it takes a feature space, and there is no such one.
     """
-    check_given(found.options, options, f"reward {found.name!r}")
-    values = {option.name: option.default for option in found.options} | dict(options)
+    given = check_given(found.options, options, f"reward {found.name!r}")
+    values = {option.name: option.default for option in found.options} | given
     wanted = []
     for weights in found.weights:
         conditions = [condition.partition("=") for condition in weights.when]

@@ -42,7 +42,7 @@ class Recipe:
                 one that it takes.
             RewardBroken: its code raised, or what it made is not a `Reward`.
         """
-        check_options(self.factory, options, self.what)
+        options = check_options(self.factory, options, self.what)
         with blaming(f"{self.what} cannot be constructed", self.distribution):
             try:
                 reward = self.factory(**options)

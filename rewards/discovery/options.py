@@ -20,6 +20,8 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (type(None), "anything"),
 )
 """Types, those of JSON, and their words; the first that fits, as a bool is an int to Python."""
+_SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
+"""What else is written for true and false."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Option:
         is_whole_number = self.expected == "a number" and _kind(value) == "a whole number"
         return _kind(value) == self.expected or is_whole_number
 
+    def read(self, value: Any) -> Any:  # noqa: ANN401
+        """A value as it was meant: on, off, yes and no, where it is true or false."""
+        if isinstance(self.default, bool) and isinstance(value, str):
+            return _SWITCHES.get(value.lower(), value)
+        return value
+
 
 def options_of(factory: Callable[..., object]) -> list[Option]:
     """The options that a factory of a reward takes."""
@@ -62,7 +70,9 @@ def options_of(factory: Callable[..., object]) -> list[Option]:
     ]
 
 
-def check_options(factory: Callable[..., object], given: Mapping[str, Any], what: str) -> None:
+def check_options(
+    factory: Callable[..., object], given: Mapping[str, Any], what: str
+) -> dict[str, Any]:
     """Hold the options given against those there are.
 
     Args:
@@ -70,23 +80,31 @@ def check_options(factory: Callable[..., object], given: Mapping[str, Any], what
         given: option -> value.
         what: the reward, for the error's text.
 
+    Returns:
+        Option -> value, as `Option.read` has it.
+
     Raises:
         RewardOptionInvalid: one is unknown, or its value is of another type.
     """
-    check_given(options_of(factory), given, what)
+    return check_given(options_of(factory), given, what)
 
 
-def check_given(there_are: Iterable[Option], given: Mapping[str, Any], what: str) -> None:
+def check_given(
+    there_are: Iterable[Option], given: Mapping[str, Any], what: str
+) -> dict[str, Any]:
     """As `check_options`, for options that are known."""
     known = {option.name: option for option in there_are}
+    values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in known:
             raise RewardOptionInvalid(f"{what} has no option {name!r}; {_listed(known)}")
-        if not known[name].accepts(value):
+        values[name] = known[name].read(value)
+        if not known[name].accepts(values[name]):
             raise RewardOptionInvalid(
                 f"option {name!r} of {what} is {value!r}; expected {known[name].expected}; "
                 f"{_listed(known)}"
             )
+    return values
 
 
 def parse_options(settings: Sequence[str]) -> dict[str, Any]:

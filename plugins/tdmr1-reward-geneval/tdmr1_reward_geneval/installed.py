@@ -40,8 +40,7 @@ def load_detector(name: str, options: Mapping[str, Any]) -> tuple[Detector, Path
         owners = " and ".join(entry.dist.name for entry in found if entry.dist is not None)
         raise ValueError(f"detector={name!r} is brought by {owners}; uninstall one of them")
     factory: Callable[..., object] = found[0].load()
-    check_options(factory, options, f"detector {name!r}")
-    detector = factory(**options)
+    detector = factory(**check_options(factory, options, f"detector {name!r}"))
     if not isinstance(detector, Detector):
         raise ValueError(
             f"detector={name!r} is a {type(detector).__name__}; its class must derive from "

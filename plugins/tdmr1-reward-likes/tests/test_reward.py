@@ -8,6 +8,7 @@ import pytest
 from tdmr1.errors import UserError
 from tdmr1.rewards import Sample
 from tdmr1.rewards.discovery.load import load
+from tdmr1.rewards.discovery.options import parse_options
 from tdmr1.rewards.discovery.spec import RewardSpec
 from tdmr1.rewards.errors import RewardFailed, RewardOptionInvalid
 from tdmr1.rewards.places.here import Here
@@ -188,6 +189,15 @@ def test_it_is_silent_where_it_is_off_or_agrees_too_little(taught, options):
     assert likes.score(draw([15, 245], None)) == [None, None]
 
 
+@pytest.mark.parametrize(("word", "speaks"), [("off", False), ("on", True)])
+def test_the_memory_is_switched_off_by_what_a_user_types(taught, queue, word, speaks):
+    taught()
+    typed = [f"queue={queue}", "features=thumbnail", f"memory={word}"]
+    likes = load(RewardSpec("likes"), parse_options(typed))
+    assert [score is not None for score in likes.score(draw([15, 245], None))] == [speaks] * 2
+    likes.close()
+
+
 def test_late_votes_are_not_lost_for_the_memory(new_likes, vote):
     likes = new_likes(keep=1)
     for iteration in range(3):
@@ -260,7 +270,7 @@ def test_a_file_that_is_no_queue_is_told(tmp_path, new_likes):
         ({"voters": 0}, "voters=0; expected at least 1"),
         ({"run": "a/b"}, "run='a/b' is no name"),
         ({"features": "clip"}, "unknown features='clip'; there are: pixels, thumbnail"),
-        ({"memory": "off"}, "true or false"),
+        ({"memory": "of"}, "true or false"),
     ],
 )
 def test_options_that_make_no_sense_are_told(options, says):

@@ -36,6 +36,21 @@ def test_a_value_has_the_type_of_the_default(default, good, bad):
     assert [option.accepts(value) for value in bad] == [False] * len(bad)
 
 
+def test_what_is_true_or_false_may_be_on_or_off():
+    class Switched:
+        def __init__(self, memory=True, engine="on"):
+            pass
+
+    def read(**given):
+        return check_options(Switched, given, "it")
+
+    assert [read(memory=word)["memory"] for word in ("off", "no", False)] == [False] * 3
+    assert [read(memory=word)["memory"] for word in ("on", "YES", True)] == [True] * 3
+    assert read(engine="off") == {"engine": "off"}  # a text
+    with pytest.raises(RewardOptionInvalid, match="'of'; expected true or false"):
+        read(memory="of")
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
