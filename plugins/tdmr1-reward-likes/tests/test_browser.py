@@ -98,7 +98,37 @@ def test_all_of_it_by_keyboard_alone(serve_pages, open_page):
     assert [found[id] for id in group] == [True, False, True]
 
 
-def test_by_tap_and_by_swipe(serve_pages, join):
+def swipe(page, across, down=0):
+    """A finger on the picture."""
+    box = page.locator("#frame img").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for step in range(9):
+        finger = {"x": x + across * step / 8, "y": y + down * step / 8}
+        kind = "touchMove" if step else "touchStart"
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [finger]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    touch.detach()
+
+
+def test_by_a_finger_that_swipes_and_not_by_one_that_scrolls(serve_pages, join):
+    voting, address = serve_pages()
+    ids = post(voting, 4)
+    page = join(address, size="phone", has_touch=True, is_mobile=True)
+    for across, down in ((150, 20), (-150, -20), (30, 0)):  # the last one is no more than a twitch
+        wait_to_judge(page)
+        swipe(page, across, down)
+    assert saved(voting, 2) == {ids[0]: True, ids[1]: False}
+    page.set_viewport_size({"width": 360, "height": 320})
+    swipe(page, 30, -100)
+    page.wait_for_function("() => scrollY > 50")
+    assert on_screen(page) == ids[2]
+    assert page.get_attribute("#card", "style") in ("", None)  # it is where it was
+    swipe(page, 150)
+    assert saved(voting, 3) == {ids[0]: True, ids[1]: False, ids[2]: True}
+
+
+def test_by_tap_and_by_dragging(serve_pages, join):
     voting, address = serve_pages()
     ids = post(voting, 5)
     page = join(address, size="phone", has_touch=True, is_mobile=True)
