@@ -23,6 +23,8 @@ SIZES = {
     "desktop": {"width": 1200, "height": 800},
 }
 """Of browsers, in pixels."""
+ELSEWHERE = "likes.test"
+"""The server, as a browser of another machine knows it: by a name that it does not trust."""
 
 
 class Clock:
@@ -99,7 +101,8 @@ def chromium():
     if path is None:
         pytest.skip("no Chromium: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"]
+        browser = driver.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
 

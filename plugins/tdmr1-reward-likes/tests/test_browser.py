@@ -206,6 +206,23 @@ def test_who_has_not_seen_all_of_a_group_is_not_done(serve_pages, join):
     assert saved(voting, 8) == dict.fromkeys(group, False)
 
 
+def test_who_closes_the_tab_in_the_middle_of_a_group_has_said_nothing(serve_pages, join):
+    voting, address = serve_pages()
+    group = post(voting, 4, group=1)
+    page = join(address)
+    page.goto(f"{address}/groups")
+    page.wait_for_selector("#grid img")
+    wait_to_judge(page, "done")
+    page.click("#grid button >> nth=2")
+    page.close(run_before_unload=True)
+    voting.join("Bob")
+    assert voting.lend_groups("Bob", 1) == []  # until the lease has run out
+    with voting.store.database.writing() as connection:
+        connection.execute("UPDATE leases SET until = lent")
+    assert [[lent.id for lent in found] for found in voting.lend_groups("Bob", 1)] == [group]
+    assert voting.store.all_votes() == []
+
+
 def test_who_has_not_seen_a_picture_can_only_skip_it(serve_pages, open_page):
     voting, address = serve_pages()
     _, second, *_ = post(voting, 4, group=1)
@@ -291,12 +308,19 @@ def test_new_pictures_appear_and_a_vote_that_does_not_count_is_told(serve_pages,
 
 def test_a_link_of_another_site_leads_in(serve_pages, open_page):
     """The cookie is SameSite=Strict, so a mere redirect would be asked for the token again."""
-    _, address = serve_pages(token=TOKEN)
+    voting, address = serve_pages(token=TOKEN)
+    address = address.replace("127.0.0.1", "likes.test")
+    (id,) = post(voting, 1)
     page = open_page(f"data:text/html,<a href='{address}/?token={TOKEN}'>vote</a>")
     page.click("a")
     page.wait_for_selector("#name")
     assert page.url == f"{address}/"
     assert page.evaluate("document.cookie") == ""
+    page.fill("#name", "Ada")
+    page.keyboard.press("Enter")
+    wait_to_judge(page)
+    page.keyboard.press("ArrowRight")
+    assert saved(voting, 1) == {id: True}
 
 
 @with_axe
