@@ -73,16 +73,26 @@ def post(store):
     return post
 
 
+def of_bench(name):
+    path = Path(__file__).parents[1] / "bench" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def bench():
     """The scripted voter."""
     pytest.importorskip("tdmr1_shapes")
     pytest.importorskip("tdmr1_reward_geneval")
-    path = Path(__file__).parents[1] / "bench" / "hidden_rule.py"
-    spec = importlib.util.spec_from_file_location("hidden_rule", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return of_bench("hidden_rule")
+
+
+@pytest.fixture(scope="module")
+def curve():
+    """What is drawn of a training with that voter."""
+    return of_bench("curve")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+from PIL import Image
+
 from tdmr1.rewards import Sample
-from tdmr1_reward_likes.pictures import Item
+from tdmr1_reward_likes.pictures import Item, Vote
 
 
 def test_its_eye_sees_what_is_blue(bench, scenes):
@@ -35,3 +38,33 @@ def test_the_prompts_leave_colours_open_and_are_those_of_their_split(bench, tmp_
     assert not any(
         "blue" in text or "sign" in text for text in [*texts["train"], *texts["heldout"]]
     )
+
+
+def test_the_curve_has_a_point_an_evaluation_and_the_votes_before_it(curve, post, store):
+    for iteration in (0, 1, 2):
+        ids = post(2, iteration=iteration)
+        store.record(Vote(id, "Ada", True, 1e9, 0) for id in ids)
+    run = store.path.parent / "run"
+    run.mkdir()
+    options = {"likes": {"queue": store.path.name}}
+    (run / "config.json").write_text(json.dumps({"seed": 1, "reward_options": options}))
+    measured = {"heldout/geneval/overall": 0.75, "heldout//here/hidden_rule.py:blue": 0.4}
+    lines = [{"iteration": 0, **measured}, {"iteration": 1}, {"iteration": 2, **measured}]
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    told = curve.tell(run, "votes alone")
+    assert told == {
+        "what": "votes alone",
+        "seed": 1,
+        "iteration": [0, 2],
+        "votes": [0, 4],
+        "blue": [0.4, 0.4],
+        "geneval": [0.75, 0.75],
+    }
+
+
+def test_the_curves_that_are_kept_can_be_drawn(curve, tmp_path):
+    pytest.importorskip("matplotlib", reason="pip install 'tdmr1[report]'")
+    lines = (curve.HERE / "curve.jsonl").read_text(encoding="utf-8").splitlines()
+    curve.draw([json.loads(line) for line in lines], tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as drawn:
+        assert len(drawn.getcolors(2**20)) > 4
