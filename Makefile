@@ -8,6 +8,8 @@ PLUGINS = plugins/tdmr1-shapes plugins/tdmr1-diffusers plugins/tdmr1-flux2 plugi
 	plugins/tdmr1-reward-hpsv3
 # What tests need beyond what a package itself requires.
 EXTRAS = -e 'plugins/tdmr1-reward-geneval[mask2former]' -e 'plugins/tdmr1-reward-likes[parquet,test]'
+# All packages are built by one setuptools, which is installed first, instead of one each.
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 ARGS ?=
 # On a CPU two processes with half of the cores each are faster than one with all (docs/several-processes.md).
 CORES := $(shell nproc 2>/dev/null || echo 1)
@@ -20,8 +22,8 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt $(addsuffix /pyproject.toml,$(PLUGINS))
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
-		-e '.[train,report,dev]' $(addprefix -e ,$(PLUGINS)) $(EXTRAS)
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation -e '.[train,report,dev]' $(addprefix -e ,$(PLUGINS)) $(EXTRAS)
 	touch $@
 
 test: install

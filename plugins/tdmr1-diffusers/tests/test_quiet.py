@@ -12,6 +12,7 @@ LONG = "a red star beside a blue dog " * 12
 QUIET = ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS")
 SMALL = (
     "iterations=1",
+    "eval_images=1",
     "generator.teacher_steps=1",
     "method.steps=1",
     "method.boundaries=1",

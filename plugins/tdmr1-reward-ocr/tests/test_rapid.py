@@ -34,7 +34,7 @@ def signs(count, seed):
 
 
 def test_at_least_95_percent_of_clean_signs_are_read_right(engine):
-    scores = Ocr(engine).score(signs(1000, seed=0))
+    scores = Ocr(engine).score(signs(400, seed=0))
     wrong = [score.reason for score in scores if not score.passed]
     assert len(wrong) <= 0.05 * len(scores), wrong
 

@@ -53,6 +53,19 @@ def page(tmp_path):
     return page
 
 
+@pytest.fixture(scope="module")
+def pages():
+    """Those of one run, for the tests that only look at one."""
+    return []
+
+
+@pytest.fixture
+def text(pages, request):
+    if not pages:
+        pages.append(request.getfixturevalue("page")(request.getfixturevalue("run")))
+    return pages[0]
+
+
 @pytest.fixture
 def browser(tmp_path):
     """Headless Chromium on a page; gives its standard output, and what its console said."""
@@ -174,9 +187,8 @@ def test_the_command_says_where_the_page_is(run, tdmr1):
 
 
 @in_browser
-def test_in_a_browser_the_slider_moves_and_nothing_is_complained_of(run, page, browser):
-    text = page(run).replace("</body>", PROBE + "</body>")
-    dom, console = browser(text, "--dump-dom")
+def test_in_a_browser_the_slider_moves_and_nothing_is_complained_of(text, browser):
+    dom, console = browser(text.replace("</body>", PROBE + "</body>"), "--dump-dom")
     assert console == []
     told = json.loads(re.search(r'data-told="([^"]*)"', dom)[1].replace("&quot;", '"'))
     assert told["clips"] == ["inset(0px 80% 0px 0px)", "inset(0px 20% 0px 0px)"]
@@ -187,9 +199,9 @@ def test_in_a_browser_the_slider_moves_and_nothing_is_complained_of(run, page, b
 @in_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [500, 1400])  # Chromium's window is no narrower
-def test_a_screenshot_has_content(run, page, browser, tmp_path, scheme, width):
+def test_a_screenshot_has_content(text, browser, tmp_path, scheme, width):
     _, console = browser(
-        page(run),
+        text,
         f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
         f"--window-size={width},2000",
         f"--screenshot={tmp_path}/shot.png",
