@@ -76,6 +76,7 @@ class TooLittleMemory(UserError):
     """Memory ran out.
 
     Attributes:
+        what: the words of whoever asked for too much.
         setting: what to set so that less is needed, KEY=VALUE; None where nothing is known.
     """
 
@@ -86,7 +87,7 @@ class TooLittleMemory(UserError):
             "what the card has, says: tdmr1 plan --card-memory GIB, with this run's --model, "
             "--preset, --config and --set"
         )
-        self.setting = setting
+        self.what, self.setting = what, setting
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from tdmr1.trainers import lifeline
 from tdmr1.trainers.checkpoint import pack_tree, unpack_tree
 from tdmr1.trainers.launchers import Launch
 from tdmr1.trainers.lifeline import Lifeline, Word
+from tdmr1.trainers.memory import TooLittleMemory
 
 Tree: TypeAlias = dict[str, Any]
 """Nested dicts and lists of tensors and plain values, as `write_tree` takes them."""
@@ -211,7 +212,8 @@ class Joined(Processes):
             )
         if word["kind"] == "interrupted":
             return Stopped(word["status"])
-        return UserError(f"{self.name(process)}{word['text']}")
+        told = f"{self.name(process)}{word['text']}"
+        return TooLittleMemory(told, word["setting"]) if "setting" in word else UserError(told)
 
     def interrupt(self, signum: int, frame: FrameType | None = None) -> None:
         """The handler of the signal by which the lifeline reaches the main thread."""
@@ -310,6 +312,8 @@ def _word(error: BaseException) -> Word:
     status = getattr(error, "status", None)
     if isinstance(error, KeyboardInterrupt):
         return {"kind": "interrupted", "status": 130 if status is None else status}
+    if isinstance(error, TooLittleMemory):  # what to set is for the main process to say
+        return {"kind": "failed", "status": 1, "text": error.what, "setting": error.setting}
     if isinstance(error, UserError):
         return {"kind": "failed", "status": 1, "text": str(error)}
     if isinstance(error, SystemExit):

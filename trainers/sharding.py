@@ -32,13 +32,18 @@ def check_sharding(config: AnyConfig, processes: int) -> None:
             "--shard and compile = true have not been made to work together: drop one of them, "
             "e.g. --set compile=false"
         )
-    method = config.method
-    if not (isinstance(method, TDMOptions) and isinstance(method, GroupOptions)):
-        return
-    if method.micro_batch is not None and method.batch < method.groups * method.group_size:
+    if config.method.micro_batch is not None and refuses_micro_batches(config):
         raise UserError(
             "--shard has every process evaluate the network equally often, and with micro-batches "
-            f"chance would decide how often, as method.batch = {method.batch} takes some of the "
-            "groups' samples; set method.batch to method.groups times method.group_size, or drop "
-            "method.micro_batch"
+            f"chance would decide how often, as method.batch = {config.method.batch} takes some "
+            "of the groups' samples; set method.batch to method.groups times method.group_size, "
+            "or drop method.micro_batch"
         )
+
+
+def refuses_micro_batches(config: AnyConfig) -> bool:
+    """Whether one of its processes might have more of them than another, who would wait for it."""
+    method = config.method
+    if not (config.shard and isinstance(method, TDMOptions) and isinstance(method, GroupOptions)):
+        return False
+    return method.batch < method.groups * method.group_size

@@ -120,11 +120,12 @@ def _train(
             periodic = PeriodicEvaluation(evaluation, student, teacher, config, run, guard)
             run.start(located(config))  # not before the rewards: of a Hub id it downloads an index
             record.keep()
-            say(f"run folder: {run.path}")
+            several = f", trained by {processes.count} processes" if processes.count > 1 else ""
+            say(f"run folder: {run.path}{several}")
             if changed := changes_since(run.environment()):
                 say(f"it goes on elsewhere than it began, to other bits: {'; '.join(changed)}")
             try:
-                with too_little_explained(next_setting(config)):
+                with too_little_explained(next_setting(config, processes.count)):
                     run_loop(stage, config, run, Progress(), periodic, stop, processes)
             finally:
                 run.close()
@@ -147,7 +148,7 @@ def _assist(config: AnyConfig, run: RunFolder, processes: Processes) -> None:
         with too_little_explained(), contextlib.closing(new_stage(config, processes)) as stage:
             evaluation, *samplers = _observed(config, stage, processes)
             help = functools.partial(evaluation.help, samplers)
-            with too_little_explained(next_setting(config)):
+            with too_little_explained(next_setting(config, processes.count)):
                 assist(stage, config, run, help, processes)
 
 

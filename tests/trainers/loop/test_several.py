@@ -80,7 +80,7 @@ def folder(site, tmp_path, monkeypatch):
 def start(folder, launched):
     """Start `tdmr1 ...` in several processes, each with its own arguments or with all the same."""
 
-    def start(count, *arguments, last=None):
+    def start(count, *arguments, last=None, before=""):
         launcher = {}
         if count > 1:
             launcher = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
@@ -89,7 +89,7 @@ def start(folder, launched):
         for rank in range(count):
             typed = last if last and rank == count - 1 else arguments
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if launcher else {}
-            processes.append(launched(typed, {**launcher, **own}))
+            processes.append(launched(typed, {**launcher, **own}, before))
         return processes
 
     return start
@@ -169,6 +169,33 @@ def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     assert RunFolder(Path("run")).commands() == [both, "tdmr1 train --resume run"]
     alike(metrics("run"), metrics("one"))
     close(learnt("run"), learnt("one"))
+
+
+FULL = """
+import os, torch
+from tdmr1.core.tdmr1 import TDMR1
+
+def full(self, rollout, *more):
+    size = self.roles.micro_batch or len(rollout.group)
+    if os.environ["RANK"] == "1" and self.iterations == 2 and size > 2:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return reinforce(self, rollout, *more)
+
+reinforce, TDMR1.reinforce = TDMR1.reinforce, full
+"""
+"""The second process runs out of memory, unless it takes two samples at a time."""
+
+
+def test_too_little_memory_of_another_process_is_saved_and_says_what_to_set(start, folder):
+    (status, _, err), other = finished(start(2, *TRAIN, before=FULL))
+    assert (status, other) == (1, (1, "", ""))
+    assert err.startswith("error: there is too little memory: process 1 of 2, on ")
+    assert "CUDA out of memory" in err
+    again = f"torchrun --nproc-per-node 2 -m tdmr1 train --resume {folder / 'run'}"
+    assert err.endswith(f"\nthen continue with: {again} --set method.micro_batch=2\n")
+    assert RunFolder(folder / "run").last_checkpoint()["iteration"] == 2
+    typed = err.split(" tdmr1 ")[-1].split()
+    assert [status for status, *_ in finished(start(2, *typed, before=FULL))] == [0, 0]
 
 
 def stopped_at_once(start, how):
