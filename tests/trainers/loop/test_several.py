@@ -132,7 +132,8 @@ def alike(one, other):
     for ours, expected in zip(one, other, strict=True):
         assert ours.keys() == expected.keys()
         for name, value in expected.items():
-            assert ours[name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+            near = value if value is None else pytest.approx(value, rel=1e-5, abs=1e-7)
+            assert ours[name] == near, name
 
 
 def test_a_network_in_shares_trains_and_is_evaluated_as_a_whole_one(start, folder):
@@ -145,6 +146,40 @@ def test_a_network_in_shares_trains_and_is_evaluated_as_a_whole_one(start, folde
     close(learnt("run"), learnt("one"))
     alike(metrics("run"), metrics("one"))
     assert RunFolder(folder / "run").config().shard
+
+
+KINDS = {
+    "distill": {"steps": 2, "boundaries": 1, "batch": 6},
+    "direct": {"steps": 2, "boundaries": 1, "batch": 6, "groups": 2, "group_size": 4},
+    "dgpo": {"steps": 3, "groups": 2, "group_size": 4, "draws": 2},
+    "flow-grpo": {"steps": 3, "groups": 4, "group_size": 4, "updates": 2},
+}
+"""Training -> a small one."""
+LATE = """
+import time
+from tdmr1.trainers.loop import jobs
+new_stage = jobs.new_stage
+jobs.new_stage = lambda *given: (time.sleep(1), new_stage(*given))[1]
+"""
+"""It takes a second to load."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_trainings_are_in_two_processes_what_they_are_in_one(start, kind):
+    """And the time is up for two, who end well, before they begin to train and then go on."""
+    method = {**KINDS[kind], "rank": 2, "alpha": 4.0}
+    options = "\n".join(f"{name} = {value}" for name, value in method.items())
+    Path("run.toml").write_text(f"{CONFIG.partition('[method]')[0]}[method]\n{options}\n")
+    training = kind, "--config", "run.toml", "--out"
+    ((status, _, err),) = finished(start(1, *training, "one"))
+    assert (status, err) == (0, "")
+    late = start(2, *training, "run", "--max-time", "1s", before=LATE)
+    (status, out, err), other = finished(late)
+    assert (status, err, other) == (0, "", (0, "", ""))
+    assert "the time is up, saved after 0 iterations; continue with: torchrun --nproc" in out
+    assert [status for status, *_ in finished(start(2, kind, "--resume", "run"))] == [0, 0]
+    alike(metrics("run"), metrics("one"))
+    close(learnt("run"), learnt("one"))
 
 
 def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
