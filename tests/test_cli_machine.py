@@ -37,6 +37,13 @@ def test_threads_wait_politely_unless_the_user_says_how(given, spins):
     assert (done.stdout, done.stderr) == (f"{spins} False\n", "")
 
 
+def test_what_the_libraries_have_made_is_not_looked_through_at_the_end():
+    """Which takes seconds; what was to be done at exit is done before, as ever."""
+    asks = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000)); "
+    done = subprocess.run([sys.executable, "-c", asks + SHOWS], capture_output=True, text=True)
+    assert done.stdout.splitlines()[1:] == ["True"]
+
+
 @pytest.mark.parametrize("threads", [None, "1"])
 @pytest.mark.parametrize(("load", "told"), [(2.0, False), (2.1, True), (64.0, True)])
 def test_a_busy_machine_is_told(monkeypatch, capsys, load, told, threads):

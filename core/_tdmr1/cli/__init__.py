@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 
@@ -78,6 +80,8 @@ def build() -> TyperGroup:
 def main() -> None:
     """The console script. An error of the user's is one line, not a traceback."""
     wait_politely()
+    # At its end Python looks through all that the libraries have made, for a second or two.
+    atexit.register(gc.freeze)
     for name, value in {**QUIET, **({} if is_live(sys.stderr) else {NO_BARS: "1"})}.items():
         os.environ.setdefault(name, value)
     try:
