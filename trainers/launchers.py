@@ -20,6 +20,16 @@ LAUNCHERS = {
 }
 """Variable in which a launcher tells a process how many there are -> the launcher."""
 
+ENGINES = {
+    "ACCELERATE_USE_FSDP": ("FSDP", "a network is shared out by --shard"),
+    "ACCELERATE_USE_DEEPSPEED": ("DeepSpeed", "a network is shared out by --shard"),
+    "ACCELERATE_USE_MEGATRON_LM": ("Megatron-LM", "a network is shared out by --shard"),
+    "ACCELERATE_USE_PARALLELISM_CONFIG": ("a parallelism_config", "all share a batch"),
+    "ACCELERATE_DYNAMO_BACKEND": ("TorchDynamo", "blocks are compiled by --set compile=true"),
+}
+"""Variable in which accelerate launch asks for what a training does not do so -> that, and how it
+does it."""
+
 NEEDED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun says beside `WORLD_SIZE`; the processes find one another by it."""
 
@@ -52,8 +62,10 @@ def launch(environment: Mapping[str, str]) -> Launch | None:
     """What the launcher says; None where there is none, or where it has started one process.
 
     Raises:
-        UserError: there are several, and they cannot find one another.
+        UserError: there are several, and they cannot find one another; or accelerate launch was
+            told to use an engine.
     """
+    _refuse_engines(environment)
     variable = _variable(environment)
     if variable is None:
         return None
@@ -102,6 +114,16 @@ def command(environment: Mapping[str, str]) -> str:
     count = environment.get("LOCAL_WORLD_SIZE", "")
     several = launch(environment) is not None and count == environment["WORLD_SIZE"]
     return f"torchrun --nproc-per-node {count} -m tdmr1" if several else "tdmr1"
+
+
+def _refuse_engines(environment: Mapping[str, str]) -> None:
+    for variable, (engine, instead) in ENGINES.items():
+        if (value := environment.get(variable, "no")).lower() not in ("no", "false", "0", ""):
+            raise UserError(
+                f"accelerate launch was told to use {engine} ({variable}={value}), perhaps by "
+                f"`accelerate config`, and trainings here do not: {instead}\nstart it by: "
+                "torchrun --nproc-per-node N -m tdmr1 ..., or without that option"
+            )
 
 
 def _variable(environment: Mapping[str, str]) -> str | None:

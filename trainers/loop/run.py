@@ -112,7 +112,7 @@ class RunFolder:
                 kind = run.config().kind
             raise UserError(
                 f"{run.path} exists already; continue it with: "
-                f"tdmr1 {kind} --resume {run.path}\n"
+                f"{command(os.environ)} {kind} --resume {run.path}\n"
                 "or choose another folder with --out"
             )
         path = run.path

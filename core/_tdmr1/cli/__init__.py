@@ -38,6 +38,9 @@ COMMANDS = {
 }
 """Command -> where it is, one line about it."""
 
+ALONE = ("eval", "report", "generate", "export", "bench", "reproduce")
+"""Those whose result is one, which several processes would write over one another."""
+
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
 """Set in the environment, unless it is there: what these libraries warn of is how they are called
 by one another, and the same for every prompt. Processes that we start are quiet, too."""
@@ -55,12 +58,17 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks; or set TDMR1_DEBUG=1."),
     version: bool = typer.Option(
         False, "--version", help="Show the version.", callback=_show_version, is_eager=True
     ),
 ) -> None:
     """Reinforcement learning of few-step text-to-image generators on black-box rewards."""
+    if context.invoked_subcommand in ALONE:
+        from tdmr1.trainers.launchers import refuse_several
+
+        refuse_several(os.environ, f"tdmr1 {context.invoked_subcommand}")
     if debug:
         # In the environment, so that the processes we start show theirs too.
         os.environ["TDMR1_DEBUG"] = "1"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tdmr1.cli import ALONE
 from tdmr1.errors import UserError
 from tdmr1.trainers.config import DGPOConfig, DistillConfig, FlowGRPOConfig, TrainConfig
 from tdmr1.trainers.launchers import Launch, command, launch, refuse_several
@@ -371,6 +372,7 @@ def test_a_checkpoint_that_lacks_a_process_is_damaged(new_config, tmp_path, othe
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, None),
         ({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set"),
         ({"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}, "Open MPI's mpirun has"),
+        ({"ACCELERATE_USE_FSDP": "false", "ACCELERATE_DYNAMO_BACKEND": "NO"}, None),
         ({"PMI_SIZE": "2", "PMI_RANK": "0"}, "PMI_SIZE=2"),
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, "srun has started 4"),
         ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}, "srun"),
@@ -385,6 +387,28 @@ def test_what_launchers_say(variables, expected):
         launch(variables)
     with pytest.raises(UserError, match="an evaluation is done by one process"):
         refuse_several(variables, "an evaluation")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ACCELERATE_USE_FSDP", "true", "FSDP .*--shard"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "DeepSpeed .*--shard"),
+        ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR", "TorchDynamo .*compile=true"),
+    ],
+)
+def test_engines_of_accelerate_launch_are_refused_rather_than_ignored(variable, value, told):
+    for count in ({}, {"WORLD_SIZE": "2"}):
+        with pytest.raises(UserError, match=f"was told to use {told}"):
+            launch({variable: value, **count})
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_what_one_process_does_is_refused_at_once(tdmr1, monkeypatch, command):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    status, out, err = tdmr1(command, "nowhere")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"error: tdmr1 {command} is done by one process, and torchrun, ")
 
 
 def test_torchrun_says_which_of_how_many():
