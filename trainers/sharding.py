@@ -32,18 +32,23 @@ def check_sharding(config: AnyConfig, processes: int) -> None:
             "--shard and compile = true have not been made to work together: drop one of them, "
             "e.g. --set compile=false"
         )
-    if config.method.micro_batch is not None and refuses_micro_batches(config):
+    if config.method.micro_batch is not None and (batch := _picked(config)) is not None:
         raise UserError(
             "--shard has every process evaluate the network equally often, and with micro-batches "
-            f"chance would decide how often, as method.batch = {config.method.batch} takes some "
-            "of the groups' samples; set method.batch to method.groups times method.group_size, "
-            "or drop method.micro_batch"
+            f"chance would decide how often, as method.batch = {batch} takes some of the groups' "
+            "samples; set method.batch to method.groups times method.group_size, or drop "
+            "method.micro_batch"
         )
 
 
 def refuses_micro_batches(config: AnyConfig) -> bool:
     """Whether one of its processes might have more of them than another, who would wait for it."""
+    return config.shard and _picked(config) is not None
+
+
+def _picked(config: AnyConfig) -> int | None:
+    """`method.batch`, where it is some of the groups' samples."""
     method = config.method
-    if not (config.shard and isinstance(method, TDMOptions) and isinstance(method, GroupOptions)):
-        return False
-    return method.batch < method.groups * method.group_size
+    if not (isinstance(method, TDMOptions) and isinstance(method, GroupOptions)):
+        return None
+    return method.batch if method.batch < method.groups * method.group_size else None
