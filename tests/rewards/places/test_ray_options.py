@@ -5,6 +5,7 @@ import pytest
 
 from tdmr1.rewards.errors import RewardBroken, RewardSpecInvalid
 from tdmr1.rewards.places.ray import Ray, actor_options
+from tdmr1.rewards.places.requirement import base_requirement
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def test_every_actor_has_a_runtime_environment_with_what_the_reward_needs(instal
     install("tdmr1-reward-mine", ["mine"], code="")
     options = actor_options("mine")
     base, plugin = options["runtime_env"]["pip"]
-    assert base.startswith("tdmr1")
+    assert base == base_requirement()
     assert plugin == "tdmr1-reward-mine==1.2"
     assert options["scheduling_strategy"] == "SPREAD"
     assert actor_options("package.module:score")["runtime_env"] == {"pip": [base]}
