@@ -1,9 +1,9 @@
 #!/bin/sh
 # diffusers 0.42.1, peft 0.21.2: a LoRA that was trained with alpha 16 and rank 4 comes back at a quarter of its strength. The two lines that save it,
 # `save_lora_weights(folder, transformer_lora_layers=get_peft_model_state_dict(transformer))`, write tensors and no alpha, and `load_lora_weights` takes alpha to be
-# the rank; with alpha 4 and rank 16 it comes back four times as strong. Neither says a word.
-# `save_lora_adapter` of the transformer keeps it, in the file's metadata, and `save_lora_weights` where it is given
-# `transformer_lora_adapter_metadata`, as peft's `LoraConfig.to_dict()`; what other programs read from the metadata is theirs.
+# the rank; with alpha 4 and rank 16 it comes back four times as strong. Neither says a word. `save_lora_adapter` of the transformer
+# keeps alpha, in the file's metadata, and so does `save_lora_weights` where it is given `transformer_lora_adapter_metadata`, which
+# is peft's `LoraConfig.to_dict()`.
 #
 # Seen with torch 2.13.0, transformers 5.23.0, numpy 2.3.5, Python 3.11, Linux x86-64; a tiny random SD3 transformer, the scale of its layers
 # when saved and when loaded, and whether the output is the same:
