@@ -10,7 +10,6 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -26,6 +25,7 @@ from tdmr1.core.options import (
 )
 from tdmr1.core.paths import AbsolutePath, PathOrName, absolute, absolute_if_there
 from tdmr1.errors import UserError
+from tdmr1.installed import entry_points
 from tdmr1.rewards.discovery.spec import absolute_source
 from tdmr1.trainers.limits import GuardOptions
 from tdmr1.trainers.presets import ENTRY_POINT_GROUP, preset_files
@@ -37,7 +37,7 @@ else:
 
 
 def _is_installed(model: str) -> bool:
-    return model in {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    return model in {entry.name for entry in entry_points(ENTRY_POINT_GROUP)}
 
 
 def _absolute_model(model: str) -> str:

@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
+from tdmr1.installed import entry_points
+
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 PLUGINS = ("tdmr1.generators", "tdmr1.rewards")
 
 
 def environment() -> dict[str, Any]:
     """That of this process, for whoever wants to repeat the run."""
-    plugins = [e.dist for group in PLUGINS for e in metadata.entry_points(group=group)]
+    plugins = [e.dist for group in PLUGINS for e in entry_points(group)]
     names = [*dict.fromkeys(["tdmr1", *(d.name for d in plugins if d is not None), *PACKAGES])]
     return {
         "python": platform.python_version(),

@@ -7,7 +7,7 @@ Their names are generators that need nothing else (`shapes`), and classes of dif
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tdmr1.core.hub import outline_folder, pipeline_folder, pipeline_layout
 from tdmr1.core.options import Options
 from tdmr1.core.sharding import share_out
 from tdmr1.errors import UserError
+from tdmr1.installed import entry_points
 from tdmr1.missing import remedy
 from tdmr1.progress import task
 from tdmr1.trainers.config import Config, validated
@@ -139,7 +140,7 @@ def located(config: Config) -> Config:
 
 
 def _installed() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    return {entry.name: entry for entry in entry_points(ENTRY_POINT_GROUP)}
 
 
 def _names(entries: Mapping[str, EntryPoint]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+
+from tdmr1.installed import entry_points
 
 ENTRY_POINT_GROUP = "tdmr1.generators"
 """Where packages register their generators."""
@@ -32,6 +33,6 @@ def configurations() -> dict[str, Path]:
 
 
 def _folders(name: str) -> list[Path]:
-    packages = {e.module.partition(".")[0] for e in entry_points(group=ENTRY_POINT_GROUP)}
+    packages = {e.module.partition(".")[0] for e in entry_points(ENTRY_POINT_GROUP)}
     specs = [spec for spec in map(find_spec, packages) if spec is not None]
     return [Path(place) / name for s in specs for place in s.submodule_search_locations or ()]

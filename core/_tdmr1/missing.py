@@ -9,6 +9,8 @@ import sys
 from importlib import metadata
 from importlib.metadata import Distribution
 
+from tdmr1.installed import canonical, owners
+
 ENVIRONMENT = "TDMR1_ENVIRONMENT"
 """Environment variable: set in the processes of an environment that `tdmr1` has made."""
 
@@ -49,7 +51,7 @@ def remedy(error: BaseException, distribution: str = "") -> str:
         return again
     top = str(error.name).partition(".")[0]
     if _is_there(top):  # of another version than was expected, or damaged
-        owner = next(iter(metadata.packages_distributions().get(top, ())), "")
+        owner = next(iter(owners(top)), "")
         return f"{_pip()} --upgrade {owner}" if owner and owner != distribution else again
     required = ""
     if distribution:
@@ -85,8 +87,3 @@ def _required(brought: Distribution, module: str) -> str:
         if name is not None and canonical(name[0]) in wanted:
             return requirement.partition(";")[0].strip()
     return ""
-
-
-def canonical(name: str) -> str:
-    """A package's name, or an extra's, as pip compares them (PEP 503, PEP 685)."""
-    return re.sub(r"[-_.]+", "-", name).lower()

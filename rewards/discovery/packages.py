@@ -14,9 +14,10 @@ import importlib.util
 import os
 import re
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from itertools import groupby
 
+from tdmr1.installed import entry_points
 from tdmr1.rewards.contract import CONTRACT_VERSION
 from tdmr1.rewards.discovery.environments import installed_environments
 from tdmr1.rewards.errors import RewardBroken, RewardNotFound
@@ -158,7 +159,7 @@ def find(name: str) -> Announcement:
 
 
 def _all() -> dict[str, list[Announcement]]:
-    found = [Announcement.of(entry) for entry in entry_points(group=ENTRY_POINT_GROUP)]
+    found = [Announcement.of(entry) for entry in entry_points(ENTRY_POINT_GROUP)]
     found.sort(key=lambda a: (a.name, a.distribution))
     return {name: list(claims) for name, claims in groupby(found, key=lambda a: a.name)}
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,6 +15,7 @@ from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+from tdmr1.installed import owners
 from tdmr1.rewards.contract import Reward
 from tdmr1.rewards.discovery.beside import imported_names, modules_beside
 from tdmr1.rewards.discovery.packages import find
@@ -165,23 +164,7 @@ def _used(files: Iterable[Path]) -> list[tuple[str, tuple[str, ...]]]:
     """The distributions that Python files import from, without extras."""
     names = imported_names(path for path in files if path.suffix == ".py")
     names -= sys.stdlib_module_names
-    owners = _owners(tuple((folder, _changed(folder)) for folder in sys.path))
-    return [(owner, ()) for name in names for owner in owners.get(name, ())]
-
-
-@functools.lru_cache(maxsize=1)
-def _owners(folders: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
-    """Import name -> distributions that bring it; of large ones that takes a while to read, so
-    once for as long as nothing is installed in the folders, (path, when it changed) each."""
-    return metadata.packages_distributions()
-
-
-def _changed(folder: str) -> int:
-    """When something was last added to a folder or removed, in ns; 0 where there is none."""
-    try:
-        return os.stat(folder or ".").st_mtime_ns
-    except OSError:
-        return 0
+    return [(owner, ()) for name in names for owner in owners(name)]
 
 
 def _requirements(

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tdmr1.installed import canonical
 from tdmr1.locks import locked
-from tdmr1.missing import canonical
 from tdmr1.rewards.discovery.environments import Environment, installed_environments, shelf
 from tdmr1.rewards.errors import EnvironmentFailed
 from tdmr1.rewards.places.output import Output

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 
@@ -32,9 +31,10 @@ def presets(incomplete: str) -> list[str]:
 
 def models(incomplete: str) -> list[str]:
     """Generators that need nothing else; a pipeline is a folder or a Hub id."""
+    from tdmr1.installed import entry_points
     from tdmr1.trainers.presets import ENTRY_POINT_GROUP
 
-    names = [entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)]
+    names = [entry.name for entry in entry_points(ENTRY_POINT_GROUP)]
     return _that_begin(incomplete, [name for name in names if not name.endswith("Pipeline")])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
 from typing import Any
 
 import typer
@@ -11,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from tdmr1.cli.help import laid_out
 from tdmr1.errors import UserError
+from tdmr1.installed import entry_points
 from tdmr1.missing import remedy
 
 ENTRY_POINT_GROUP = "tdmr1.commands"
@@ -75,7 +75,7 @@ class Commands(TyperGroup):
 def installed_commands() -> list[LazyCommand]:
     """The commands that other packages add, by name; reads their metadata and imports none."""
     commands = []
-    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
+    for entry in sorted(entry_points(ENTRY_POINT_GROUP), key=lambda e: e.name):
         assert entry.dist is not None, "entry_points() always says where one comes from"
         metadata = entry.dist.metadata
         commands.append(
