@@ -1,10 +1,9 @@
 """One of several processes that hold a tiny SD3 in shares; says how far it is from the whole one.
 
-python sharded.py FOLDER STORE RANK PROCESSES
+Run with `arguments`: the pipeline, the folder of the test, this process, how many there are.
 """
 
 import json
-import sys
 
 import torch
 from torch import distributed
@@ -51,9 +50,9 @@ def answers(folder, processes, dtype, **memory):
     return found, held
 
 
-def main(folder, store, rank, processes):
+def main(folder, test, rank, processes):
     distributed.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=int(rank), world_size=int(processes)
+        "gloo", init_method=f"file://{test / 'store'}", rank=rank, world_size=processes
     )
     result = {}
     for name, options in {
@@ -65,14 +64,14 @@ def main(folder, store, rank, processes):
         },
     }.items():
         whole, count = answers(folder, 0, **options)
-        shared, held = answers(folder, int(processes), **options)
+        shared, held = answers(folder, processes, **options)
         assert whole.keys() == shared.keys()
         apart = {
             n: float((whole[n] - shared[n]).abs().max() / whole[n].abs().max()) for n in whole
         }
         result[name] = {"apart": max(apart.values()), "share": held / count}
-    print(json.dumps(result))
+    (test / f"told-{rank}.json").write_text(json.dumps(result))
     distributed.destroy_process_group()
 
 
-main(*sys.argv[1:])
+main(*arguments)  # noqa: F821

@@ -19,6 +19,20 @@ SMALL = (
     "method.batch=1",
 )
 
+EACH = """
+import sys
+from tdmr1.cli import main
+
+models, given = sys.argv[1].split(","), sys.argv[2:]
+for model in models:
+    sys.argv[1:] = ["distill", "--model", model, *given]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+"""
+"""`tdmr1 distill` of one model after another, so that the libraries are imported once."""
+
 
 def generator(folder, **options):
     return load_generator(str(folder), {"dtype": "float32", **options})
@@ -52,12 +66,13 @@ def test_a_prompt_that_just_fits_is_not(folder, told):
     assert told()[0].endswith(f"({count} tokens)")
 
 
-def test_a_log_file_has_no_bars_and_no_warnings(folder, tmp_path):
+def test_a_log_file_has_no_bars_and_no_warnings(written, tmp_path):
     (tmp_path / "prompts.txt").write_text(f"a cat\n{LONG}\n")
-    files = ["--prompts", "prompts.txt", "--heldout", "prompts.txt", "--model", str(folder)]
+    files = ["--prompts", "prompts.txt", "--heldout", "prompts.txt"]
+    models = ",".join(map(str, written.values()))
     done = subprocess.run(
         [
-            *(sys.executable, "-c", "from tdmr1.cli import main; main()", "distill", *files),
+            *(sys.executable, "-c", EACH, models, *files),
             *(argument for setting in SMALL for argument in ("--set", setting)),
         ],
         env={name: value for name, value in os.environ.items() if name not in QUIET},
@@ -68,3 +83,4 @@ def test_a_log_file_has_no_bars_and_no_warnings(folder, tmp_path):
     )
     assert done.stderr == ""
     assert "Loading" not in done.stdout
+    assert done.stdout.count("run folder: ") == len(written)

@@ -1,37 +1,37 @@
 """A network in shares over processes computes what the whole one does."""
 
-import contextlib
 import json
-import subprocess
-import sys
+import multiprocessing
+import runpy
 from pathlib import Path
 
 import pytest
 
 PROCESSES = 2
+FORKS = multiprocessing.get_context("forkserver")
+IMPORTED = ["torch.distributed.fsdp", "tdmr1.trainers.models", "tdmr1_diffusers.pipeline"]
+"""Once for all processes, which begin where that is done."""
 
 
 def test_a_network_in_shares_is_the_whole_one(written, tmp_path):
     """Velocities of three roles, and one's gradients, after another role has been active; of
     float32 adapters on a network in float32, and in bfloat16."""
-    with contextlib.ExitStack() as ended:
-        started = []
-        for rank in map(str, range(PROCESSES)):
-            script = Path(__file__).parent / "sharded.py"
-            arguments = written["sd3"], tmp_path / "store", rank, str(PROCESSES)
-            process = subprocess.Popen(
-                [sys.executable, script, *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            ended.callback(process.communicate)
-            ended.callback(process.kill)
-            started.append(process)
-        told = [process.communicate(timeout=900) for process in started]
-    for process, (out, err) in zip(started, told, strict=True):
-        assert process.returncode == 0, err
-        found = json.loads(out)
+    script = str(Path(__file__).parent / "sharded.py")
+    FORKS.set_forkserver_preload(IMPORTED)
+    started = []
+    try:
+        for rank in range(PROCESSES):
+            known = {"arguments": (str(written["sd3"]), tmp_path, rank, PROCESSES)}
+            started.append(FORKS.Process(target=runpy.run_path, args=(script, known)))
+            started[-1].start()
+        for process in started:
+            process.join(900)
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.exitcode for process in started] == [0] * PROCESSES
+    for rank in range(PROCESSES):
+        found = json.loads((tmp_path / f"told-{rank}.json").read_text())
         assert len(found) == 2
         for of in found.values():
             assert of["apart"] < 1e-6
