@@ -109,11 +109,18 @@ def refuse_several(environment: Mapping[str, str], command: str) -> None:
 
 
 def command(environment: Mapping[str, str]) -> str:
-    """What a command line begins with that starts as many processes as these, which are torchrun's
-    on this machine; `tdmr1` alone for one, or where there are other machines."""
-    count = environment.get("LOCAL_WORLD_SIZE", "")
-    several = launch(environment) is not None and count == environment["WORLD_SIZE"]
-    return f"torchrun --nproc-per-node {count} -m tdmr1" if several else "tdmr1"
+    """What a command line begins with that starts as many processes as these, by torchrun; it is
+    typed on each of their machines. `tdmr1` alone for one process."""
+    if launch(environment) is None:
+        return "tdmr1"
+    here, count = environment.get("LOCAL_WORLD_SIZE", ""), environment["WORLD_SIZE"]
+    if here == count:
+        return f"torchrun --nproc-per-node {count} -m tdmr1"
+    machines = environment.get("GROUP_WORLD_SIZE", "N")
+    return (
+        f"torchrun --nnodes {machines} --nproc-per-node {here or 'M'} --rdzv-backend c10d "
+        f"--rdzv-endpoint {environment['MASTER_ADDR']}:29500 -m tdmr1"
+    )
 
 
 def _refuse_engines(environment: Mapping[str, str]) -> None:

@@ -57,14 +57,20 @@ def _own(state: Mapping[str, Any], run: RunFolder, processes: Processes) -> Mapp
     count, others = state.get("processes", 1), state.get("others", [])
     if len(others) != count - 1:
         raise UserError(
-            f"the checkpoint of iteration {state['iteration']} in {run.path} is of {count} "
-            f"processes, and has the state of {len(others) + 1}: it is damaged\ndelete it to "
-            f"continue from the one before; the checkpoints are in {run.checkpoints}"
+            f"the checkpoint of iteration {state['iteration']} in {run.path} was written by "
+            f"{_counted(count)}, and has the state of {len(others) + 1}: it is damaged\n"
+            "delete it to continue from the one before; the checkpoints are in "
+            f"{run.checkpoints}"
         )
     if count != processes.count and processes.main:
         say(
-            f"the checkpoint is of {count} processes, and there are {processes.count}: the run "
-            "goes on with the same prompts and noise, but not to the same bits"
+            f"the checkpoint was written by {_counted(count)}, and the run goes on in "
+            f"{_counted(processes.count)}: with the same prompts and noise, but not to the same "
+            "bits"
         )
     index = processes.index - 1
     return others[index] if 0 <= index < len(others) else {}
+
+
+def _counted(processes: int) -> str:
+    return "one process" if processes == 1 else f"{processes} processes"

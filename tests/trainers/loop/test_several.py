@@ -200,7 +200,7 @@ def test_two_processes_train_as_one_and_one_goes_on_for_them(start, folder):
     Path("fails").unlink()
     ((status, out, err),) = finished(start(1, "train", "--resume", "run"))
     assert (status, err) == (0, "")
-    assert "the checkpoint is of 2 processes, and there are 1: " in out
+    assert "the checkpoint was written by 2 processes, and the run goes on in one process: " in out
     both = shlex.join(["torchrun", "--nproc-per-node", "2", "-m", "tdmr1", *TRAIN])
     assert RunFolder(Path("run")).commands() == [both, "tdmr1 train --resume run"]
     alike(metrics("run"), metrics("one"))
@@ -359,7 +359,7 @@ def test_a_checkpoint_that_lacks_a_process_is_damaged(new_config, tmp_path, othe
         if fits:
             assert restore(stage, run, Told(0)).iteration == 4
         else:
-            with pytest.raises(UserError, match="of 2 processes, and has the state of"):
+            with pytest.raises(UserError, match="by 2 processes, and has the state of"):
                 restore(stage, run, Told(0))
 
 
@@ -419,12 +419,16 @@ def test_torchrun_says_which_of_how_many():
             launch({**told, "RANK": rank})
 
 
-def test_a_command_starts_as_many_again_where_all_are_on_this_machine():
+def test_a_command_starts_as_many_again_on_as_many_machines():
     two = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "a"}
     two["MASTER_PORT"] = "1"
     assert command({**two, "LOCAL_WORLD_SIZE": "2"}) == "torchrun --nproc-per-node 2 -m tdmr1"
-    for other in ({}, two, {**two, "LOCAL_WORLD_SIZE": "1"}, {"LOCAL_WORLD_SIZE": "1"}):
-        assert command(other) == "tdmr1"
+    apart = {"LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": "2"}
+    meet = "--rdzv-backend c10d --rdzv-endpoint a:29500 -m tdmr1"
+    assert command(two | apart) == f"torchrun --nnodes 2 --nproc-per-node 1 {meet}"
+    assert command(two) == f"torchrun --nnodes N --nproc-per-node M {meet}"
+    for alone in ({}, {"LOCAL_WORLD_SIZE": "1"}):
+        assert command(alone) == "tdmr1"
 
 
 def test_a_launcher_without_processes_is_an_error(monkeypatch):
