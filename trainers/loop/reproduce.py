@@ -25,7 +25,7 @@ from tdmr1.trainers.evaluation.table import WHO
 from tdmr1.trainers.evaluation.verdict import Finding
 from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.choice import LAST
-from tdmr1.trainers.loop.results import Record, Results
+from tdmr1.trainers.loop.results import Record, Results, digest
 from tdmr1.trainers.loop.run import RunFolder
 from tdmr1.trainers.models import located, outline
 
@@ -143,13 +143,14 @@ class Reproduction:
         if (arm, seed) in self.results.records:
             return
         config, run = self.config(arm, seed), self.folder(arm, seed)
-        if run.started and run.config() != config:
+        begun = run.config() if run.started else config
+        if digest(begun) != digest(config):
             raise UserError(
                 f"the run in {run.path} has other options than the claim; "
                 "move it away, or choose another --out"
             )
         if not self.ended(arm, seed):
-            jobs.train(config, run)
+            jobs.train(begun, run)
         record = Record.of(arm, run, self._measured(run))
         record.check(config, self._versions, run.path)
         self.results.keep(record)

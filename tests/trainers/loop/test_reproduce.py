@@ -7,6 +7,7 @@ from tdmr1.errors import UserError
 from tdmr1.trainers.config import TrainConfig, build_config
 from tdmr1.trainers.evaluation.claims import ARMS, CLAIMS, Arm, Claim
 from tdmr1.trainers.evaluation.verdict import Check, Of
+from tdmr1.trainers.loop import jobs
 from tdmr1.trainers.loop.reproduce import Reproduction
 from tdmr1.trainers.loop.results import Record, Results, digest
 from tdmr1.trainers.loop.run import RunFolder
@@ -156,6 +157,17 @@ def test_a_run_is_taken_from_the_results_of_another_claim(reproduction, monkeypa
         run["images"] = {"another": 8}
     (tmp_path / "out" / "other.json").write_text(json.dumps(content))
     assert not reproduction().results.records
+
+
+def test_a_run_that_was_computed_otherwise_is_taken(reproduction, tmp_path):
+    """Options that change no figure may be others than the claim's."""
+    done = reproduction()
+    run = done.folder("still", 0)
+    elsewhere = {"teacher_cache": str(tmp_path / "teachers")}
+    jobs.train(done.config("still", 0).model_copy(update=elsewhere), run)
+    finish(done)
+    assert run.config().teacher_cache == elsewhere["teacher_cache"]
+    assert ("still", 0) in done.results.records
 
 
 def test_results_of_other_options_are_refused(reproduction, tmp_path):
