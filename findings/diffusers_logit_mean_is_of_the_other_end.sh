@@ -2,8 +2,8 @@
 # diffusers 0.42.1: `compute_density_for_timestep_sampling("logit_normal", logit_mean=1)`, used as the training scripts for SD3 and FLUX use it, an
 # index into the scheduler's timesteps, prefers little noise. In the paper that it is taken from (Esser et al. 2024, arXiv 2403.03206, section 3.1) a
 # positive mean prefers noise and a negative one data: there u is the level of noise, here the place in a list that begins with
-# pure noise. So a published mean has to change its sign. At 0, the default, both agree. What is nothing to do with it: the
-# scheduler's shift moves all levels towards noise once more.
+# pure noise. So a published mean has to change its sign. At 0, the default, both agree. The scheduler's shift is another matter: it
+# moves all levels towards noise.
 #
 # Seen with torch 2.13.0, numpy 2.3.5, Python 3.11, Linux x86-64; the mean level of noise of 20,000 draws, without shift, and with SD3's 3:
 #

@@ -3,7 +3,7 @@
 # bfloat16. Adding B A rounds, and subtracting it does not bring back what was rounded away. With the same LoRA again and again
 # the damage stays that of the first time; with one that learns meanwhile it grows with the number of rollouts, so that
 # the teacher, asked with `disable_adapters`, is another network by and by, which no optimiser has touched. In float32 it is some 30,000 times less. To
-# keep a copy of the frozen weights, or not to fuse, helps; `safe_fusing` checks for NaN alone.
+# keep a copy of the frozen weights, or not to fuse, helps; `safe_fusing` looks for numbers that are not finite alone.
 #
 # Seen with torch 2.13.0, transformers 5.23.0, numpy 2.3.5, Python 3.11, Linux x86-64; a LoRA of rank 4 on the attention of a tiny random SD3 transformer,
 # the distance of the frozen weights from what they were, relative, and the share of them that changed:

@@ -37,15 +37,15 @@ def test_of_two_copies_the_first_on_the_path_counts(install, tmp_path, monkeypat
     install("another", ["other"], group="tdmr1.tests")
     copies = tmp_path / "copies"
     shutil.copytree(tmp_path / "some_package-1.2.dist-info", copies / "Some.Package-2.dist-info")
-    metadata_file = copies / "Some.Package-2.dist-info" / "METADATA"
-    metadata_file.write_text("Metadata-Version: 2.1\nName: Some.Package\nVersion: 2\n")
+    later = "Metadata-Version: 2.1\nName: Some.Package\nVersion: 2\n"
+    (copies / "Some.Package-2.dist-info" / "METADATA").write_text(later)
     monkeypatch.setattr(sys, "path", [*sys.path, str(copies)])
     importlib.invalidate_caches()
     versions = {entry.name: entry.dist.version for entry in entry_points("tdmr1.tests")}
     assert versions == {"first": "1.2", "other": "1.2"}
 
 
-def test_a_folder_is_read_once(install, monkeypatch, tmp_path):
+def test_a_folder_is_read_once(install, tmp_path):
     install("some-package", ["one"], group="tdmr1.tests")
     assert len(entry_points("tdmr1.tests")) == 1
     text = tmp_path / "some_package-1.2.dist-info" / "entry_points.txt"
