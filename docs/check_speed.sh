@@ -5,8 +5,9 @@
 #     sh docs/check_speed.sh [COMMIT]
 #
 # COMMIT is 36880a1 unless another is named; it is built beside, in a folder that is removed. On a machine
-# with nothing else to do: seven pairs of each row, about twenty minutes. REPEATS=3 for fewer; ROWS="one-thread
-# sd3" for some. The 20 M network is that of a pipeline with random weights, which is written first.
+# with nothing else to do: seven pairs of each row, about forty minutes. REPEATS=3 for fewer; ROWS="one-thread
+# sd3" for some. The 20 M network is that of a pipeline with random weights, which is written first. Rows of two
+# cores are `tdmr1 train` on two threads then, and what `make train` is now, two processes of one thread.
 set -eu
 ROOT="$(cd "$(dirname "$0")/.." && pwd)"
 COMMIT="${1:-36880a1}"
@@ -21,11 +22,14 @@ cd "$HERE"
 cat > pairs.py <<'PYTHON'
 """Runs `tdmr1 bench` of both in turn."""
 
+import json
 import os
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 root, rows = sys.argv[1], sys.argv[2].split()
 repeats = int(os.environ.get("REPEATS", "7"))
@@ -45,6 +49,13 @@ ROWS = {  # name -> threads, options
     "two-threads-rewards": (2, EMBEDDED),
     "sd3": (1, SD3),
 }
+TRAININGS = {  # name -> rewards; the preset's two where none is named
+    "two-cores": ["--reward", f"{Path.cwd()}/brightness.py:score"],
+    "two-cores-rewards": [],
+}
+Path("brightness.py").write_text(
+    "def score(samples):\n    return [float(sample.image.mean()) / 255 for sample in samples]\n"
+)
 
 
 def seconds(folder, threads, options):
@@ -55,9 +66,26 @@ def seconds(folder, threads, options):
     return float(re.search(r"one iteration +([\d.]+) s", told)[1])
 
 
-for name in rows or ROWS:
-    threads, options = ROWS[name]
-    pairs = [[seconds(folder, threads, options) for folder in ("then", root)] for _ in range(repeats)]
+def trained(folder, rewards):
+    """Seconds of an iteration: the median of ten of a training, after three."""
+    threads, program = 2, [f"{folder}/.venv/bin/tdmr1"]
+    if folder == root:
+        threads, program = 1, [f"{folder}/.venv/bin/torchrun", "--nproc-per-node", "2", "-m", "tdmr1"]
+    settings = ("iterations=13", "method.warmup=0", "eval_images=2", "images_every=1000", "checkpoint_every=1000")
+    with tempfile.TemporaryDirectory() as out:
+        command = [*program, "train", "--out", out, *rewards, *(f"--set={text}" for text in settings)]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        lines = (Path(out) / "metrics.jsonl").read_text().splitlines()
+    return statistics.median(json.loads(line)["seconds/iteration"] for line in lines[3:13])
+
+
+for name in rows or [*ROWS, *TRAININGS]:
+    if name in TRAININGS:
+        pairs = [[trained(folder, TRAININGS[name]) for folder in ("then", root)] for _ in range(repeats)]
+    else:
+        threads, options = ROWS[name]
+        pairs = [[seconds(folder, threads, options) for folder in ("then", root)] for _ in range(repeats)]
     then, now = (statistics.median(times) for times in zip(*pairs))
     ratios = sorted(a / b for a, b in pairs)
     print(

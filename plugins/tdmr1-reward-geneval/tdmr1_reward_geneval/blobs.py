@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -70,21 +72,26 @@ def cover(offsets: NDArray[np.float32], base: NDArray[np.float32]) -> NDArray[np
         base: the background, (3,).
     """
     full = np.array([PALETTE[name] for name in HUES], np.float32) - base
-    pairs = [full[[i, i - 1]] for i in range(len(HUES))]
-    fits = [offsets @ np.linalg.pinv(pair) for pair in pairs]  # shares of both, (N, 2) each
+    pairs = np.stack([full, np.roll(full, 1, axis=0)], axis=1)  # of neighbours, (6, 2, 3)
+    fits = offsets @ np.linalg.pinv(pairs)  # shares of both, (6, N, 2)
     # Where one share is negative, the colour is not between the two; the other stands alone.
-    alone = (offsets @ full.T) / (full * full).sum(axis=1)
+    alone = ((offsets @ full.T) / (full * full).sum(axis=1)).clip(0)
     for i, fit in enumerate(fits):
         for own in (0, 1):
             outside = fit[:, 1 - own] < 0
-            fit[outside, 1 - own] = 0
-            fit[outside, own] = alone[outside, i - own].clip(0)
+            fit[:, 1 - own][outside] = 0
+            fit[:, own][outside] = alone[:, i - own][outside]
     errors = [
-        np.square(fit @ pair - offsets).sum(axis=1) for fit, pair in zip(fits, pairs, strict=True)
+        _row_sums(np.square(fit @ pair - offsets)) for fit, pair in zip(fits, pairs, strict=True)
     ]
     best = np.argmin(errors, axis=0)
-    shares: NDArray[np.float32] = np.stack(fits)[best, np.arange(len(offsets))].sum(axis=1)
+    shares = _row_sums(fits[best, np.arange(len(offsets))])
     return shares.clip(0, 1).astype(np.float32)
+
+
+def _row_sums(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,) of (N, few), which numpy's own sum takes row by row."""
+    return functools.reduce(np.add, rows.T)
 
 
 def find_blobs(image: Image) -> list[NDArray[np.float32]]:
@@ -136,8 +143,10 @@ def _merged(labels: NDArray[np.int32], count: int, image: Image) -> NDArray[np.i
     """`labels` (H, W) in [0, count), 0 for none, where neighbours of nearly one colour share
     theirs; the nearest pair first."""
     sides = [(labels[:, 1:], labels[:, :-1]), (labels[1:], labels[:-1])]
-    pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in sides])
-    touching = pairs[(pairs.min(axis=1) > 0) & (pairs[:, 0] != pairs[:, 1])]
+    met = [(a > 0) & (b > 0) & (a != b) for a, b in sides]
+    touching = np.concatenate(
+        [np.stack([a[met], b[met]], axis=1) for (a, b), met in zip(sides, met, strict=True)]
+    )
     if not len(touching):
         return labels
     flat = labels.ravel()
