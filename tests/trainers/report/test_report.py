@@ -39,9 +39,21 @@ PROBE = """<script>addEventListener("load", () => {
 });</script>"""
 
 
+@pytest.fixture(scope="module")
+def trained():
+    """The one run that is trained for all tests of this file."""
+    return []
+
+
 @pytest.fixture
-def run(new_config, train, tmp_path):
-    return train(new_config(evaluate_every=2), tmp_path / "a")
+def run(trained, request, tmp_path, tmp_path_factory):
+    """A copy of it, which a test may change."""
+    if not trained:
+        config = request.getfixturevalue("new_config")(evaluate_every=2)
+        train = request.getfixturevalue("train")
+        trained.append(train(config, tmp_path_factory.mktemp("trained") / "a"))
+    shutil.copytree(trained[0].path, tmp_path / "a")
+    return RunFolder(tmp_path / "a")
 
 
 @pytest.fixture
@@ -159,7 +171,8 @@ def test_what_left_the_guard_s_limits_is_marked_once(run, page):
     assert "diversity left its limit at iteration 2" in page(run)
 
 
-def test_runs_are_compared(run, new_config, train, tmp_path, page):
+def test_runs_are_compared(new_config, train, tmp_path, page):
+    run = train(new_config(evaluate_every=2), tmp_path / "a")
     other = train(new_config(iterations=3, evaluate_every=2), tmp_path / "b")
     text = page(run, other)
     assert "Options that differ" in text and "One training each" in text
