@@ -497,6 +497,9 @@ def test_reproduce_continues_what_was_stopped_and_repeats_nothing(
     path.write_text(json.dumps(content))
     out = re.sub(r"\s+", " ", tdmr1(*typed)[1])
     assert "trained on different machines, an abacus: main 0; " in out
+    status, out, err = tdmr1(*typed, "--plots", "plots")
+    assert (status, err) == (0, "") and out.endswith("plots: plots/main\n")
+    assert len([*(tmp_path / "plots" / "main").glob("*.png")]) > 1
     status, _, err = tdmr1(*typed, "--set", "method.beta=7")
     assert status == 1
     assert "has other options than the claim has now" in err

@@ -23,10 +23,11 @@ class Series:
     """One line of a chart.
 
     Attributes:
-        label: of the run.
-        color: number of the run, from 0.
+        label: of the run, or of the runs of an arm.
+        color: its number, from 0.
         x, y: iterations, or another metric, and what was measured.
         marks: iterations at which a figure has left the guard's limits.
+        between: the least and the most at each x, where y is a mean of several runs.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Series:
     x: list[float]
     y: list[float]
     marks: list[float]
+    between: tuple[list[float], list[float]] | None = None
 
     @property
     def smooth(self) -> list[float]:
@@ -54,6 +56,7 @@ class Chart:
         series: one for each run that has it.
         teacher: a level to compare with, if there is one.
         across: what x is, where it is no iteration.
+        joined: whether the dots of a line are.
     """
 
     metric: str
@@ -61,6 +64,7 @@ class Chart:
     series: list[Series]
     teacher: float | None = None
     across: str | None = None
+    joined: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

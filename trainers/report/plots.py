@@ -29,6 +29,8 @@ IN_PAGE = {INK: "var(--soft)", LINE: "var(--line)", MARK: "var(--bad)"} | {
 }
 SIZE = 4.0, 2.1
 """Inches, at 96 pixels each in a page."""
+WIDE = 6.0, 3.0
+"""With a legend beside it."""
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tdmr1",
@@ -56,7 +58,7 @@ def inline_svg(chart: Chart) -> str:
 
 
 def write_plots(chart: Chart, folder: Path) -> None:
-    """METRIC.svg and METRIC.png, on white.
+    """METRIC.svg and METRIC.png, on white, with a title, and a legend where there are several.
 
     Raises:
         UserError: they cannot be written, or matplotlib is not installed.
@@ -64,15 +66,16 @@ def write_plots(chart: Chart, folder: Path) -> None:
     name = re.sub(r"[^\w.-]+", "-", chart.metric)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.svg").write_text(_colored(_svg(chart), ON_WHITE), encoding="utf-8")
-        figure = _figure(chart, ON_WHITE, title=True)
+        text = _colored(_svg(chart, alone=True), ON_WHITE)
+        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
+        figure = _figure(chart, ON_WHITE, alone=True)
         figure.savefig(folder / f"{name}.png", dpi=200, facecolor="white")
 
 
-def _svg(chart: Chart) -> str:
+def _svg(chart: Chart, alone: bool = False) -> str:
+    figure = _figure(chart, {color: color for color in ON_WHITE}, alone)
     from matplotlib import rc_context
 
-    figure = _figure(chart, {color: color for color in ON_WHITE})
     with io.StringIO() as stream, rc_context(STYLE):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
         return stream.getvalue()
@@ -82,7 +85,8 @@ def _colored(text: str, colors: dict[str, str]) -> str:
     return re.sub("#1234[0-9]{2}", lambda found: colors[found[0]], text)
 
 
-def _figure(chart: Chart, colors: dict[str, str], title: bool = False) -> Figure:
+def _figure(chart: Chart, colors: dict[str, str], alone: bool = False) -> Figure:
+    """Of a chart that stands in a page, which names its lines, or alone."""
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -92,7 +96,8 @@ def _figure(chart: Chart, colors: dict[str, str], title: bool = False) -> Figure
             f"a report needs a package that is missing: {error}\ntry: pip install 'tdmr1[report]'"
         ) from error
     with rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
+        named = alone and len(chart.series) > 1
+        figure = Figure(figsize=WIDE if named else SIZE, layout="constrained")
         axes = figure.add_subplot()
         if chart.teacher is not None:
             axes.axhline(chart.teacher, color=colors[INK], linewidth=1, linestyle=(0, (4, 3)))
@@ -102,9 +107,12 @@ def _figure(chart: Chart, colors: dict[str, str], title: bool = False) -> Figure
             if not dots:
                 axes.plot(series.x, series.y, color=color, linewidth=0.7, alpha=0.3)
             axes.plot(
-                series.x, series.y if dots else series.smooth, color=color, linewidth=1.8,
-                marker="o" if dots else "", markersize=3.5, solid_capstyle="round",
+                series.x, series.y if dots else series.smooth, color=color,
+                linewidth=1.8 if chart.joined else 0, marker="o" if dots else "",
+                markersize=3.5 if chart.joined else 5, solid_capstyle="round", label=series.label,
             )  # fmt: skip
+            if series.between is not None:
+                axes.fill_between(series.x, *series.between, color=color, alpha=0.15, linewidth=0)
             for at in series.marks:
                 axes.axvline(at, color=colors[MARK], linewidth=1, linestyle=(0, (1, 2)))
         axes.grid(axis="y", color=colors[LINE], linewidth=0.8)
@@ -118,6 +126,8 @@ def _figure(chart: Chart, colors: dict[str, str], title: bool = False) -> Figure
         for side, spine in axes.spines.items():
             spine.set_visible(side == "bottom")
             spine.set_color(colors[LINE])
-        if title:
+        if alone:
             axes.set_title(chart.metric, color=colors[INK], fontsize=9, loc="left")
+        if named:
+            figure.legend(loc="outside right upper", frameon=False, labelcolor=colors[INK])
         return figure

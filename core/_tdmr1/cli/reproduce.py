@@ -47,6 +47,10 @@ def reproduce(
         bool, typer.Option("--quick", help="Two iterations of each arm, one seed, no verdict.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Run folders and CLAIM.json go here.")] = Path("runs"),
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="FOLDER/CLAIM takes the claim's curves as SVG and PNG."),
+    ] = None,
 ) -> None:
     """Train the arms of a claim, one run a seed, and say whether it holds.
 
@@ -66,6 +70,7 @@ def reproduce(
         *([f"--seeds={seeds}"] if seeds != len(SEEDS) else ()),
         *(["--quick"] if quick else ()),
         *("--out", str(out)),
+        *(("--plots", str(plots)) if plots is not None else ()),
     ]
     where = out / "quick" if quick else out
     with showing(sys.stdout):
@@ -94,6 +99,17 @@ def reproduce(
                     reproducing.advance()
     for reproduction in chosen:
         typer.echo(_told(reproduction))
+        if plots is not None:
+            _draw(reproduction, plots / reproduction.name)
+
+
+def _draw(reproduction: Reproduction, folder: Path) -> None:
+    with showing(sys.stdout), starting():
+        from tdmr1.trainers.report.claim import write_charts
+
+    claim = reproduction.claim
+    write_charts(claim, {arm: reproduction.records(arm) for arm in claim.arms}, folder)
+    typer.echo(f"plots: {folder}")
 
 
 def _told(reproduction: Reproduction) -> str:
