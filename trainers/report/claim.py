@@ -31,15 +31,15 @@ def write_charts(claim: Claim, records: Records, folder: Path) -> None:
 
 
 def charts(claim: Claim, records: Records) -> list[Chart]:
-    """Each figure that the claim stands on over its budget, the first over minutes, too, and
-    against the variety that is kept; those that some arm has."""
+    """Each figure that the claim stands on over its budget, the first of a reward over minutes,
+    too, and against the variety that is kept; those that some arm has."""
     metrics = _metrics(records)
     asked = [n for c in claim.checks for n in fnmatch.filter(metrics, c.figure)]
     found = [
         _curve(figure, metrics[figure], records, "evaluations", "network evaluations in training")
         for figure in dict.fromkeys(asked)
     ]
-    for figure in asked[:1]:
+    for figure in [name for name in asked if metrics[name].startswith(HELDOUT)][:1]:
         found.append(_curve(figure, metrics[figure], records, "minutes", "minutes of training"))
         found += _trades(figure, records)
     return found

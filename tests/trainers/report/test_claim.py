@@ -13,8 +13,8 @@ CLAIM = Claim(
     "Small",
     ("one", "two"),
     (
-        Check("r.py:red overall", Of("one"), Of("two"), above=0),
         Check("colour entropy", Of("one"), Of("two"), above=0),
+        Check("r.py:red overall", Of("one"), Of("two"), above=0),
         Check("r.py:red overall", Of("one"), Of("one", "teacher"), above=0),
         Check("unknown", Of("one"), above=0),
     ),
@@ -67,10 +67,10 @@ def test_figures_are_means_of_the_seeds_and_lie_between_them(records):
     assert chart.teacher == 4.0
 
 
-def test_the_first_figure_is_shown_over_time_and_against_variety_too(records):
+def test_the_first_figure_of_a_reward_is_shown_over_time_and_against_variety_too(records):
     assert [*found(records)] == [
-        "r.py:red overall against network evaluations in training",
         "colour entropy against network evaluations in training",
+        "r.py:red overall against network evaluations in training",
         "r.py:red overall against minutes of training",
         "r.py:red overall against colour entropy over the teacher's",
         "r.py:red overall against diversity over the teacher's",
