@@ -5,7 +5,7 @@
 #     sh docs/check_speed.sh [COMMIT]
 #
 # COMMIT is 36880a1 unless another is named; it is built beside, in a folder that is removed. On a machine
-# with nothing else to do: seven pairs of each row, about forty minutes. REPEATS=3 for fewer; ROWS="one-thread
+# with nothing else to do: seven pairs of each row, about fifty minutes. REPEATS=3 for fewer; ROWS="one-thread
 # sd3" for some. The 20 M network is that of a pipeline with random weights, which is written first. Rows of two
 # cores are `tdmr1 train` on two threads then, and what `make train` is now, two processes of one thread.
 set -eu
